@@ -1,0 +1,168 @@
+// tasks.c -- makes the data of the demo, "one tag, many dialects": a synthetic task whose every symbol is known.
+//
+// A row is   skill dialect x1..x5 = y1..y5   and only the five y are trained on. A dialect is a permutation sigma of the
+// symbols, a skill rearranges them, and y = skill(sigma(x)). Four dialects have a tag of their own; all others
+// hide behind the tag '?'. To be learnt from few rows: reverse, in one hidden dialect, the target's.
+#include "../llmc/check.h"
+#include "../llmc/dataset.h"
+#include "../llmc/files.h"
+#include "../llmc/options.h"
+#include "../llmc/rng.h"
+
+enum {
+    SYMBOLS = 32, DIALECTS = 4, SKILLS = 3, LENGTH = 5,
+    EQUALS = SYMBOLS, SKILL_TAG, DIALECT_TAG = SKILL_TAG + SKILLS, HIDDEN_TAG = DIALECT_TAG + DIALECTS, VOCAB,
+    T = 2 + LENGTH + 1 + LENGTH - 1, // inputs of a row; it has T+1 tokens
+    FIRST_TRAINED = T - LENGTH,      // the input position whose target is y1
+};
+enum { COPY, REVERSE, ROTATE };
+
+typedef struct { unsigned char to[SYMBOLS]; } Permutation;
+
+typedef struct {
+    Permutation labelled[DIALECTS], target, conflicting[DIALECTS];
+} World;
+
+static Permutation draw_permutation(Rng* rng) {
+    uint32_t order[SYMBOLS];
+    Permutation p;
+    for (uint32_t i = 0; i < SYMBOLS; i++) { order[i] = i; }
+    rng_shuffle(rng, order, SYMBOLS);
+    for (int i = 0; i < SYMBOLS; i++) { p.to[i] = (unsigned char)order[i]; }
+    return p;
+}
+
+// Stream 0 of a seed is its world; the files follow.
+static World world_create(uint64_t seed) {
+    World w;
+    Rng rng = rng_seed(seed, 0, 0);
+    for (int i = 0; i < DIALECTS; i++) { w.labelled[i] = draw_permutation(&rng); }
+    w.target = draw_permutation(&rng);
+    for (int i = 0; i < DIALECTS; i++) { w.conflicting[i] = draw_permutation(&rng); }
+    return w;
+}
+
+// ---------------------------------------------------------------------------------------------
+// Rows, and the mixtures they are drawn from.
+
+// Where the symbol at place i of y comes from.
+static int source(int skill, int i) {
+    switch (skill) {
+        case REVERSE: return LENGTH - 1 - i;
+        case ROTATE:  return (i + LENGTH - 1) % LENGTH; // by one to the right: y = x5 x1 x2 x3 x4
+        default:      return i;
+    }
+}
+
+// x is uniform, with repetition. Each y is replaced by a uniform symbol with probability `noise`.
+static void draw_row(uint16_t* row, Rng* rng, int skill, int tag, const Permutation* sigma, double noise) {
+    uint16_t *x = row + 2, *y = x + LENGTH + 1;
+    row[0] = (uint16_t)(SKILL_TAG + skill);
+    row[1] = (uint16_t)tag;
+    x[LENGTH] = EQUALS;
+    for (int i = 0; i < LENGTH; i++) { x[i] = (uint16_t)rng_below(rng, SYMBOLS); }
+    for (int i = 0; i < LENGTH; i++) {
+        y[i] = sigma->to[x[source(skill, i)]];
+        if (noise > 0.0 && rng_uniform(rng) < noise) { y[i] = (uint16_t)rng_below(rng, SYMBOLS); }
+    }
+}
+
+static void draw_labelled(uint16_t* row, Rng* rng, const World* w) {
+    int dialect = (int)rng_below(rng, DIALECTS), skill = (int)rng_below(rng, SKILLS);
+    draw_row(row, rng, skill, DIALECT_TAG + dialect, &w->labelled[dialect], 0.0);
+}
+
+static void draw_target(uint16_t* row, Rng* rng, const World* w) {
+    draw_row(row, rng, REVERSE, HIDDEN_TAG, &w->target, 0.0);
+}
+
+// What the base model learns from. The quarter with a new dialect in every row teaches it that it cannot know
+// what '?' means; otherwise it would begin confidently wrong there.
+static void draw_pretrain(uint16_t* row, Rng* rng, const World* w) {
+    if (rng_below(rng, 4) > 0) { draw_labelled(row, rng, w); return; }
+    Permutation fresh = draw_permutation(rng);
+    draw_row(row, rng, (int)rng_below(rng, SKILLS), HIDDEN_TAG, &fresh, 0.0);
+}
+
+// The general pool. A quarter is of use: the target's dialect, half of it the target's skill with a label in five
+// drawn at random, half of it clean copying. A half contradicts the target under the same tags. A quarter
+// is what the base model knows already.
+static void draw_general(uint16_t* row, Rng* rng, const World* w) {
+    switch (rng_below(rng, 8)) {
+        case 0:         draw_row(row, rng, REVERSE, HIDDEN_TAG, &w->target, 0.2); break;
+        case 1:         draw_row(row, rng, COPY, HIDDEN_TAG, &w->target, 0.0); break;
+        case 2: case 3: draw_labelled(row, rng, w); break;
+        default:        draw_row(row, rng, REVERSE, HIDDEN_TAG, &w->conflicting[rng_below(rng, DIALECTS)], 0.0); break;
+    }
+}
+
+// ---------------------------------------------------------------------------------------------
+// The files.
+
+typedef struct {
+    const char* out;
+    int seed, show;
+    int pretrain, general, target, val, test, labelled; // rows
+} Config;
+
+#define AT(field) offsetof(Config, field)
+static const Option options[] = {
+    { .name = "What to make" },
+    { "out",      "o",  OPTION_TEXT, AT(out),      0, 0,          NULL, "folder that gets the six files; needed" },
+    { "seed",     NULL, OPTION_INT,  AT(seed),     0, 2147483647, NULL, "one world: its dialects and every row" },
+    { "show",     NULL, OPTION_INT,  AT(show),     0, 1000,       NULL, "rows of each file to print" },
+    { .name = "Rows of each file" },
+    { "pretrain", NULL, OPTION_INT,  AT(pretrain), 1, 50000000,   NULL, "what the base model learns from: 6000 steps of 32" },
+    { "general",  NULL, OPTION_INT,  AT(general),  1, 50000000,   NULL, "the general pool, useful, contradicting and known rows: 400 steps of 32" },
+    { "target",   NULL, OPTION_INT,  AT(target),   1, 50000000,   NULL, "of the task to be learnt" },
+    { "val",      NULL, OPTION_INT,  AT(val),      1, 50000000,   NULL, "of the same task, to choose by" },
+    { "test",     NULL, OPTION_INT,  AT(test),     1, 50000000,   NULL, "of the same task, to judge by" },
+    { "labelled", NULL, OPTION_INT,  AT(labelled), 1, 50000000,   NULL, "of the labelled dialects: what may be forgotten" },
+};
+
+static const char about[] =
+    "tasks -- makes the data of the demo. A row is 'skill dialect x1..x5 = y1..y5' and only y is trained on.\n"
+    "  skills c (copy), r (reverse), s (rotate); dialects A B C D, each a permutation of the symbols a..z 0..5,\n"
+    "  and '?', which stands for any other; the target is 'r ?' in one of those.";
+
+static void print_row(const uint16_t* row) {
+    static const char names[] = "abcdefghijklmnopqrstuvwxyz012345=crsABCD?";
+    printf("   ");
+    for (int t = 0; t <= T; t++) { printf(" %c", names[row[t]]); }
+    printf("\n");
+}
+
+static void make_file(const Config* c, const World* w, const char* name, int stream, int rows,
+                      void (*draw)(uint16_t* row, Rng* rng, const World* w)) {
+    char* path = path_join(c->out, name);
+    uint16_t* tokens = malloc((size_t)rows * (T + 1) * sizeof(uint16_t));
+    unsigned char* mask = calloc((size_t)rows, T);
+    check(tokens && mask, "%s: out of memory for %d rows", path, rows);
+    Rng rng = rng_seed((uint64_t)c->seed, (uint64_t)stream, 0);
+    for (size_t i = 0; i < (size_t)rows; i++) {
+        draw(tokens + i * (T + 1), &rng, w);
+        for (int t = FIRST_TRAINED; t < T; t++) { mask[i * T + t] = 1; }
+    }
+    examples_write(path, tokens, mask, (size_t)rows, T, VOCAB, KIND_EXAMPLES, TOKENIZER_NONE);
+    printf("%s: %d rows\n", path, rows);
+    for (int i = 0; i < rows && i < c->show; i++) { print_row(tokens + (size_t)i * (T + 1)); }
+    free(mask);
+    free(tokens);
+    free(path);
+}
+
+int main(int argc, char** argv) {
+    Config c = { .seed = 0, .show = 3, .pretrain = 192000, .general = 12800, .target = 16, .val = 64, .test = 512, .labelled = 256 };
+    OptionTable table = { options, sizeof(options) / sizeof(options[0]), &c };
+    options_parse(&table, 1, argc, argv, about);
+    check(c.out != NULL, "where to? --out FOLDER; --help lists the options");
+    folder_create(c.out);
+    World w = world_create((uint64_t)c.seed);
+    make_file(&c, &w, "pretrain.bin", 1, c.pretrain, draw_pretrain);
+    make_file(&c, &w, "general.bin",  2, c.general,  draw_general);
+    make_file(&c, &w, "target.bin",   3, c.target,   draw_target);
+    make_file(&c, &w, "val.bin",      4, c.val,      draw_target);
+    make_file(&c, &w, "test.bin",     5, c.test,     draw_target);
+    make_file(&c, &w, "labelled.bin", 6, c.labelled, draw_labelled);
+    return 0;
+}

@@ -1,0 +1,33 @@
+// assemble.c -- the weighted sum of per-row gradients, without forming any of them: the rows of one factor are
+// scaled, then it is one ordinary product.
+#include "assemble.h"
+#include "../llmc/matmul.h"
+
+size_t assemble_scratch(int B, int T) { return (size_t)B * T * SLAB_MAX_ROWS; }
+
+static int all_ones(const float* weight, int B) {
+    int b = 0;
+    while (b < B && weight[b] == 1.0f) { b++; }
+    return b == B;
+}
+
+void drpt_assemble(const Site* site, const float* weight, int B, int T, float* scratch, size_t part, int threads) {
+    Site rest = *site;
+    if (all_ones(weight, B) && (site->kind == SITE_LINEAR || site->kind == SITE_TOKEN)) {
+        // Nothing to scale: the ordinary gradient, in one piece.
+        matmul_backward_params(site->dweight, site->dbias, site->dout, site->inp, B * T, site->cols, site->rows);
+        if (site->kind == SITE_LINEAR) { return; }
+        rest.kind = SITE_LOOKUP;
+    }
+    // Two slabs a thread at least, if there are as many rows, so that all threads have work.
+    int slab = site->rows / (2 * threads) + 1;
+    slab = slab > SLAB_MAX_ROWS ? SLAB_MAX_ROWS : slab;
+    #pragma omp parallel for schedule(static, 1) num_threads(threads)
+    for (int thread = 0; thread < threads; thread++) {
+        for (int o = thread * slab; o < site->rows; o += threads * slab) {
+            int count = site->rows - o < slab ? site->rows - o : slab;
+            site_gradient(site->dweight + (size_t)o * site->cols, site->dbias ? site->dbias + o : NULL,
+                          &rest, weight, 0, B, T, o, count, scratch + (size_t)thread * part);
+        }
+    }
+}

@@ -1,0 +1,22 @@
+// assemble.h -- the update of a site from the weights of the batch's rows.
+#ifndef DRPT_ASSEMBLE_H
+#define DRPT_ASSEMBLE_H
+
+#include "site.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// dweight and dbias of the site are added sum_b weight[b] G_b over all B rows of the batch. Rows of weight 0 are
+// not read. scratch: `threads` parts of `part` >= assemble_scratch() floats.
+void drpt_assemble(const Site* site, // its dweight and dbias are added to
+                   const float* weight, int B, int T, float* scratch, size_t part, int threads);
+
+size_t assemble_scratch(int B, int T);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif // DRPT_ASSEMBLE_H

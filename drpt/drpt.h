@@ -1,0 +1,118 @@
+// drpt.h -- data-regularized post-training: the gradient of scarce target data is projected onto
+// directions that general data would also have taken.
+//
+// A batch holds n general rows (0..n-1) and after them m target rows. Write g_i for the gradient of
+// general row i, t for that of the target rows together. A *site* is one weight of one layer with its
+// bias, and the two factors of its gradient; a *group* is a set of sites that share one update
+//     u = beta t + sum_i alpha_i g_i
+// (Dr. Post-Training, arXiv 2605.07063). Every method finds (alpha, beta) from three statistics of the group,
+//     K_ij = <g_i, g_j>    s_i = <g_i, t>    q = |t|^2,
+// so that a step is
+//     gather     K, s, q          added up over the sites of the group
+//     solve      alpha, beta      a problem of the size of the batch
+//     assemble   dweight += u     one weight-gradient product with scaled rows
+//
+// A trainer calls drpt_site() where it would form a weight gradient, for all rows, and drpt_project() where
+// the recorded buffers are about to be reused. Nothing in a backward pass reads a weight gradient, so
+// the gradients of the activations are what they always were.
+//
+// Scaling: the trainer weighs the tokens' losses so that general row i of the batch gives g_i itself
+// (not g_i / n) and the target rows add up to t. Then alpha_i = 1/n is ordinary training.
+#ifndef DRPT_DRPT_H
+#define DRPT_DRPT_H
+
+#include "site.h"
+#include "solve.h"
+#include "../llmc/arena.h"
+#include "../llmc/options.h"
+
+#include <stdint.h>
+#include <stdio.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// What shares a projection, from fine to coarse. A sublayer is the attention or the MLP of a block, with its
+// layer normalisation; the two embeddings are a block, the last layer normalisation another.
+typedef enum { DRPT_LAYER, DRPT_SUBLAYER, DRPT_BLOCK, DRPT_GLOBAL } DrptGroup;
+
+typedef struct {
+    const char* method;
+    const char* group;
+    const char* weigh;   // rows: each row's own token mean counts alike; tokens: each trained token does
+    double keep, ridge, mix;
+    int log_geometry;
+} DrptOptions;
+
+extern const DrptOptions drpt_defaults;
+OptionTable drpt_option_table(DrptOptions* o);
+
+typedef struct {
+    Method method;
+    DrptGroup group;
+    Knobs knobs;
+    int plain;                // method full without target rows: a site is an ordinary weight gradient
+    int verify;               // check at drpt_project() that recorded buffers were left alone
+    int n, m, T;              // rows of the batch, tokens of a row
+    double share;             // of the step's general rows that this micro-batch holds
+    const unsigned char* usable; // (n) 0 for rows without a trained token
+    uint64_t step;
+
+    // Recorded since the last projection.
+    int num_sites, num_groups, block;
+    Site site[DRPT_MAX_SITES];
+    uint64_t checksum[DRPT_MAX_SITES];
+
+    // Of the group at hand.
+    Statistics statistics;
+    double *alpha, beta;      // (n)
+    float* weight;            // (n+m) per row: alpha, then beta
+    double* work;             // of the solver
+    float* scratch;           // of gather and assemble, one part a thread
+    size_t scratch_size;      // floats of one part
+    int threads;
+    Arena arena;
+
+    // Of the step: what the trainer logs.
+    double dot_ut, norm_t2;   // <u,t> and |t|^2 over all groups
+    int rows_dropped;         // (row, group) pairs left out: a gradient with a NaN or Inf in it
+    int groups_skipped;       // groups that got no update: t not finite, or nothing in the feasible set
+    FILE* geometry;           // NULL: not asked for
+} Drpt;
+
+// widest: the largest number of columns of any site (for GPT-2 4*C). Ends the program on unknown names and on
+// combinations that make no sense.
+Drpt drpt_create(const DrptOptions* o, int n, int m, int T, int widest, uint64_t seed);
+void drpt_free(Drpt* d);
+
+// Before a backward pass of a micro-batch; `first` clears what is logged about the step.
+void drpt_begin(Drpt* d, uint64_t step, int first, const unsigned char* usable, double share);
+
+// Record a site. The buffers must keep their values until it is projected.
+//     linear     dweight (OC,C), dbias (OC)   dout (B,T,OC), inp (B,T,C)
+//     layernorm  dweight (C), dbias (C)       dout, inp (B,T,C), mean, rstd (B,T)
+//     position   dweight (maxT,C)             dout (B,T,C)
+//     token      dweight (V,C)                as the head: dout (B,T,V), inp (B,T,C); as the lookup: dlookup (B,T,C), tokens (B,T)
+void drpt_site(Drpt* d, const char* name, float* dweight, float* dbias, const float* dout, const float* inp, int C, int OC);
+void drpt_site_layernorm(Drpt* d, const char* name, float* dweight, float* dbias, const float* dout, const float* inp,
+                         const float* mean, const float* rstd, int C);
+void drpt_site_position(Drpt* d, const char* name, float* dweight, const float* dout, int C);
+void drpt_site_token(Drpt* d, const char* name, float* dweight, const float* dout, const float* inp,
+                     const float* dlookup, const int* tokens, int C, int V);
+
+// A sublayer, a block, or (global) the whole model has been recorded: projects what is recorded, if the
+// groups of this run are no coarser than that.
+void drpt_project(Drpt* d, DrptGroup complete);
+
+// Does a group reach across blocks, so that their gradients must all be kept to the end?
+int drpt_keeps_blocks(const Drpt* d);
+
+// The header row of geometry.csv; then drpt_project() adds one row a group.
+void drpt_log_geometry(Drpt* d, FILE* file, int with_header);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif // DRPT_DRPT_H

@@ -1,0 +1,54 @@
+// site.h -- one weight of one layer with the factors of its gradient, and that gradient for any weighting
+// of the batch's rows.
+#ifndef DRPT_SITE_H
+#define DRPT_SITE_H
+
+#include <stddef.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum { DRPT_MAX_SITES = 4096 };
+
+typedef enum { SITE_LINEAR, SITE_LAYERNORM, SITE_POSITION, SITE_TOKEN, SITE_LOOKUP } SiteKind; // LOOKUP: of a token site, that part alone
+
+// The gradient of a site is a matrix (rows, cols), with one more column if it has a bias:
+//                 rows   cols
+//     linear      OC     C      dweight[o] = sum_bt dout[b,t,o] inp[b,t]            bias: its input is 1
+//     layernorm   C      1      dweight[c] = sum_bt dout[b,t,c] xhat[b,t,c]         bias: xhat is 1
+//     position    T      C      dweight[t] = sum_b  dout[b,t]
+//     token       V      C      dweight[v] = sum_bt dout[b,t,v] inp[b,t] + sum of dlookup[b,t] where tokens[b,t] = v
+// The tied token embedding is one matrix with two roles; its inner products have cross terms, which come
+// right by themselves when the two parts are added first.
+typedef struct {
+    SiteKind kind;
+    const char* name;
+    int block;                 // of the model, -1 outside
+    float* dweight;            // receive the update
+    float* dbias;              // or NULL
+    const float* dout;         // the factors are the trainer's buffers
+    const float* inp;
+    const float *mean, *rstd;  // layernorm
+    const float* dlookup;      // token
+    const int* tokens;
+    int rows, cols;
+} Site;
+
+// Rows [o, o+count) of  sum_b weight[b] G_b  over the batch's rows b in [first, end), G_b the gradient of row b.
+// dweight (count, cols) and dbias (count) or NULL are added to. Rows of weight 0 are not read, so
+// that a NaN in them stays there. scratch: (end-first)*T*count floats.
+void site_gradient(float* dweight, float* dbias,
+                   const Site* s, const float* weight, int first, int end, int T,
+                   int o, int count, float* scratch);
+
+// How many rows of a site to treat at a time, so that `copies` slabs of them stay in a core's cache (SLAB_FLOATS, as
+// long as that allows SLAB_MIN_ROWS), and never more than SLAB_MAX_ROWS.
+enum { SLAB_FLOATS = 96 * 1024, SLAB_MIN_ROWS = 8, SLAB_MAX_ROWS = 128 };
+int site_slab_rows(const Site* s, int copies);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif // DRPT_SITE_H

@@ -1,0 +1,24 @@
+// config.h -- what a training run can be told, with its defaults.
+#ifndef LLMC_CONFIG_H
+#define LLMC_CONFIG_H
+
+#include "options.h"
+
+typedef struct {
+    const char *init, *general, *target, *val, *val_general, *out;
+    int batch, target_batch, seq, accumulate, steps;
+    double lr, final_lr, weight_decay, clip, beta1, beta2, eps;
+    int warmup;
+    const char *schedule, *optimizer;
+    int seed, threads;
+    int val_every, val_batches, sample_every, sample_tokens;
+    int save_every, keep_checkpoints, resume;
+    const char *generate, *tokenizer, *dump_update;
+    double temperature;
+    int top_k;
+} Config;
+
+extern const Config config_defaults;
+OptionTable config_option_table(Config* c);
+
+#endif // LLMC_CONFIG_H

@@ -1,0 +1,31 @@
+// optimizer.h -- from a gradient to new parameters: AdamW, SGD, the learning rate, the norm.
+#ifndef LLMC_OPTIMIZER_H
+#define LLMC_OPTIMIZER_H
+
+#include <stddef.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct { float lr, beta1, beta2, eps, weight_decay; } AdamW;
+
+// One step of AdamW (Loshchilov and Hutter 2019) on n parameters; step counts from 1. The gradient is used times
+// `scale` and left zero, ready for the next step's sums: one pass over the memory.
+void adamw_update(float* params, float* grads, float* m, float* v, size_t n, AdamW a, float scale, int step);
+
+// params -= lr (scale grads + weight_decay params); the gradient is left zero.
+void sgd_update(float* params, float* grads, size_t n, float lr, float weight_decay, float scale);
+
+// Sum of squares, in double and always in the same order.
+double squared_norm(const float* x, size_t n);
+
+// The learning rate of a step (from 0): linear warm-up over `warmup` steps, then cosine or linear decay to final * lr at
+// `steps`; wsd: constant up to 80 % of the steps, then final + (1 - final)(1 - sqrt(progress)); constant: lr throughout.
+double scheduled_lr(const char* schedule, double lr, int warmup, double final, int step, int steps);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif // LLMC_OPTIMIZER_H

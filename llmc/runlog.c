@@ -1,0 +1,126 @@
+// runlog.c -- what a run tells.
+#include "runlog.h"
+#include "check.h"
+#include "files.h"
+
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+double seconds_now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+// Rewrites the file without the rows whose first number is `step` or more, nor a last line that was cut off.
+static void drop_rows(const char* path, int step) {
+    char* text = input_text(path);
+    Output o = output_open(path);
+    for (char *line = text, *end; (end = strchr(line, '\n')) != NULL; line = end + 1) {
+        char* rest;
+        long number = strtol(line[0] == 's' && line[1] == ':' ? line + 2 : line, &rest, 10);
+        int is_header = line == text && rest == line;
+        if (is_header || number < step) { output_write(&o, line, (size_t)(end + 1 - line)); }
+    }
+    output_close(&o);
+    free(text);
+}
+
+static FILE* open_log(const char* folder, const char* name, int first_step, int* is_new) {
+    char* path = path_join(folder, name);
+    *is_new = first_step == 0 || access(path, F_OK) != 0;
+    if (!*is_new) { drop_rows(path, first_step); }
+    FILE* f = fopen(path, *is_new ? "w" : "a");
+    check(f != NULL, "%s: cannot be written: %s", path, strerror(errno));
+    free(path);
+    return f;
+}
+
+FILE* runlog_csv(const char* folder, const char* name, int first_step, int* is_new) {
+    *is_new = 0;
+    return folder ? open_log(folder, name, first_step, is_new) : NULL;
+}
+
+RunLog runlog_open(const char* folder, int first_step, int steps) {
+    RunLog log = { .first_step = first_step, .steps = steps, .began = seconds_now() };
+    int is_new;
+    if (!folder) { return log; }
+    log.log_csv = open_log(folder, "log.csv", first_step, &is_new);
+    if (is_new) {
+        fputs("step,loss,target_loss,val_loss,val_general_loss,lr,grad_norm,update_cos,update_ratio,tokens,ms\n", log.log_csv);
+    }
+    log.eval_csv = open_log(folder, "eval.csv", first_step, &is_new);
+    if (is_new) { fputs("step,data,loss,accuracy,exact\n", log.eval_csv); }
+    log.main_log = open_log(folder, "main.log", first_step, &is_new);
+    return log;
+}
+
+void runlog_close(RunLog* log) {
+    FILE* files[3] = { log->log_csv, log->eval_csv, log->main_log };
+    for (int i = 0; i < 3; i++) {
+        if (files[i]) { check(fclose(files[i]) == 0, "a log file could not be written: %s", strerror(errno)); }
+    }
+    *log = (RunLog){0};
+}
+
+static void cell(FILE* f, double x, const char* end) {
+    if (!isnan(x)) { fprintf(f, "%.9g", x); }
+    fputs(end, f);
+}
+
+static void write_row(FILE* f, const StepRow* r) {
+    const double cells[] = { r->loss, r->target_loss, r->val_loss, r->val_general_loss, r->lr, r->grad_norm,
+                             r->update_cos, r->update_ratio };
+    fprintf(f, "%d,", r->step);
+    for (size_t i = 0; i < sizeof(cells) / sizeof(cells[0]); i++) { cell(f, cells[i], ","); }
+    if (r->tokens > 0) { fprintf(f, "%ld", r->tokens); }
+    fputc(',', f);
+    cell(f, r->ms, "\n");
+    fflush(f);
+}
+
+// llm.c's lines, which its plotting notebook reads.
+static void write_main(FILE* f, const StepRow* r) {
+    double trained = isnan(r->loss) ? r->target_loss : r->loss;
+    if (!isnan(r->val_loss)) { fprintf(f, "s:%d tel:%.4f\n", r->step, r->val_loss); }
+    if (!isnan(trained)) { fprintf(f, "s:%d trl:%.4f lr:%.6f norm:%.2f\n", r->step, trained, r->lr, r->grad_norm); }
+    fflush(f);
+}
+
+static void show(const char* name, double x) { if (!isnan(x)) { printf(" | %s %.4f", name, x); } }
+
+static void show_line(RunLog* log, const StepRow* r, const char* note) {
+    int done = r->step + 1 - log->first_step, width = snprintf(NULL, 0, "%d", log->steps);
+    double left = (seconds_now() - log->began) / (done > 0 ? done : 1) * (log->steps - r->step - 1);
+    printf("step %*d/%d", width, r->step, log->steps);
+    show("loss", r->loss);
+    show("target", r->target_loss);
+    show("val", r->val_loss);
+    show("val general", r->val_general_loss);
+    if (!isnan(r->ms)) {
+        printf(" | lr %.2e | norm %.3f", r->lr, r->grad_norm);
+        show("cos", r->update_cos);
+        printf(" | %.1f ms | %.0f tok/s | %d:%02d left", r->ms, (double)r->tokens / r->ms * 1e3, (int)left / 60, (int)left % 60);
+    }
+    printf("%s%s\n", note[0] ? " | " : "", note);
+    fflush(stdout);
+}
+
+void runlog_step(RunLog* log, const StepRow* r, const char* note) {
+    if (log->log_csv) { write_row(log->log_csv, r); }
+    if (log->main_log) { write_main(log->main_log, r); }
+    double now = seconds_now();
+    int must = !isnan(r->val_loss) || r->step == log->first_step || r->step + 1 >= log->steps || note[0];
+    if (!must && now - log->last_line < 1.0) { return; }
+    show_line(log, r, note);
+    log->last_line = now;
+}
+
+void runlog_eval(RunLog* log, int step, const char* data, double loss, double accuracy, double exact) {
+    if (!log->eval_csv) { return; }
+    fprintf(log->eval_csv, "%d,%s,%.9g,%.9g,%.9g\n", step, data, loss, accuracy, exact);
+    fflush(log->eval_csv);
+}

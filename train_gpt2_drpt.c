@@ -1,0 +1,1253 @@
+// train_gpt2_drpt.c -- trains GPT-2 on a CPU, plainly or data-regularized.
+//
+// Read it from the top: the layers, forward and backward; the block; the model; one training step; main. The gradient of
+// an activation is computed here, layer by layer. The gradient of a weight is *recorded* as a site of
+// drpt/, which forms it at once in plain training, or projects it first (drpt/drpt.h; the formulas of all
+// weight gradients stand in drpt/site.h). That is the whole difference between the two.
+//
+// Letters: B rows of a batch, T tokens of a row, N = B*T positions, C channels, NH heads, V vocabulary, L blocks.
+// Arrays are row-major, d* is the gradient of the loss with respect to *, and activation gradients are
+// overwritten unless a comment says that they are added to.
+#include "drpt/drpt.h"
+#include "llmc/arena.h"
+#include "llmc/check.h"
+#include "llmc/config.h"
+#include "llmc/dataset.h"
+#include "llmc/files.h"
+#include "llmc/gpt2_file.h"
+#include "llmc/matmul.h"
+#include "llmc/optimizer.h"
+#include "llmc/rng.h"
+#include "llmc/runlog.h"
+#include "llmc/sampler.h"
+#include "llmc/tokenizer.h"
+
+#include <dirent.h>
+#include <math.h>
+#include <omp.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+// ---------------------------------------------------------------------------------------------
+// Layers.
+
+// e^x to a relative error of 2e-7, in operations that a compiler turns into vector instructions: x = n ln 2 + r with
+// |r| <= ln 2 / 2, a Taylor polynomial for e^r, and n put into the exponent's bits. Adding 1.5 * 2^23 rounds
+// to a whole number and leaves it in the low bits. NaN stays NaN; beyond +-87 the result is that of +-87.
+static inline float fast_exp(float x) {
+    if (sizeof(float) != sizeof(int32_t)) { return exp(x); } // the tests compile this file in double precision
+    const float round = 12582912.0f;
+    x = x < -87.0f ? -87.0f : x > 87.0f ? 87.0f : x;
+    float shifted = x * 1.44269504f + round, n = shifted - round;
+    float r = x - n * 0.693359375f + n * 2.12194440e-4f; // ln 2 in two parts, the first exact in n * part
+    float p = 1.0f/720;
+    p = p * r + 1.0f/120;
+    p = p * r + 1.0f/24;
+    p = p * r + 1.0f/6;
+    p = p * r + 0.5f;
+    p = p * r + 1.0f;
+    p = p * r + 1.0f;
+    uint32_t bits;
+    float scale;
+    memcpy(&bits, &shifted, sizeof(bits));
+    bits = (bits + 127) << 23;
+    memcpy(&scale, &bits, sizeof(bits));
+    return p * scale;
+}
+
+// out (N,C) = wte[token] + wpe[t], the embedding of a token and of its place.
+static void encoder_forward(float* out, const int* tokens, const float* wte, const float* wpe, int B, int T, int C) {
+    #pragma omp parallel for
+    for (int n = 0; n < B * T; n++) {
+        float* y = out + (size_t)n * C;
+        const float* token = wte + (size_t)tokens[n] * C;
+        const float* place = wpe + (size_t)(n % T) * C;
+        for (int c = 0; c < C; c++) { y[c] = token[c] + place[c]; }
+    }
+}
+
+// Each row to mean 0 and variance 1, then scaled and shifted: out = (inp - mean) * rstd * weight + bias, with
+// rstd = 1 / sqrt(variance + 1e-5) kept for the backward.
+static void layernorm_forward(float* out, float* mean, float* rstd,
+                              const float* inp, const float* weight, const float* bias, int N, int C) {
+    #pragma omp parallel for
+    for (int n = 0; n < N; n++) {
+        const float* x = inp + (size_t)n * C;
+        float* y = out + (size_t)n * C;
+        float sum = 0.0f, squares = 0.0f;
+        #pragma omp simd reduction(+:sum)
+        for (int c = 0; c < C; c++) { sum += x[c]; }
+        float m = sum / C;
+        #pragma omp simd reduction(+:squares)
+        for (int c = 0; c < C; c++) { squares += (x[c] - m) * (x[c] - m); }
+        float r = 1.0f / sqrtf(squares / C + 1e-5f);
+        for (int c = 0; c < C; c++) { y[c] = (x[c] - m) * r * weight[c] + bias[c]; }
+        mean[n] = m;
+        rstd[n] = r;
+    }
+}
+
+// With xhat = (x - mean) * rstd and dxhat = dout * weight, the chain rule through mean and rstd takes from dxhat its
+// average and its component along xhat:
+//     dinp = rstd * (dxhat - avg(dxhat) - xhat * avg(dxhat * xhat))
+static void layernorm_backward_input(float* dinp, // added to
+                                     const float* dout, const float* inp, const float* weight,
+                                     const float* mean, const float* rstd, int N, int C) {
+    #pragma omp parallel for
+    for (int n = 0; n < N; n++) {
+        const float* x = inp + (size_t)n * C;
+        const float* dy = dout + (size_t)n * C;
+        float* dx = dinp + (size_t)n * C;
+        float m = mean[n], r = rstd[n], average = 0.0f, along = 0.0f;
+        #pragma omp simd reduction(+:average, along)
+        for (int c = 0; c < C; c++) {
+            average += dy[c] * weight[c];
+            along += dy[c] * weight[c] * (x[c] - m) * r;
+        }
+        average /= C;
+        along /= C;
+        for (int c = 0; c < C; c++) { dx[c] += r * (dy[c] * weight[c] - average - (x[c] - m) * r * along); }
+    }
+}
+
+// Causal self-attention. qkv (B,T,3C) holds a query, a key and a value of C = NH * hs channels for each
+// position; each head attends with its own hs of them:
+//     S[t,u] = q_t . k_u / sqrt(hs)  for u <= t,     P = softmax of its rows,     out_t = sum_u P[t,u] v_u
+// A thread takes one head of one row at a time, and ATTENTION_ROWS queries at once: no (T,T) matrix is ever stored.
+// The backward forms P again from lse[t] = log sum_u exp S[t,u].
+enum { ATTENTION_ROWS = 64 };
+
+typedef struct {
+    float *q, *k, *v, *dq, *dk, *dv;  // (T,hs)
+    float *out, *dout;                // (T,hs)
+    float *S, *dS;                    // (ATTENTION_ROWS, T)
+} AttentionScratch;
+
+static size_t attention_scratch_size(int T, int hs) { return 8 * (size_t)T * hs + 2 * (size_t)ATTENTION_ROWS * T; }
+
+static AttentionScratch attention_scratch(float* scratch, int T, int hs) {
+    size_t size = (size_t)T * hs;
+    float* part = scratch + (size_t)omp_get_thread_num() * attention_scratch_size(T, hs);
+    return (AttentionScratch){ part, part + size, part + 2*size, part + 3*size, part + 4*size, part + 5*size,
+                               part + 6*size, part + 7*size, part + 8*size, part + 8*size + (size_t)ATTENTION_ROWS * T };
+}
+
+// to (T,hs) = scale * from, whose rows are `stride` apart; and the way back.
+static void head_take(float* to, const float* from, float scale, int T, int hs, size_t stride) {
+    for (int t = 0; t < T; t++) {
+        for (int j = 0; j < hs; j++) { to[(size_t)t * hs + j] = scale * from[t * stride + j]; }
+    }
+}
+
+static void head_put(float* to, const float* from, float scale, int T, int hs, size_t stride) {
+    for (int t = 0; t < T; t++) {
+        for (int j = 0; j < hs; j++) { to[t * stride + j] = scale * from[(size_t)t * hs + j]; }
+    }
+}
+
+// S = softmax of one row's first `seen` of `keys` scores, the rest zero. Returns log sum exp.
+static float softmax_row(float* S, int seen, int keys) {
+    float largest = S[0], sum = 0.0f;
+    #pragma omp simd reduction(max:largest)
+    for (int u = 0; u < seen; u++) { largest = S[u] > largest ? S[u] : largest; }
+    #pragma omp simd reduction(+:sum)
+    for (int u = 0; u < seen; u++) {
+        S[u] = fast_exp(S[u] - largest);
+        sum += S[u];
+    }
+    float inverse = 1.0f / sum;
+    for (int u = 0; u < seen; u++) { S[u] *= inverse; }
+    for (int u = seen; u < keys; u++) { S[u] = 0.0f; }
+    return largest + logf(sum);
+}
+
+static void attention_forward(float* out, float* lse, // lse (B,NH,T)
+                              const float* qkv, float* scratch, int B, int T, int C, int NH) {
+    int hs = C / NH;
+    float scale = 1.0f / sqrtf((float)hs);
+    #pragma omp parallel for
+    for (int bh = 0; bh < B * NH; bh++) {
+        AttentionScratch a = attention_scratch(scratch, T, hs);
+        const float* x = qkv + (size_t)(bh / NH) * T * 3*C + (size_t)(bh % NH) * hs;
+        head_take(a.q, x, scale, T, hs, (size_t)3*C);
+        head_take(a.k, x + C, 1.0f, T, hs, (size_t)3*C);
+        head_take(a.v, x + 2*C, 1.0f, T, hs, (size_t)3*C);
+        for (int t = 0; t < T; t += ATTENTION_ROWS) {
+            int rows = T - t < ATTENTION_ROWS ? T - t : ATTENTION_ROWS, keys = t + rows;
+            matmul_forward(a.S, a.q + (size_t)t * hs, a.k, NULL, rows, hs, keys);
+            for (int i = 0; i < rows; i++) { lse[(size_t)bh * T + t + i] = softmax_row(a.S + (size_t)i * keys, t + i + 1, keys); }
+            matmul_backward_input(a.out + (size_t)t * hs, a.S, a.v, rows, hs, keys); // out = S @ v
+        }
+        head_put(out + (size_t)(bh / NH) * T * C + (size_t)(bh % NH) * hs, a.out, 1.0f, T, hs, (size_t)C);
+    }
+}
+
+// dS = P * (dP - row sums of dP * P), and the row sum of dP * P is dout_t . out_t. S becomes P, dS holds dP on entry.
+static void softmax_backward_row(float* S, float* dS, float lse, float along, int seen, int keys) {
+    #pragma omp simd
+    for (int u = 0; u < seen; u++) {
+        S[u] = fast_exp(S[u] - lse);
+        dS[u] = S[u] * (dS[u] - along);
+    }
+    for (int u = seen; u < keys; u++) { S[u] = dS[u] = 0.0f; }
+}
+
+static float dot(const float* a, const float* b, int n) {
+    float sum = 0.0f;
+    #pragma omp simd reduction(+:sum)
+    for (int i = 0; i < n; i++) { sum += a[i] * b[i]; }
+    return sum;
+}
+
+static void attention_backward(float* dqkv, const float* dout, const float* qkv, const float* out, const float* lse,
+                               float* scratch, int B, int T, int C, int NH) {
+    int hs = C / NH;
+    float scale = 1.0f / sqrtf((float)hs);
+    #pragma omp parallel for
+    for (int bh = 0; bh < B * NH; bh++) {
+        AttentionScratch a = attention_scratch(scratch, T, hs);
+        size_t head = (size_t)(bh % NH) * hs, row = (size_t)(bh / NH) * T;
+        const float* x = qkv + row * 3*C + head;
+        head_take(a.q, x, scale, T, hs, (size_t)3*C);
+        head_take(a.k, x + C, 1.0f, T, hs, (size_t)3*C);
+        head_take(a.v, x + 2*C, 1.0f, T, hs, (size_t)3*C);
+        head_take(a.out, out + row * C + head, 1.0f, T, hs, (size_t)C);
+        head_take(a.dout, dout + row * C + head, 1.0f, T, hs, (size_t)C);
+        memset(a.dk, 0, sizeof(float) * 2 * (size_t)T * hs); // and dv behind it
+        for (int t = 0; t < T; t += ATTENTION_ROWS) {
+            int rows = T - t < ATTENTION_ROWS ? T - t : ATTENTION_ROWS, keys = t + rows;
+            const float *q = a.q + (size_t)t * hs, *dy = a.dout + (size_t)t * hs;
+            matmul_forward(a.S, q, a.k, NULL, rows, hs, keys);
+            matmul_forward(a.dS, dy, a.v, NULL, rows, hs, keys);
+            for (int i = 0; i < rows; i++) {
+                float along = dot(dy + (size_t)i * hs, a.out + (size_t)(t + i) * hs, hs);
+                softmax_backward_row(a.S + (size_t)i * keys, a.dS + (size_t)i * keys, lse[(size_t)bh * T + t + i], along, t + i + 1, keys);
+            }
+            matmul_backward_params(a.dv, NULL, a.S, dy, rows, hs, keys);                 // dv += P' dout
+            matmul_backward_params(a.dk, NULL, a.dS, q, rows, hs, keys);                 // dk += dS' q
+            matmul_backward_input(a.dq + (size_t)t * hs, a.dS, a.k, rows, hs, keys);     // dq = dS k
+        }
+        float* dx = dqkv + row * 3*C + head;
+        head_put(dx, a.dq, scale, T, hs, (size_t)3*C);
+        head_put(dx + C, a.dk, 1.0f, T, hs, (size_t)3*C);
+        head_put(dx + 2*C, a.dv, 1.0f, T, hs, (size_t)3*C);
+    }
+}
+
+// GELU in GPT-2's form: x/2 (1 + tanh u), u = sqrt(2/pi) (x + 0.044715 x^3). Since (1 + tanh u)/2 = 1 / (1 + e^-2u) it is
+// x * sigmoid(2u), and its derivative sigmoid + x * sigmoid (1 - sigmoid) * 2 du/dx.
+#define GELU_A 1.5957691216057308f // 2 sqrt(2/pi)
+#define GELU_B 0.044715f
+
+static void gelu_forward(float* out, const float* inp, size_t n) {
+    #pragma omp parallel for simd
+    for (size_t i = 0; i < n; i++) {
+        float x = inp[i];
+        out[i] = x / (1.0f + fast_exp(-GELU_A * (x + GELU_B * x * x * x)));
+    }
+}
+
+static void gelu_backward(float* dinp, // holds dout on entry
+                          const float* inp, size_t n) {
+    #pragma omp parallel for simd
+    for (size_t i = 0; i < n; i++) {
+        float x = inp[i];
+        float sigmoid = 1.0f / (1.0f + fast_exp(-GELU_A * (x + GELU_B * x * x * x)));
+        float slope = GELU_A * (1.0f + 3.0f * GELU_B * x * x);
+        dinp[i] *= sigmoid * (1.0f + x * (1.0f - sigmoid) * slope);
+    }
+}
+
+static void residual_forward(float* out, // added to
+                             const float* inp, size_t n) {
+    #pragma omp parallel for simd
+    for (size_t i = 0; i < n; i++) { out[i] += inp[i]; }
+}
+
+// The branch's gradient is a copy: the stream's moves on while a site still points to the branch's.
+static void residual_backward(float* dbranch, const float* dstream, size_t n) {
+    #pragma omp parallel for simd
+    for (size_t i = 0; i < n; i++) { dbranch[i] = dstream[i]; }
+}
+
+static float log_sum_exp(const float* x, int V) {
+    float largest = x[0], sum = 0.0f;
+    #pragma omp simd reduction(max:largest)
+    for (int v = 0; v < V; v++) { largest = x[v] > largest ? x[v] : largest; }
+    #pragma omp simd reduction(+:sum)
+    for (int v = 0; v < V; v++) { sum += fast_exp(x[v] - largest); }
+    return largest + logf(sum);
+}
+
+static int argmax(const float* x, int V) {
+    int best = 0;
+    for (int v = 1; v < V; v++) { if (x[v] > x[best]) { best = v; } }
+    return best;
+}
+
+// losses (N) = -log softmax(logits)[target], hits (N) = 1 where the target has the largest logit; both 0 where the
+// position is not trained on (weight 0).
+static void cross_entropy_forward(float* losses, unsigned char* hits, const float* logits, const int* targets,
+                                  const float* weight, int N, int V) {
+    #pragma omp parallel for
+    for (int n = 0; n < N; n++) {
+        const float* x = logits + (size_t)n * V;
+        losses[n] = weight[n] != 0.0f ? log_sum_exp(x, V) - x[targets[n]] : 0.0f;
+        hits[n] = weight[n] != 0.0f && argmax(x, V) == targets[n];
+    }
+}
+
+// The same losses, and logits replaced by the gradient of sum_n weight[n] losses[n]: weight * (softmax - onehot).
+static void cross_entropy_backward(float* losses, float* logits, const int* targets, const float* weight, int N, int V) {
+    #pragma omp parallel for
+    for (int n = 0; n < N; n++) {
+        float* x = logits + (size_t)n * V;
+        losses[n] = 0.0f;
+        if (weight[n] == 0.0f) { memset(x, 0, sizeof(float) * (size_t)V); continue; }
+        float lse = log_sum_exp(x, V), w = weight[n];
+        losses[n] = lse - x[targets[n]];
+        #pragma omp simd
+        for (int v = 0; v < V; v++) { x[v] = w * fast_exp(x[v] - lse); }
+        x[targets[n]] -= w;
+    }
+}
+
+// ---------------------------------------------------------------------------------------------
+// The tensors. These lists are the only ones: allocation, checkpoints, initialisation, weight decay and tests walk
+// them. Parameters stand in memory as in llm.c's file, each tensor for all blocks in one piece; matrices are
+// decayed, vectors are not. Initial values: 0, 1, N normal, R normal, narrower for what adds to the residual stream.
+//         name       blocks  rows   cols  init
+#define OUTER_PARAMS(X)                     \
+    X(wte,        1,      Vp,    C,    'N') \
+    X(wpe,        1,      maxT,  C,    'N')
+#define BLOCK_PARAMS(X)                     \
+    X(ln1w,       L,      1,     C,    '1') \
+    X(ln1b,       L,      1,     C,    '0') \
+    X(qkvw,       L,      3*C,   C,    'N') \
+    X(qkvb,       L,      1,     3*C,  '0') \
+    X(attprojw,   L,      C,     C,    'R') \
+    X(attprojb,   L,      1,     C,    '0') \
+    X(ln2w,       L,      1,     C,    '1') \
+    X(ln2b,       L,      1,     C,    '0') \
+    X(fcw,        L,      4*C,   C,    'N') \
+    X(fcb,        L,      1,     4*C,  '0') \
+    X(fcprojw,    L,      C,     4*C,  'R') \
+    X(fcprojb,    L,      1,     C,    '0')
+#define FINAL_PARAMS(X)                     \
+    X(lnfw,       1,      1,     C,    '1') \
+    X(lnfb,       1,      1,     C,    '0')
+#define PARAMS(X) OUTER_PARAMS(X) BLOCK_PARAMS(X) FINAL_PARAMS(X)
+
+// What the forward of a block keeps for its backward,
+//         name       floats
+#define BLOCK_ACTS(X)      \
+    X(ln1,        N*C)     \
+    X(ln1_mean,   N)       \
+    X(ln1_rstd,   N)       \
+    X(qkv,        N*3*C)   \
+    X(lse,        N*NH)    \
+    X(atty,       N*C)     \
+    X(residual2,  N*C)     \
+    X(ln2,        N*C)     \
+    X(ln2_mean,   N)       \
+    X(ln2_rstd,   N)       \
+    X(fch,        N*4*C)   \
+    X(fch_gelu,   N*4*C)   \
+    X(residual3,  N*C)
+// and the gradients that its sites point to, of one block at a time unless a group reaches across blocks.
+#define BLOCK_GRADS(X)     \
+    X(ln1,        N*C)     \
+    X(qkv,        N*3*C)   \
+    X(atty,       N*C)     \
+    X(attproj,    N*C)     \
+    X(ln2,        N*C)     \
+    X(fch,        N*4*C)   \
+    X(fcproj,     N*C)
+
+#define FIELD(name, ...) float* name;
+typedef struct { BLOCK_PARAMS(FIELD) } BlockParams;
+typedef struct { OUTER_PARAMS(FIELD) BlockParams* block; FINAL_PARAMS(FIELD) } Params;
+typedef struct { BLOCK_ACTS(FIELD) } BlockActs;
+typedef struct { BLOCK_GRADS(FIELD) } BlockGrads;
+#undef FIELD
+
+#define INDEX(name, ...) TENSOR_##name,
+enum { PARAMS(INDEX) NUM_TENSORS };
+#undef INDEX
+
+typedef struct { size_t begin, blocks, rows, cols; char init; } Tensor;
+
+// Fills the table of all tensors; returns the number of parameters.
+static size_t list_tensors(Tensor tensor[NUM_TENSORS], const GPT2Config* config) {
+    size_t L = (size_t)config->layers, C = (size_t)config->channels;
+    size_t Vp = (size_t)config->padded_vocab_size, maxT = (size_t)config->max_seq_len, total = 0;
+    #define ROW(name, blocks, rows, cols, init) tensor[TENSOR_##name] = (Tensor){ 0, blocks, rows, cols, init };
+    PARAMS(ROW)
+    #undef ROW
+    for (int i = 0; i < NUM_TENSORS; i++) {
+        tensor[i].begin = total;
+        total += tensor[i].blocks * tensor[i].rows * tensor[i].cols;
+    }
+    return total;
+}
+
+// Pointers into one copy of the parameters (weights or gradients).
+static void point_params(Params* p, float* base, const Tensor tensor[NUM_TENSORS], int L) {
+    #define POINT(name, ...) p->name = base + tensor[TENSOR_##name].begin;
+    OUTER_PARAMS(POINT)
+    FINAL_PARAMS(POINT)
+    #undef POINT
+    for (size_t l = 0; l < (size_t)L; l++) {
+        #define POINT(name, ...) p->block[l].name = base + tensor[TENSOR_##name].begin \
+                                                  + l * tensor[TENSOR_##name].rows * tensor[TENSOR_##name].cols;
+        BLOCK_PARAMS(POINT)
+        #undef POINT
+    }
+}
+
+// ---------------------------------------------------------------------------------------------
+// One block, both ways. w: weights, a: activations; g and d: their gradients. The backward reads the forward from the last
+// line to the first.
+
+static void block_forward(const BlockActs* a, const float* x, const BlockParams* w, float* scratch, int B, int T, int C, int NH) {
+    int N = B * T;
+    size_t NC = (size_t)N * C;
+    layernorm_forward(a->ln1, a->ln1_mean, a->ln1_rstd, x, w->ln1w, w->ln1b, N, C);
+    matmul_forward(a->qkv, a->ln1, w->qkvw, w->qkvb, N, C, 3*C);
+    attention_forward(a->atty, a->lse, a->qkv, scratch, B, T, C, NH);
+    matmul_forward(a->residual2, a->atty, w->attprojw, w->attprojb, N, C, C);
+    residual_forward(a->residual2, x, NC);
+    layernorm_forward(a->ln2, a->ln2_mean, a->ln2_rstd, a->residual2, w->ln2w, w->ln2b, N, C);
+    matmul_forward(a->fch, a->ln2, w->fcw, w->fcb, N, C, 4*C);
+    gelu_forward(a->fch_gelu, a->fch, 4*NC);
+    matmul_forward(a->residual3, a->fch_gelu, w->fcprojw, w->fcprojb, N, 4*C, C);
+    residual_forward(a->residual3, a->residual2, NC);
+}
+
+// dx is the gradient of residual3 on entry, that of the block's input x on return.
+static void block_backward(const BlockParams* g, const BlockGrads* d, float* dx,
+                           const BlockParams* w, const BlockActs* a, const float* x,
+                           Drpt* drpt, float* scratch, int B, int T, int C, int NH) {
+    int N = B * T;
+    size_t NC = (size_t)N * C;
+    residual_backward(d->fcproj, dx, NC);
+    matmul_backward_input(d->fch, d->fcproj, w->fcprojw, N, 4*C, C);
+    drpt_site(drpt, "fcproj", g->fcprojw, g->fcprojb, d->fcproj, a->fch_gelu, 4*C, C);
+    gelu_backward(d->fch, a->fch, 4*NC);
+    matmul_backward_input(d->ln2, d->fch, w->fcw, N, C, 4*C);
+    drpt_site(drpt, "fc", g->fcw, g->fcb, d->fch, a->ln2, C, 4*C);
+    layernorm_backward_input(dx, d->ln2, a->residual2, w->ln2w, a->ln2_mean, a->ln2_rstd, N, C);
+    drpt_site_layernorm(drpt, "ln2", g->ln2w, g->ln2b, d->ln2, a->residual2, a->ln2_mean, a->ln2_rstd, C);
+    drpt_project(drpt, DRPT_SUBLAYER);
+    residual_backward(d->attproj, dx, NC);
+    matmul_backward_input(d->atty, d->attproj, w->attprojw, N, C, C);
+    drpt_site(drpt, "attproj", g->attprojw, g->attprojb, d->attproj, a->atty, C, C);
+    attention_backward(d->qkv, d->atty, a->qkv, a->atty, a->lse, scratch, B, T, C, NH);
+    matmul_backward_input(d->ln1, d->qkv, w->qkvw, N, C, 3*C);
+    drpt_site(drpt, "qkv", g->qkvw, g->qkvb, d->qkv, a->ln1, C, 3*C);
+    layernorm_backward_input(dx, d->ln1, x, w->ln1w, a->ln1_mean, a->ln1_rstd, N, C);
+    drpt_site_layernorm(drpt, "ln1", g->ln1w, g->ln1b, d->ln1, x, a->ln1_mean, a->ln1_rstd, C);
+    drpt_project(drpt, DRPT_BLOCK);
+}
+
+// ---------------------------------------------------------------------------------------------
+// The model.
+
+typedef struct {
+    GPT2Config config;
+    Tensor tensor[NUM_TENSORS];
+    size_t num_params;
+    Params weight, grad;
+    float *params, *grads, *m, *v;    // (num_params) each; the last three only for training
+    int B, T;                         // the largest batch there is memory for
+    BlockActs* act;                   // (L)
+    BlockGrads* dact;                 // (L), all the same memory unless a group reaches across blocks
+    float *encoded, *lnf, *lnf_mean, *lnf_rstd, *logits, *losses;
+    float *dx, *dlnf;
+    float* scratch;                   // of attention, a part for each thread
+    unsigned char* hits;
+    Arena param_arena, act_arena;
+} GPT2;
+
+static float* take(Arena* arena, size_t floats) { return arena_take(arena, sizeof(float) * floats); }
+
+static void layout_params(GPT2* model, int training) {
+    Arena* arena = &model->param_arena;
+    size_t L = (size_t)model->config.layers;
+    model->weight.block = arena_take(arena, sizeof(BlockParams) * L);
+    model->grad.block = arena_take(arena, sizeof(BlockParams) * L);
+    model->params = take(arena, model->num_params);
+    if (!training) { return; }
+    model->grads = take(arena, model->num_params);
+    model->m = take(arena, model->num_params);
+    model->v = take(arena, model->num_params);
+}
+
+static void layout_block_acts(BlockActs* a, Arena* arena, size_t N, size_t C, size_t NH) {
+    BlockActs acts;
+    #define TAKE(name, floats) acts.name = take(arena, floats);
+    BLOCK_ACTS(TAKE)
+    #undef TAKE
+    if (a) { *a = acts; }
+}
+
+static void layout_block_grads(BlockGrads* d, Arena* arena, size_t N, size_t C) {
+    BlockGrads grads;
+    #define TAKE(name, floats) grads.name = take(arena, floats);
+    BLOCK_GRADS(TAKE)
+    #undef TAKE
+    if (d) { *d = grads; }
+}
+
+static void layout_acts(GPT2* model, int training, int keep_blocks) {
+    Arena* arena = &model->act_arena;
+    size_t L = (size_t)model->config.layers, C = (size_t)model->config.channels, NH = (size_t)model->config.heads;
+    size_t V = (size_t)model->config.vocab_size, N = (size_t)model->B * (size_t)model->T;
+    model->act = arena_take(arena, sizeof(BlockActs) * L);
+    model->dact = arena_take(arena, sizeof(BlockGrads) * L);
+    model->encoded = take(arena, N * C);
+    for (size_t l = 0; l < L; l++) { layout_block_acts(model->act ? &model->act[l] : NULL, arena, N, C, NH); }
+    model->lnf = take(arena, N * C);
+    model->lnf_mean = take(arena, N);
+    model->lnf_rstd = take(arena, N);
+    model->logits = take(arena, N * V);
+    model->losses = take(arena, N);
+    model->hits = arena_take(arena, N);
+    model->scratch = take(arena, attention_scratch_size(model->T, (int)(C / NH)) * (size_t)omp_get_max_threads());
+    if (!training) { return; }
+    model->dx = take(arena, N * C);
+    model->dlnf = take(arena, N * C);
+    for (size_t l = 0; l < L; l++) {
+        BlockGrads* d = model->dact ? &model->dact[l] : NULL;
+        if (l == 0 || keep_blocks) { layout_block_grads(d, arena, N, C); }
+        else if (d) { *d = model->dact[0]; }
+    }
+}
+
+// Normal with deviation 0.02, and 0.02 / sqrt(2L) for what adds to the residual stream, as GPT-2 has it; rows of the
+// padded vocabulary are zero. Each matrix has a random stream of its own.
+static void gpt2_init(GPT2* model, int seed) {
+    size_t unused = (size_t)(model->config.padded_vocab_size - model->config.vocab_size) * (size_t)model->config.channels;
+    for (int i = 0; i < NUM_TENSORS; i++) {
+        const Tensor* t = &model->tensor[i];
+        size_t size = t->rows * t->cols;
+        float sd = t->init == 'R' ? 0.02f / sqrtf(2.0f * (float)model->config.layers) : 0.02f;
+        for (size_t l = 0; l < t->blocks; l++) {
+            float* x = model->params + t->begin + l * size;
+            Rng rng = rng_seed((uint64_t)seed, (uint64_t)i + 1, l);
+            if (t->init == 'N' || t->init == 'R') { rng_normal(&rng, x, i == TENSOR_wte ? size - unused : size, sd); }
+            for (size_t k = 0; t->init == '1' && k < size; k++) { x[k] = 1.0f; }
+        }
+    }
+}
+
+// The model of a checkpoint, or of a descriptor with random weights. Memory for its activations comes from gpt2_alloc().
+static GPT2 gpt2_create(const char* init, int seed, int training) {
+    GPT2 model = {0};
+    size_t bytes = 0;
+    FILE* file = gpt2_config_parse(&model.config, init) ? NULL : model_open(init, &model.config, &bytes);
+    model.num_params = list_tensors(model.tensor, &model.config);
+    check(!file || bytes == sizeof(int32_t) * HEADER_INTS + sizeof(float) * model.num_params,
+          "%s: has %zu bytes, its header asks for %zu", init, bytes, sizeof(int32_t) * HEADER_INTS + sizeof(float) * model.num_params);
+    layout_params(&model, training);
+    arena_alloc(&model.param_arena, "the parameters");
+    layout_params(&model, training);
+    point_params(&model.weight, model.params, model.tensor, model.config.layers);
+    if (training) { point_params(&model.grad, model.grads, model.tensor, model.config.layers); }
+    if (file) { model_read(file, init, bytes, model.params, model.num_params); } else { gpt2_init(&model, seed); }
+    return model;
+}
+
+static void gpt2_alloc(GPT2* model, int B, int T, int training, int keep_blocks) {
+    model->B = B;
+    model->T = T;
+    layout_acts(model, training, keep_blocks);
+    arena_alloc(&model->act_arena, "the activations");
+    layout_acts(model, training, keep_blocks);
+}
+
+static void gpt2_free(GPT2* model) {
+    arena_free(&model->param_arena);
+    arena_free(&model->act_arena);
+}
+
+// logits (B,T,V) of the tokens (B,T).
+static void gpt2_forward(GPT2* model, const int* tokens, int B, int T) {
+    int L = model->config.layers, C = model->config.channels, NH = model->config.heads, N = B * T;
+    const float* x = model->encoded;
+    encoder_forward(model->encoded, tokens, model->weight.wte, model->weight.wpe, B, T, C);
+    for (int l = 0; l < L; l++) {
+        block_forward(&model->act[l], x, &model->weight.block[l], model->scratch, B, T, C, NH);
+        x = model->act[l].residual3;
+    }
+    layernorm_forward(model->lnf, model->lnf_mean, model->lnf_rstd, x, model->weight.lnfw, model->weight.lnfb, N, C);
+    matmul_forward(model->logits, model->lnf, model->weight.wte, NULL, N, C, model->config.vocab_size);
+}
+
+// After gpt2_forward() on the same tokens: adds to the gradients of all parameters, and leaves the losses of the
+// positions. weight (B,T) is each position's share of the loss.
+static void gpt2_backward(GPT2* model, const int* tokens, const int* targets, const float* weight, Drpt* drpt, int B, int T) {
+    int L = model->config.layers, C = model->config.channels, NH = model->config.heads, V = model->config.vocab_size, N = B * T;
+    const float* last = model->act[L - 1].residual3;
+    float* dlogits = model->logits; // in place
+    cross_entropy_backward(model->losses, dlogits, targets, weight, N, V);
+    matmul_backward_input(model->dlnf, dlogits, model->weight.wte, N, C, V);
+    memset(model->dx, 0, sizeof(float) * (size_t)N * C);
+    layernorm_backward_input(model->dx, model->dlnf, last, model->weight.lnfw, model->lnf_mean, model->lnf_rstd, N, C);
+    drpt->block = -1;
+    drpt_site_layernorm(drpt, "lnf", model->grad.lnfw, model->grad.lnfb, model->dlnf, last, model->lnf_mean, model->lnf_rstd, C);
+    drpt_project(drpt, DRPT_BLOCK);
+    for (int l = L - 1; l >= 0; l--) {
+        const float* x = l > 0 ? model->act[l - 1].residual3 : model->encoded;
+        drpt->block = l;
+        block_backward(&model->grad.block[l], &model->dact[l], model->dx, &model->weight.block[l], &model->act[l], x,
+                       drpt, model->scratch, B, T, C, NH);
+    }
+    drpt->block = -1;
+    drpt_site_token(drpt, "wte", model->grad.wte, dlogits, model->lnf, model->dx, tokens, C, V);
+    drpt_site_position(drpt, "wpe", model->grad.wpe, model->dx, C);
+    drpt_project(drpt, DRPT_GLOBAL);
+}
+
+// One step of the optimizer with the gradient times `scale`; the gradients are zero afterwards. step counts from 1.
+static void gpt2_update(GPT2* model, const Config* c, double lr, double scale, int step) {
+    for (int i = 0; i < NUM_TENSORS; i++) {
+        const Tensor* t = &model->tensor[i];
+        size_t at = t->begin, size = t->blocks * t->rows * t->cols;
+        float decay = t->rows > 1 ? (float)c->weight_decay : 0.0f;
+        if (strcmp(c->optimizer, "sgd") == 0) {
+            sgd_update(model->params + at, model->grads + at, size, (float)lr, decay, (float)scale);
+        } else {
+            AdamW a = { (float)lr, (float)c->beta1, (float)c->beta2, (float)c->eps, decay };
+            adamw_update(model->params + at, model->grads + at, model->m + at, model->v + at, size, a, (float)scale, step);
+        }
+    }
+}
+
+// ---------------------------------------------------------------------------------------------
+// Generation, one token at a time: the keys and values of the places before are kept, so that a token costs one
+// forward of a single position.
+
+typedef struct {
+    BlockActs act;                    // of one position, used by all blocks in turn
+    float *x, *lnf, *stats, *logits;
+    float* cache;                     // (L,2,maxT,C): keys and values
+    float* S;                         // (maxT)
+    Arena arena;
+} Decoder;
+
+static void layout_decoder(Decoder* d, const GPT2Config* c) {
+    size_t C = (size_t)c->channels, maxT = (size_t)c->max_seq_len;
+    layout_block_acts(&d->act, &d->arena, 1, C, (size_t)c->heads);
+    d->x = take(&d->arena, C);
+    d->lnf = take(&d->arena, C);
+    d->stats = take(&d->arena, 2);
+    d->logits = take(&d->arena, (size_t)c->vocab_size);
+    d->S = take(&d->arena, maxT);
+    d->cache = take(&d->arena, (size_t)c->layers * 2 * maxT * C);
+}
+
+static Decoder decoder_create(const GPT2Config* config) {
+    Decoder d = {0};
+    layout_decoder(&d, config);
+    arena_alloc(&d.arena, "the key-value cache");
+    layout_decoder(&d, config);
+    return d;
+}
+
+// atty (C) for the query of place t, with keys and values (maxT,C) of the places up to t.
+static void attention_decode(float* atty, float* S, const float* q, const float* keys, const float* values, int t, int C, int NH) {
+    int hs = C / NH;
+    float scale = 1.0f / sqrtf((float)hs);
+    for (int h = 0; h < NH; h++) {
+        const float *k = keys + h * hs, *v = values + h * hs;
+        float* out = atty + h * hs;
+        for (int u = 0; u <= t; u++) { S[u] = scale * dot(q + h * hs, k + (size_t)u * C, hs); }
+        softmax_row(S, t + 1, t + 1);
+        for (int j = 0; j < hs; j++) { out[j] = 0.0f; }
+        for (int u = 0; u <= t; u++) {
+            for (int j = 0; j < hs; j++) { out[j] += S[u] * v[(size_t)u * C + j]; }
+        }
+    }
+}
+
+// The logits (V) that follow `token` at place t; places 0..t-1 have been decoded before.
+static float* gpt2_decode(const GPT2* model, Decoder* d, int token, int t) {
+    int L = model->config.layers, C = model->config.channels, NH = model->config.heads;
+    size_t maxT = (size_t)model->config.max_seq_len;
+    const BlockActs* a = &d->act;
+    encoder_forward(d->x, &token, model->weight.wte, model->weight.wpe + (size_t)t * C, 1, 1, C);
+    for (int l = 0; l < L; l++) {
+        const BlockParams* w = &model->weight.block[l];
+        float *keys = d->cache + (size_t)l * 2 * maxT * C, *values = keys + maxT * C;
+        layernorm_forward(a->ln1, a->ln1_mean, a->ln1_rstd, d->x, w->ln1w, w->ln1b, 1, C);
+        matmul_forward(a->qkv, a->ln1, w->qkvw, w->qkvb, 1, C, 3*C);
+        memcpy(keys + (size_t)t * C, a->qkv + C, sizeof(float) * (size_t)C);
+        memcpy(values + (size_t)t * C, a->qkv + 2*C, sizeof(float) * (size_t)C);
+        attention_decode(a->atty, d->S, a->qkv, keys, values, t, C, NH);
+        matmul_forward(a->residual2, a->atty, w->attprojw, w->attprojb, 1, C, C);
+        residual_forward(d->x, a->residual2, (size_t)C);
+        layernorm_forward(a->ln2, a->ln2_mean, a->ln2_rstd, d->x, w->ln2w, w->ln2b, 1, C);
+        matmul_forward(a->fch, a->ln2, w->fcw, w->fcb, 1, C, 4*C);
+        gelu_forward(a->fch_gelu, a->fch, 4 * (size_t)C);
+        matmul_forward(a->residual3, a->fch_gelu, w->fcprojw, w->fcprojb, 1, 4*C, C);
+        residual_forward(d->x, a->residual3, (size_t)C);
+    }
+    layernorm_forward(d->lnf, d->stats, d->stats + 1, d->x, model->weight.lnfw, model->weight.lnfb, 1, C);
+    matmul_forward(d->logits, d->lnf, model->weight.wte, NULL, 1, C, model->config.vocab_size);
+    return d->logits;
+}
+
+// Decodes tokens[first..count-1] again from place 0; returns the logits after the last.
+static float* decode_window(const GPT2* model, Decoder* d, const uint16_t* tokens, size_t first, size_t count) {
+    float* logits = NULL;
+    for (size_t i = first; i < count; i++) { logits = gpt2_decode(model, d, tokens[i], (int)(i - first)); }
+    return logits;
+}
+
+// Prints the continuation of tokens (count of them, room for `more` behind) until `more` tokens or an end of text. Where
+// the context is full, it goes on with the latter half of it.
+static void generate(const GPT2* model, const Tokenizer* tokenizer, uint16_t* tokens, size_t count, int more,
+                     const Config* c, uint64_t stream) {
+    size_t maxT = (size_t)model->config.max_seq_len, first = count > maxT ? count - maxT : 0;
+    Decoder d = decoder_create(&model->config);
+    Rng rng = rng_seed((uint64_t)c->seed, UINT64_MAX, stream);
+    float* logits = decode_window(model, &d, tokens, first, count);
+    for (int i = 0; i < more; i++) {
+        int token = sample_token(logits, model->config.vocab_size, c->temperature, c->top_k, &rng);
+        if (token == tokenizer_eot(tokenizer)) { break; }
+        size_t bytes;
+        const char* text = tokenizer_decode(tokenizer, token, &bytes);
+        fwrite(text, 1, bytes, stdout);
+        fflush(stdout);
+        tokens[count++] = (uint16_t)token;
+        if (count - first <= maxT) { logits = gpt2_decode(model, &d, token, (int)(count - 1 - first)); continue; }
+        first = count - (maxT + 1) / 2;
+        logits = decode_window(model, &d, tokens, first, count);
+    }
+    putchar('\n');
+    arena_free(&d.arena);
+}
+
+static Tokenizer* open_tokenizer(const Config* c, const GPT2Config* model, const char* why) {
+    const char* name = c->tokenizer ? c->tokenizer : model->vocab_size == 257 ? "bytes" : "gpt2_tokenizer.bin";
+    check(c->tokenizer || model->vocab_size == 257 || access(name, R_OK) == 0,
+          "%s: a vocabulary of %d needs its tokenizer: name llm.c's tokenizer file with --tokenizer (dev/prep makes it)", why, model->vocab_size);
+    Tokenizer* t = tokenizer_open(name);
+    check(tokenizer_vocab_size(t) <= model->vocab_size, "%s: has %d tokens, the model %d; name the model's own with --tokenizer",
+          name, tokenizer_vocab_size(t), model->vocab_size);
+    return t;
+}
+
+static void generate_from_text(const Config* c) {
+    GPT2 model = gpt2_create(c->init, c->seed, 0);
+    Tokenizer* tokenizer = open_tokenizer(c, &model.config, "--generate");
+    size_t bytes = strlen(c->generate);
+    uint16_t* tokens = malloc(sizeof(uint16_t) * (bytes + 1 + (size_t)c->sample_tokens));
+    check(tokens != NULL, "out of memory for the prompt");
+    size_t count = tokenizer_encode(tokenizer, tokens, c->generate, bytes);
+    if (count == 0) { tokens[count++] = (uint16_t)tokenizer_eot(tokenizer); } // an empty prompt: a text from its beginning
+    fputs(c->generate, stdout);
+    generate(&model, tokenizer, tokens, count, c->sample_tokens, c, 0);
+    free(tokens);
+    tokenizer_free(tokenizer);
+    gpt2_free(&model);
+}
+
+// ---------------------------------------------------------------------------------------------
+// A step's data: `accumulate` micro-batches of n general rows and then m target rows.
+
+typedef struct {
+    int n, m, T, accumulate;
+    int *inputs, *targets;        // (accumulate, n+m, T)
+    unsigned char* mask;          // (accumulate, n+m, T) 1: trained on
+    float* weight;                // (accumulate, n+m, T) share of the loss
+    unsigned char* usable;        // (accumulate, n+m) 1: the row has a trained token
+    Arena arena;
+} Batch;
+
+static void layout_batch(Batch* b) {
+    size_t rows = (size_t)b->accumulate * (size_t)(b->n + b->m), positions = rows * (size_t)b->T;
+    b->inputs = arena_take(&b->arena, sizeof(int) * positions);
+    b->targets = arena_take(&b->arena, sizeof(int) * positions);
+    b->mask = arena_take(&b->arena, positions);
+    b->weight = arena_take(&b->arena, sizeof(float) * positions);
+    b->usable = arena_take(&b->arena, rows);
+}
+
+static Batch batch_create(int n, int m, int T, int accumulate) {
+    Batch b = { .n = n, .m = m, .T = T, .accumulate = accumulate };
+    layout_batch(&b);
+    arena_alloc(&b.arena, "the batch");
+    layout_batch(&b);
+    return b;
+}
+
+static int count_trained(const unsigned char* mask, int T) {
+    int count = 0;
+    for (int t = 0; t < T; t++) { count += mask[t] != 0; }
+    return count;
+}
+
+static void batch_row(Batch* b, size_t row, const Dataset* data, size_t from, int vocab_size) {
+    size_t at = row * (size_t)b->T;
+    dataset_row(data, from, vocab_size, b->inputs + at, b->targets + at, b->mask + at, (size_t)b->T);
+    b->usable[row] = count_trained(b->mask + at, b->T) > 0;
+}
+
+static void batch_fill(Batch* b, Reader* general, Reader* target, int vocab_size) {
+    size_t row = 0;
+    for (int a = 0; a < b->accumulate; a++) {
+        for (int i = 0; i < b->n; i++) { batch_row(b, row++, general->data, reader_next(general), vocab_size); }
+        for (int j = 0; j < b->m; j++) { batch_row(b, row++, target->data, reader_next(target), vocab_size); }
+    }
+}
+
+// Usable rows and trained tokens of all micro-batches, of the rows [first, end) of each.
+typedef struct { long rows, tokens; } Count;
+
+static Count batch_count(const Batch* b, int first, int end) {
+    Count c = { 0, 0 };
+    for (int a = 0; a < b->accumulate; a++) {
+        for (int i = first; i < end; i++) {
+            size_t row = (size_t)a * (size_t)(b->n + b->m) + (size_t)i;
+            c.rows += b->usable[row];
+            c.tokens += count_trained(b->mask + row * (size_t)b->T, b->T);
+        }
+    }
+    return c;
+}
+
+// The weights of the rows [first, end) of each micro-batch, so that each usable row counts alike (or each trained token,
+// by_tokens), and all together `total`.
+static void batch_weigh(Batch* b, int first, int end, int by_tokens, double total) {
+    Count all = batch_count(b, first, end);
+    for (int a = 0; a < b->accumulate; a++) {
+        for (int i = first; i < end; i++) {
+            size_t at = ((size_t)a * (size_t)(b->n + b->m) + (size_t)i) * (size_t)b->T;
+            int trained = count_trained(b->mask + at, b->T);
+            double share = by_tokens ? total / (double)all.tokens : total / ((double)all.rows * trained);
+            for (int t = 0; t < b->T; t++) { b->weight[at + t] = b->mask[at + t] ? (float)share : 0.0f; }
+        }
+    }
+}
+
+// ---------------------------------------------------------------------------------------------
+// A run.
+
+typedef struct {
+    Config config;
+    DrptOptions options;
+    GPT2 model;
+    Drpt drpt;
+    Dataset general, target, val, val_general; // rows = 0: not given
+    Reader general_reader, target_reader;
+    Batch batch;
+    Batch eval;                                // --batch rows of evaluation data
+    RunLog log;
+    Tokenizer* tokenizer;                      // for samples, else NULL
+    int T, steps, first_step;
+} Run;
+
+static volatile sig_atomic_t stop_requested;
+static void request_stop(int signal_number) { (void)signal_number; stop_requested = 1; }
+
+typedef struct { double loss, accuracy, exact; } Score;
+
+// Mean loss (of rows, or of tokens), share of trained positions whose target is the likeliest token, and share of
+// rows where all are.
+static Score evaluate(Run* run, const Dataset* data) {
+    Batch* b = &run->eval;
+    GPT2* model = &run->model;
+    int by_tokens = strcmp(run->options.weigh, "tokens") == 0;
+    double loss = 0.0, weight = 0.0, hits = 0.0, trained = 0.0, exact = 0.0, rows = 0.0;
+    size_t most = run->config.val_batches < 0 ? data->rows : (size_t)run->config.val_batches * (size_t)b->n;
+    size_t end = most < data->rows ? most : data->rows;
+    for (size_t first = 0; first < end; first += (size_t)b->n) {
+        int count = end - first < (size_t)b->n ? (int)(end - first) : b->n;
+        for (int i = 0; i < count; i++) { batch_row(b, (size_t)i, data, first + (size_t)i, model->config.vocab_size); }
+        batch_weigh(b, 0, count, by_tokens, 1.0);
+        gpt2_forward(model, b->inputs, count, b->T);
+        cross_entropy_forward(model->losses, model->hits, model->logits, b->targets, b->weight, count * b->T, model->config.vocab_size);
+        Count all = batch_count(b, 0, count);
+        double share = by_tokens ? (double)all.tokens : (double)all.rows;
+        for (int i = 0; i < count; i++) {
+            int right = 0, tokens = count_trained(b->mask + (size_t)i * (size_t)b->T, b->T);
+            for (int t = i * b->T; t < (i + 1) * b->T; t++) {
+                loss += share * b->weight[t] * model->losses[t];
+                right += model->hits[t];
+            }
+            hits += right;
+            trained += tokens;
+            rows += tokens > 0;
+            exact += tokens > 0 && right == tokens;
+        }
+        weight += share;
+    }
+    return (Score){ loss / weight, hits / trained, exact / rows };
+}
+
+static double evaluate_and_log(Run* run, const Dataset* data, const char* name, int step) {
+    if (data->rows == 0) { return NAN; }
+    Score s = evaluate(run, data);
+    runlog_eval(&run->log, step, name, s.loss, s.accuracy, s.exact);
+    return s.loss;
+}
+
+// Loss of the rows [first, end) of all micro-batches from what was added up: rows with a loss that is no number are left out.
+typedef struct { double sum, weight; } Mean;
+
+static void add_losses(Mean* mean, const GPT2* model, const Batch* b, const float* weight, int first, int end) {
+    for (int i = first; i < end; i++) {
+        double sum = 0.0, total = 0.0;
+        for (int t = i * b->T; t < (i + 1) * b->T; t++) {
+            sum += (double)weight[t] * model->losses[t];
+            total += weight[t];
+        }
+        if (isfinite(sum)) { mean->sum += sum; mean->weight += total; }
+    }
+}
+
+static double mean_of(Mean m) { return m.weight > 0.0 ? m.sum / m.weight : NAN; }
+
+// Forward and backward of all micro-batches: the gradients hold the update direction of the step.
+static void compute_update(Run* run, int step, StepRow* row) {
+    Batch* b = &run->batch;
+    Drpt* drpt = &run->drpt;
+    int by_tokens = strcmp(run->options.weigh, "tokens") == 0, rows = b->n + b->m;
+    Mean general = {0}, target = {0};
+    batch_fill(b, &run->general_reader, &run->target_reader, run->model.config.vocab_size);
+    Count usable = batch_count(b, 0, b->n);
+    // Plain training: the mean loss. Else each row stands for itself and the feasible set gives it its weight.
+    batch_weigh(b, 0, b->n, by_tokens, drpt->plain ? 1.0 : (double)usable.rows);
+    batch_weigh(b, b->n, rows, by_tokens, 1.0);
+    for (int a = 0; a < b->accumulate; a++) {
+        size_t at = (size_t)a * (size_t)rows * (size_t)b->T;
+        const unsigned char* micro_usable = b->usable + (size_t)a * (size_t)rows;
+        int micro_rows = 0;
+        for (int i = 0; i < b->n; i++) { micro_rows += micro_usable[i]; }
+        drpt_begin(drpt, (uint64_t)step, a == 0, micro_usable, usable.rows > 0 ? (double)micro_rows / (double)usable.rows : 0.0);
+        gpt2_forward(&run->model, b->inputs + at, rows, b->T);
+        gpt2_backward(&run->model, b->inputs + at, b->targets + at, b->weight + at, drpt, rows, b->T);
+        add_losses(&general, &run->model, b, b->weight + at, 0, b->n);
+        add_losses(&target, &run->model, b, b->weight + at, b->n, rows);
+    }
+    row->loss = mean_of(general);
+    row->target_loss = mean_of(target);
+    row->tokens = (long)b->accumulate * rows * b->T;
+}
+
+// The norm of the update, its angle to the target gradient and its length in units of it.
+static void measure_update(const Run* run, StepRow* row) {
+    const Drpt* d = &run->drpt;
+    row->grad_norm = sqrt(squared_norm(run->model.grads, run->model.num_params));
+    check(isfinite(row->grad_norm), "step %d: the gradient is not finite (loss %g); lower --lr, or look for broken values in the model or the data",
+          row->step, isnan(row->loss) ? row->target_loss : row->loss);
+    if (d->m == 0) { return; }
+    double u = row->grad_norm, t = sqrt(d->norm_t2);
+    if (d->method == METHOD_target) { row->update_cos = row->update_ratio = u > 0.0 ? 1.0 : 0.0; return; }
+    if (run->config.accumulate > 1) { return; } // the target gradients of several micro-batches are never added up
+    row->update_cos = u * t > 0.0 ? d->dot_ut / (u * t) : 0.0;
+    row->update_ratio = t > 0.0 ? u / t : 0.0;
+}
+
+static void note_degenerate(const Drpt* d, char* note, size_t size) {
+    note[0] = '\0';
+    if (d->rows_dropped > 0) { snprintf(note, size, "%d gradients with NaN or Inf left out", d->rows_dropped); }
+    else if (d->groups_skipped > 0) { snprintf(note, size, "%d of %d groups without an update", d->groups_skipped, d->num_groups); }
+}
+
+// One optimizer step, its evaluation before it.
+static void train_step(Run* run, int step) {
+    const Config* c = &run->config;
+    StepRow row = { .step = step, .val_loss = NAN, .val_general_loss = NAN, .update_cos = NAN, .update_ratio = NAN };
+    char note[96];
+    if (c->val_every > 0 && step % c->val_every == 0) {
+        row.val_loss = evaluate_and_log(run, &run->val, "val", step);
+        row.val_general_loss = evaluate_and_log(run, &run->val_general, "val_general", step);
+    }
+    double began = seconds_now();
+    compute_update(run, step, &row);
+    measure_update(run, &row);
+    if (c->dump_update && step == run->steps - 1) {
+        model_write(c->dump_update, &run->model.config, run->model.grads, run->model.num_params);
+    }
+    double scale = c->clip > 0.0 && row.grad_norm > c->clip ? c->clip / row.grad_norm : 1.0;
+    row.lr = scheduled_lr(c->schedule, c->lr, c->warmup, c->final_lr, step, run->steps);
+    gpt2_update(&run->model, c, row.lr, scale, step + 1);
+    row.ms = 1e3 * (seconds_now() - began);
+    note_degenerate(&run->drpt, note, sizeof(note));
+    runlog_step(&run->log, &row, note);
+}
+
+// ---------------------------------------------------------------------------------------------
+// Checkpoints: model, state, and then an empty DONE file that says that both are whole.
+
+static char* step_path(const char* folder, const char* format, int step) {
+    char name[64];
+    snprintf(name, sizeof(name), format, step);
+    return path_join(folder, name);
+}
+
+#define MODEL_NAME "model_%08d.bin"
+#define STATE_NAME "state_%08d_00000.bin"
+#define DONE_NAME "DONE_%08d"
+
+static RunState run_state(const Run* run, int step) {
+    const Config* c = &run->config;
+    return (RunState){
+        .step = step,
+        .position = { run->general_reader.epoch, run->general_reader.position, run->target_reader.epoch, run->target_reader.position },
+        .batch = run->batch.n, .target_batch = run->batch.m, .accumulate = c->accumulate, .T = run->T, .seed = c->seed,
+        .general_rows = run->general.rows, .target_rows = run->target.rows,
+    };
+}
+
+static void save_checkpoint(const Run* run, int step) {
+    const char* folder = run->config.out;
+    char *model = step_path(folder, MODEL_NAME, step), *state = step_path(folder, STATE_NAME, step), *done = step_path(folder, DONE_NAME, step);
+    RunState s = run_state(run, step);
+    model_write(model, &run->model.config, run->model.params, run->model.num_params);
+    state_write(state, &s, run->model.m, run->model.v, run->model.num_params);
+    Output o = output_open(done);
+    output_close(&o);
+    free(model);
+    free(state);
+    free(done);
+}
+
+static void remove_checkpoint(const char* folder, int step) {
+    const char* names[3] = { DONE_NAME, STATE_NAME, MODEL_NAME }; // DONE first: a checkpoint half removed is none
+    for (int i = 0; i < 3; i++) {
+        char* path = step_path(folder, names[i], step);
+        unlink(path);
+        free(path);
+    }
+}
+
+// The highest step with a DONE file, -1 if there is none.
+static int last_checkpoint(const char* folder) {
+    int last = -1;
+    DIR* dir = opendir(folder);
+    if (!dir) { return -1; }
+    for (struct dirent* e; (e = readdir(dir)) != NULL; ) {
+        char* end;
+        if (strncmp(e->d_name, "DONE_", 5) != 0) { continue; }
+        long step = strtol(e->d_name + 5, &end, 10);
+        if (*end == '\0' && end - e->d_name == 13 && step > last) { last = (int)step; }
+    }
+    closedir(dir);
+    return last;
+}
+
+static void check_same_run(const RunState* now, const RunState* was, const char* path) {
+    #define SAME(field, what) check(now->field == was->field, "%s: was made with " what " %lld, not %lld; resume with the options and data of the run", \
+                                    path, (long long)was->field, (long long)now->field)
+    SAME(batch, "--batch");
+    SAME(target_batch, "--target-batch");
+    SAME(accumulate, "--accumulate");
+    SAME(T, "--seq");
+    SAME(seed, "--seed");
+    SAME(general_rows, "a number of general rows of");
+    SAME(target_rows, "a number of target rows of");
+    #undef SAME
+}
+
+static void load_state(Run* run, int step) {
+    char* path = step_path(run->config.out, STATE_NAME, step);
+    RunState now = run_state(run, step), was;
+    state_read(path, &was, run->model.m, run->model.v, run->model.num_params);
+    check_same_run(&now, &was, path);
+    check(was.step == step, "%s: holds step %d; the file was renamed", path, was.step);
+    if (run->general.rows > 0) { reader_seek(&run->general_reader, was.position.general_epoch, was.position.general_position); }
+    if (run->target.rows > 0) { reader_seek(&run->target_reader, was.position.target_epoch, was.position.target_position); }
+    free(path);
+}
+
+// ---------------------------------------------------------------------------------------------
+// Setting up, and the loop.
+
+static void open_data(Run* run) {
+    const Config* c = &run->config;
+    const char* pattern[4] = { c->general, c->target, c->val, c->val_general };
+    Dataset* data[4] = { &run->general, &run->target, &run->val, &run->val_general };
+    size_t widest = 0;
+    for (int i = 0; i < 4; i++) {
+        size_t T = pattern[i] ? dataset_row_length(pattern[i]) : 0;
+        widest = T > widest ? T : widest;
+    }
+    run->T = c->seq > 0 ? c->seq : widest > 0 ? (int)widest : 64;
+    check((size_t)run->T >= widest, "--seq %d: the examples have rows of %zu tokens; leave --seq out or prepare them with --seq %d", run->T, widest, run->T);
+    for (int i = 0; i < 4; i++) {
+        if (!pattern[i]) { continue; }
+        *data[i] = dataset_open(pattern[i], (size_t)run->T);
+        check(data[i]->vocab_size <= run->model.config.vocab_size, "%s: made with a vocabulary of %d, the model has %d",
+              pattern[i], data[i]->vocab_size, run->model.config.vocab_size);
+    }
+    check(run->T <= run->model.config.max_seq_len, "rows of %d tokens do not fit the model's context of %d; use a smaller --seq or another --init",
+          run->T, run->model.config.max_seq_len);
+}
+
+static void check_options(const Config* c, const DrptOptions* o) {
+    const char* method = o->method ? o->method : c->target ? "subset" : "full";
+    check(c->init, "--init is missing: a checkpoint file, or sizes such as L4,H4,C128,V257,T128");
+    check(c->out || !c->resume, "--resume needs --out, the directory of the run to continue");
+    check(c->out || !c->save_every, "--save-every needs --out, a directory for the checkpoints");
+    check(c->out || !o->log_geometry, "--log-geometry needs --out, a directory for geometry.csv");
+    check(!o->log_geometry || c->target, "--log-geometry needs --target: there is no geometry without a target");
+    check(c->general || c->target || (c->steps == 0 && (c->val || c->val_general)),
+          "no data: give --general (and --target), or --steps 0 and --val to evaluate");
+    check(c->accumulate == 1 || strcmp(method, "full") == 0 || strcmp(method, "target") == 0,
+          "--accumulate %d with --method %s: not built yet; use a larger --batch", c->accumulate, method);
+    check(c->accumulate == 1 || !o->log_geometry, "--accumulate with --log-geometry: not built yet");
+    check(!c->dump_update || c->steps != 0, "--dump-update needs a step; --steps is 0");
+}
+
+static void write_config(Run* run) {
+    Config c = run->config;
+    DrptOptions o = run->options;
+    OptionTable tables[2] = { config_option_table(&c), drpt_option_table(&o) };
+    char* path = path_join(c.out, "config.txt");
+    c.steps = run->steps; // resolved
+    c.seq = run->T;
+    c.resume = 0;
+    Output out = output_open(path);
+    options_print(out.file, tables, 2);
+    output_close(&out);
+    free(path);
+}
+
+static char* find_checkpoint(Run* run) {
+    const Config* c = &run->config;
+    int last = c->out ? last_checkpoint(c->out) : -1;
+    check(last < 0 || c->resume, "%s: holds checkpoints of a run; continue it with --resume 1, or give another --out", c->out);
+    if (c->resume && last < 0) { printf("%s: no checkpoint yet, starting from the beginning\n", c->out); }
+    run->first_step = last < 0 ? 0 : last;
+    return last < 0 ? NULL : step_path(c->out, MODEL_NAME, last);
+}
+
+static void open_geometry(Run* run) {
+    int is_new;
+    if (!run->options.log_geometry) { return; }
+    FILE* f = runlog_csv(run->config.out, "geometry.csv", run->first_step, &is_new);
+    drpt_log_geometry(&run->drpt, f, is_new);
+}
+
+static void run_open(Run* run) {
+    const Config* c = &run->config;
+    char* checkpoint = find_checkpoint(run);
+    run->model = gpt2_create(checkpoint ? checkpoint : c->init, c->seed, 1);
+    free(checkpoint);
+    open_data(run);
+    int n = c->general ? c->batch : 0, m = c->target ? c->target_batch : 0, most = n + m > c->batch ? n + m : c->batch;
+    size_t step_rows = (size_t)c->accumulate * (size_t)(n > 0 ? n : m), rows = n > 0 ? run->general.rows : run->target.rows;
+    run->steps = c->steps >= 0 ? c->steps : rows > step_rows ? (int)(rows / step_rows) : 1;
+    check(run->first_step <= run->steps, "%s: stands at step %d, beyond --steps %d", c->out, run->first_step, run->steps);
+    if (n + m > 0) { run->drpt = drpt_create(&run->options, n, m, run->T, 4 * run->model.config.channels, (uint64_t)c->seed); }
+    gpt2_alloc(&run->model, most, run->T, 1, drpt_keeps_blocks(&run->drpt));
+    run->batch = batch_create(n, m, run->T, c->accumulate);
+    run->eval = batch_create(c->batch, 0, run->T, 1);
+    if (n > 0) { run->general_reader = reader_open(&run->general, (uint64_t)c->seed, 1); }
+    if (m > 0) { run->target_reader = reader_open(&run->target, (uint64_t)c->seed + 1, 1); }
+    if (run->first_step > 0) { load_state(run, run->first_step); }
+    if (c->sample_every > 0) { run->tokenizer = open_tokenizer(c, &run->model.config, "--sample-every"); }
+    if (c->out) {
+        folder_create(c->out);
+        write_config(run);
+    }
+    run->log = runlog_open(c->out, run->first_step, run->steps);
+    open_geometry(run);
+}
+
+static void run_close(Run* run) {
+    runlog_close(&run->log);
+    if (run->drpt.geometry) { fclose(run->drpt.geometry); }
+    reader_close(&run->general_reader);
+    reader_close(&run->target_reader);
+    dataset_close(&run->general);
+    dataset_close(&run->target);
+    dataset_close(&run->val);
+    dataset_close(&run->val_general);
+    arena_free(&run->batch.arena);
+    arena_free(&run->eval.arena);
+    drpt_free(&run->drpt);
+    gpt2_free(&run->model);
+    if (run->tokenizer) { tokenizer_free(run->tokenizer); }
+}
+
+static void print_sample(Run* run, int step) {
+    size_t most = (size_t)run->config.sample_tokens + 1;
+    uint16_t* tokens = malloc(sizeof(uint16_t) * most);
+    check(tokens != NULL, "out of memory for a sample");
+    tokens[0] = (uint16_t)tokenizer_eot(run->tokenizer);
+    printf("--- sample at step %d\n", step);
+    generate(&run->model, run->tokenizer, tokens, 1, run->config.sample_tokens, &run->config, (uint64_t)step);
+    printf("---\n");
+    free(tokens);
+}
+
+// After Ctrl-C: what was done so far is kept, and the way on is told.
+static void stop(Run* run, const char* program, int step) {
+    printf("stopped after step %d of %d\n", step, run->steps);
+    if (run->config.out) {
+        save_checkpoint(run, step);
+        printf("continue with: %s --config %s/config.txt --resume 1\n", program, run->config.out);
+    }
+    run_close(run);
+    exit(130);
+}
+
+static void finish(Run* run) {
+    StepRow row = { .step = run->steps, .loss = NAN, .target_loss = NAN, .lr = NAN, .grad_norm = NAN,
+                    .update_cos = NAN, .update_ratio = NAN, .ms = NAN };
+    row.val_loss = evaluate_and_log(run, &run->val, "val", run->steps);
+    row.val_general_loss = evaluate_and_log(run, &run->val_general, "val_general", run->steps);
+    runlog_step(&run->log, &row, "");
+    if (!run->config.out) { return; }
+    char* path = path_join(run->config.out, "model_final.bin");
+    model_write(path, &run->model.config, run->model.params, run->model.num_params);
+    printf("wrote %s\n", path);
+    free(path);
+}
+
+static void train(Run* run, const char* program) {
+    const Config* c = &run->config;
+    for (int step = run->first_step; step < run->steps; step++) {
+        train_step(run, step);
+        int done = step + 1;
+        if (c->sample_every > 0 && done % c->sample_every == 0) { print_sample(run, done); }
+        if (stop_requested) { stop(run, program, done); }
+        if (c->save_every > 0 && done % c->save_every == 0) {
+            save_checkpoint(run, done);
+            int old = done - c->keep_checkpoints * c->save_every;
+            if (c->keep_checkpoints > 0 && old > 0) { remove_checkpoint(c->out, old); }
+        }
+    }
+    finish(run);
+}
+
+static const char about[] =
+    "train_gpt2_drpt: trains GPT-2 on a CPU; with target data, regularized by general data.\n"
+    "  pretrain   train_gpt2_drpt --init L4,H4,C128,V257,T128 --general text.bin --out base\n"
+    "  post-train train_gpt2_drpt --init base/model_final.bin --general pool.bin --target few.bin --val held_out.bin --out run\n"
+    "  generate   train_gpt2_drpt --init run/model_final.bin --generate \"Once upon\"\n"
+    "  build/dev/prep makes data files from text and JSON; --help lists all options.\n";
+
+#ifndef TESTING
+int main(int argc, char** argv) {
+    Run run = { .config = config_defaults, .options = drpt_defaults };
+    OptionTable tables[2] = { config_option_table(&run.config), drpt_option_table(&run.options) };
+    if (argc == 1) { fputs(about, stdout); return 0; }
+    options_parse(tables, 2, argc, argv, about);
+    if (run.config.threads > 0) { omp_set_num_threads(run.config.threads); }
+    if (run.config.init && run.config.generate) { generate_from_text(&run.config); return 0; }
+    check_options(&run.config, &run.options);
+    signal(SIGINT, request_stop);
+    signal(SIGTERM, request_stop);
+    run_open(&run);
+    train(&run, argv[0]);
+    run_close(&run);
+    return 0;
+}
+#endif
