@@ -10,12 +10,12 @@
 
 CC     ?= cc
 CFLAGS ?= -O3 -march=native
-CFLAGS += -std=c11 -D_GNU_SOURCE -fopenmp -fno-math-errno -ffp-contract=fast -Wall -Wextra -Wshadow -Wvla -Wstrict-prototypes
-LDLIBS += -lm
+FLAGS  := -std=c11 -D_GNU_SOURCE -fopenmp -fno-math-errno -ffp-contract=fast -Wall -Wextra -Wshadow -Wvla -Wstrict-prototypes
+LDLIBS := -lm
 BUILD  := build
 
 ifdef SAN
-CFLAGS += -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+FLAGS  += -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -DVERIFY_SITES=1
 BUILD  := build/san
 endif
 
@@ -25,11 +25,19 @@ tests   := $(patsubst test/%.c,$(BUILD)/test/%,$(wildcard test/test_*.c))
 
 all: $(BUILD)/train_gpt2_drpt $(tools)
 
-$(BUILD)/train_gpt2_drpt $(tools) $(tests): $(BUILD)/%: $(BUILD)/%.c.o $(objects)
-	$(CC) $(CFLAGS) $^ $(LDLIBS) -o $@
+$(BUILD)/train_gpt2_drpt $(tools) $(filter-out %/test_gradient,$(tests)): $(BUILD)/%: $(BUILD)/%.c.o $(objects)
+	$(CC) $(CFLAGS) $(FLAGS) $^ $(LDLIBS) -o $@
 $(BUILD)/%.c.o: %.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -MMD -MP -c $< -o $@
+	$(CC) $(CFLAGS) $(FLAGS) -MMD -MP -c $< -o $@
+
+# This test and all it is linked with is compiled in double precision; it has a matmul of its own.
+$(BUILD)/test/test_gradient: $(BUILD)/double/test/test_gradient.c.o $(patsubst $(BUILD)/%,$(BUILD)/double/%,$(filter-out %/matmul.c.o,$(objects)))
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(FLAGS) $^ $(LDLIBS) -o $@
+$(BUILD)/double/%.c.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(FLAGS) -include test/double.h -MMD -MP -c $< -o $@
 
 test: all $(tests)
 	@BUILD=$(BUILD) sh test/run.sh $(tests)

@@ -10,7 +10,9 @@
 // overwritten unless a comment says that they are added to.
 #include "drpt/drpt.h"
 #include "llmc/arena.h"
+#include "llmc/batch.h"
 #include "llmc/check.h"
+#include "llmc/checkpoint.h"
 #include "llmc/config.h"
 #include "llmc/dataset.h"
 #include "llmc/files.h"
@@ -22,12 +24,15 @@
 #include "llmc/sampler.h"
 #include "llmc/tokenizer.h"
 
-#include <dirent.h>
 #include <math.h>
 #include <omp.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
+
+#ifndef VERIFY_SITES
+#define VERIFY_SITES 0 // 1: check that nothing overwrites what a site points to (the sanitizer build does)
+#endif
 
 // ---------------------------------------------------------------------------------------------
 // Layers.
@@ -756,84 +761,6 @@ static void generate_from_text(const Config* c) {
 }
 
 // ---------------------------------------------------------------------------------------------
-// A step's data: `accumulate` micro-batches of n general rows and then m target rows.
-
-typedef struct {
-    int n, m, T, accumulate;
-    int *inputs, *targets;        // (accumulate, n+m, T)
-    unsigned char* mask;          // (accumulate, n+m, T) 1: trained on
-    float* weight;                // (accumulate, n+m, T) share of the loss
-    unsigned char* usable;        // (accumulate, n+m) 1: the row has a trained token
-    Arena arena;
-} Batch;
-
-static void layout_batch(Batch* b) {
-    size_t rows = (size_t)b->accumulate * (size_t)(b->n + b->m), positions = rows * (size_t)b->T;
-    b->inputs = arena_take(&b->arena, sizeof(int) * positions);
-    b->targets = arena_take(&b->arena, sizeof(int) * positions);
-    b->mask = arena_take(&b->arena, positions);
-    b->weight = arena_take(&b->arena, sizeof(float) * positions);
-    b->usable = arena_take(&b->arena, rows);
-}
-
-static Batch batch_create(int n, int m, int T, int accumulate) {
-    Batch b = { .n = n, .m = m, .T = T, .accumulate = accumulate };
-    layout_batch(&b);
-    arena_alloc(&b.arena, "the batch");
-    layout_batch(&b);
-    return b;
-}
-
-static int count_trained(const unsigned char* mask, int T) {
-    int count = 0;
-    for (int t = 0; t < T; t++) { count += mask[t] != 0; }
-    return count;
-}
-
-static void batch_row(Batch* b, size_t row, const Dataset* data, size_t from, int vocab_size) {
-    size_t at = row * (size_t)b->T;
-    dataset_row(data, from, vocab_size, b->inputs + at, b->targets + at, b->mask + at, (size_t)b->T);
-    b->usable[row] = count_trained(b->mask + at, b->T) > 0;
-}
-
-static void batch_fill(Batch* b, Reader* general, Reader* target, int vocab_size) {
-    size_t row = 0;
-    for (int a = 0; a < b->accumulate; a++) {
-        for (int i = 0; i < b->n; i++) { batch_row(b, row++, general->data, reader_next(general), vocab_size); }
-        for (int j = 0; j < b->m; j++) { batch_row(b, row++, target->data, reader_next(target), vocab_size); }
-    }
-}
-
-// Usable rows and trained tokens of all micro-batches, of the rows [first, end) of each.
-typedef struct { long rows, tokens; } Count;
-
-static Count batch_count(const Batch* b, int first, int end) {
-    Count c = { 0, 0 };
-    for (int a = 0; a < b->accumulate; a++) {
-        for (int i = first; i < end; i++) {
-            size_t row = (size_t)a * (size_t)(b->n + b->m) + (size_t)i;
-            c.rows += b->usable[row];
-            c.tokens += count_trained(b->mask + row * (size_t)b->T, b->T);
-        }
-    }
-    return c;
-}
-
-// The weights of the rows [first, end) of each micro-batch, so that each usable row counts alike (or each trained token,
-// by_tokens), and all together `total`.
-static void batch_weigh(Batch* b, int first, int end, int by_tokens, double total) {
-    Count all = batch_count(b, first, end);
-    for (int a = 0; a < b->accumulate; a++) {
-        for (int i = first; i < end; i++) {
-            size_t at = ((size_t)a * (size_t)(b->n + b->m) + (size_t)i) * (size_t)b->T;
-            int trained = count_trained(b->mask + at, b->T);
-            double share = by_tokens ? total / (double)all.tokens : total / ((double)all.rows * trained);
-            for (int t = 0; t < b->T; t++) { b->weight[at + t] = b->mask[at + t] ? (float)share : 0.0f; }
-        }
-    }
-}
-
-// ---------------------------------------------------------------------------------------------
 // A run.
 
 typedef struct {
@@ -853,46 +780,52 @@ typedef struct {
 static volatile sig_atomic_t stop_requested;
 static void request_stop(int signal_number) { (void)signal_number; stop_requested = 1; }
 
-typedef struct { double loss, accuracy, exact; } Score;
+// What an evaluation adds up: the weighted losses and the weights; trained positions, and those whose target was the
+// likeliest token; rows, and those where all were.
+typedef struct { double loss, weight, trained, hits, rows, exact; } Tally;
 
-// Mean loss (of rows, or of tokens), share of trained positions whose target is the likeliest token, and share of
-// rows where all are.
-static Score evaluate(Run* run, const Dataset* data) {
-    Batch* b = &run->eval;
+// `count` rows of run->eval, weighed so that they have a weight of `share` together.
+static void evaluate_batch(Run* run, int count, double share, Tally* tally) {
+    const Batch* b = &run->eval;
     GPT2* model = &run->model;
+    gpt2_forward(model, b->inputs, count, b->T);
+    cross_entropy_forward(model->losses, model->hits, model->logits, b->targets, b->weight, count * b->T, model->config.vocab_size);
+    for (int i = 0; i < count; i++) {
+        int hits = 0, trained = batch_trained(b, (size_t)i);
+        for (int t = i * b->T; t < (i + 1) * b->T; t++) {
+            tally->loss += (double)b->weight[t] * model->losses[t];
+            hits += model->hits[t];
+        }
+        tally->trained += trained;
+        tally->hits += hits;
+        tally->rows += trained > 0;
+        tally->exact += trained > 0 && hits == trained;
+    }
+    tally->weight += share;
+}
+
+static Tally evaluate(Run* run, const Dataset* data) {
+    Batch* b = &run->eval;
+    Tally tally = {0};
     int by_tokens = strcmp(run->options.weigh, "tokens") == 0;
-    double loss = 0.0, weight = 0.0, hits = 0.0, trained = 0.0, exact = 0.0, rows = 0.0;
     size_t most = run->config.val_batches < 0 ? data->rows : (size_t)run->config.val_batches * (size_t)b->n;
     size_t end = most < data->rows ? most : data->rows;
     for (size_t first = 0; first < end; first += (size_t)b->n) {
         int count = end - first < (size_t)b->n ? (int)(end - first) : b->n;
-        for (int i = 0; i < count; i++) { batch_row(b, (size_t)i, data, first + (size_t)i, model->config.vocab_size); }
-        batch_weigh(b, 0, count, by_tokens, 1.0);
-        gpt2_forward(model, b->inputs, count, b->T);
-        cross_entropy_forward(model->losses, model->hits, model->logits, b->targets, b->weight, count * b->T, model->config.vocab_size);
+        for (int i = 0; i < count; i++) { batch_row(b, (size_t)i, data, first + (size_t)i, run->model.config.vocab_size); }
         Count all = batch_count(b, 0, count);
         double share = by_tokens ? (double)all.tokens : (double)all.rows;
-        for (int i = 0; i < count; i++) {
-            int right = 0, tokens = count_trained(b->mask + (size_t)i * (size_t)b->T, b->T);
-            for (int t = i * b->T; t < (i + 1) * b->T; t++) {
-                loss += share * b->weight[t] * model->losses[t];
-                right += model->hits[t];
-            }
-            hits += right;
-            trained += tokens;
-            rows += tokens > 0;
-            exact += tokens > 0 && right == tokens;
-        }
-        weight += share;
+        batch_weigh(b, 0, count, by_tokens, share);
+        evaluate_batch(run, count, share, &tally);
     }
-    return (Score){ loss / weight, hits / trained, exact / rows };
+    return tally;
 }
 
 static double evaluate_and_log(Run* run, const Dataset* data, const char* name, int step) {
     if (data->rows == 0) { return NAN; }
-    Score s = evaluate(run, data);
-    runlog_eval(&run->log, step, name, s.loss, s.accuracy, s.exact);
-    return s.loss;
+    Tally t = evaluate(run, data);
+    runlog_eval(&run->log, step, name, t.loss / t.weight, t.hits / t.trained, t.exact / t.rows);
+    return t.loss / t.weight;
 }
 
 // Loss of the rows [first, end) of all micro-batches from what was added up: rows with a loss that is no number are left out.
@@ -982,17 +915,7 @@ static void train_step(Run* run, int step) {
 }
 
 // ---------------------------------------------------------------------------------------------
-// Checkpoints: model, state, and then an empty DONE file that says that both are whole.
-
-static char* step_path(const char* folder, const char* format, int step) {
-    char name[64];
-    snprintf(name, sizeof(name), format, step);
-    return path_join(folder, name);
-}
-
-#define MODEL_NAME "model_%08d.bin"
-#define STATE_NAME "state_%08d_00000.bin"
-#define DONE_NAME "DONE_%08d"
+// Checkpoints.
 
 static RunState run_state(const Run* run, int step) {
     const Config* c = &run->config;
@@ -1005,64 +928,15 @@ static RunState run_state(const Run* run, int step) {
 }
 
 static void save_checkpoint(const Run* run, int step) {
-    const char* folder = run->config.out;
-    char *model = step_path(folder, MODEL_NAME, step), *state = step_path(folder, STATE_NAME, step), *done = step_path(folder, DONE_NAME, step);
-    RunState s = run_state(run, step);
-    model_write(model, &run->model.config, run->model.params, run->model.num_params);
-    state_write(state, &s, run->model.m, run->model.v, run->model.num_params);
-    Output o = output_open(done);
-    output_close(&o);
-    free(model);
-    free(state);
-    free(done);
-}
-
-static void remove_checkpoint(const char* folder, int step) {
-    const char* names[3] = { DONE_NAME, STATE_NAME, MODEL_NAME }; // DONE first: a checkpoint half removed is none
-    for (int i = 0; i < 3; i++) {
-        char* path = step_path(folder, names[i], step);
-        unlink(path);
-        free(path);
-    }
-}
-
-// The highest step with a DONE file, -1 if there is none.
-static int last_checkpoint(const char* folder) {
-    int last = -1;
-    DIR* dir = opendir(folder);
-    if (!dir) { return -1; }
-    for (struct dirent* e; (e = readdir(dir)) != NULL; ) {
-        char* end;
-        if (strncmp(e->d_name, "DONE_", 5) != 0) { continue; }
-        long step = strtol(e->d_name + 5, &end, 10);
-        if (*end == '\0' && end - e->d_name == 13 && step > last) { last = (int)step; }
-    }
-    closedir(dir);
-    return last;
-}
-
-static void check_same_run(const RunState* now, const RunState* was, const char* path) {
-    #define SAME(field, what) check(now->field == was->field, "%s: was made with " what " %lld, not %lld; resume with the options and data of the run", \
-                                    path, (long long)was->field, (long long)now->field)
-    SAME(batch, "--batch");
-    SAME(target_batch, "--target-batch");
-    SAME(accumulate, "--accumulate");
-    SAME(T, "--seq");
-    SAME(seed, "--seed");
-    SAME(general_rows, "a number of general rows of");
-    SAME(target_rows, "a number of target rows of");
-    #undef SAME
+    RunState state = run_state(run, step);
+    checkpoint_save(run->config.out, &run->model.config, &state, run->model.params, run->model.m, run->model.v, run->model.num_params);
 }
 
 static void load_state(Run* run, int step) {
-    char* path = step_path(run->config.out, STATE_NAME, step);
-    RunState now = run_state(run, step), was;
-    state_read(path, &was, run->model.m, run->model.v, run->model.num_params);
-    check_same_run(&now, &was, path);
-    check(was.step == step, "%s: holds step %d; the file was renamed", path, was.step);
-    if (run->general.rows > 0) { reader_seek(&run->general_reader, was.position.general_epoch, was.position.general_position); }
-    if (run->target.rows > 0) { reader_seek(&run->target_reader, was.position.target_epoch, was.position.target_position); }
-    free(path);
+    RunState now = run_state(run, step);
+    DataPosition at = checkpoint_load_state(run->config.out, &now, run->model.m, run->model.v, run->model.num_params);
+    if (run->general.rows > 0) { reader_seek(&run->general_reader, at.general_epoch, at.general_position); }
+    if (run->target.rows > 0) { reader_seek(&run->target_reader, at.target_epoch, at.target_position); }
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -1120,11 +994,11 @@ static void write_config(Run* run) {
 
 static char* find_checkpoint(Run* run) {
     const Config* c = &run->config;
-    int last = c->out ? last_checkpoint(c->out) : -1;
+    int last = c->out ? checkpoint_last(c->out) : -1;
     check(last < 0 || c->resume, "%s: holds checkpoints of a run; continue it with --resume 1, or give another --out", c->out);
     if (c->resume && last < 0) { printf("%s: no checkpoint yet, starting from the beginning\n", c->out); }
     run->first_step = last < 0 ? 0 : last;
-    return last < 0 ? NULL : step_path(c->out, MODEL_NAME, last);
+    return last < 0 ? NULL : checkpoint_model(c->out, last);
 }
 
 static void open_geometry(Run* run) {
@@ -1145,6 +1019,7 @@ static void run_open(Run* run) {
     run->steps = c->steps >= 0 ? c->steps : rows > step_rows ? (int)(rows / step_rows) : 1;
     check(run->first_step <= run->steps, "%s: stands at step %d, beyond --steps %d", c->out, run->first_step, run->steps);
     if (n + m > 0) { run->drpt = drpt_create(&run->options, n, m, run->T, 4 * run->model.config.channels, (uint64_t)c->seed); }
+    run->drpt.verify = VERIFY_SITES;
     gpt2_alloc(&run->model, most, run->T, 1, drpt_keeps_blocks(&run->drpt));
     run->batch = batch_create(n, m, run->T, c->accumulate);
     run->eval = batch_create(c->batch, 0, run->T, 1);
@@ -1169,8 +1044,8 @@ static void run_close(Run* run) {
     dataset_close(&run->target);
     dataset_close(&run->val);
     dataset_close(&run->val_general);
-    arena_free(&run->batch.arena);
-    arena_free(&run->eval.arena);
+    batch_free(&run->batch);
+    batch_free(&run->eval);
     drpt_free(&run->drpt);
     gpt2_free(&run->model);
     if (run->tokenizer) { tokenizer_free(run->tokenizer); }
@@ -1221,7 +1096,7 @@ static void train(Run* run, const char* program) {
         if (c->save_every > 0 && done % c->save_every == 0) {
             save_checkpoint(run, done);
             int old = done - c->keep_checkpoints * c->save_every;
-            if (c->keep_checkpoints > 0 && old > 0) { remove_checkpoint(c->out, old); }
+            if (c->keep_checkpoints > 0 && old > 0) { checkpoint_remove(c->out, old); }
         }
     }
     finish(run);

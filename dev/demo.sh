@@ -17,8 +17,9 @@ die() { printf 'error: %s\n' "$*" >&2; exit 1; }
 # ---------------------------------------------------------------------------------------------
 # What is run.
 
-base_options='--init L2,H4,C64,V41,T12 --batch 32 --steps 6000 --lr 3e-3 --warmup 100 --schedule cosine --final-lr 0.1'
+base_options='--init L2,H4,C64,V41,T12 --batch 32 --steps 4000 --warmup 100 --schedule cosine --final-lr 0.1'
 post_options='--batch 32 --target-batch 16 --steps 400 --warmup 10 --schedule linear --final-lr 0'
+base_lr=3e-3
 common_options='--weight-decay 0 --clip 1 --threads 1 --val-batches -1'
 
 # The learning rate of each was the best of a sweep on other worlds, by another program; then the grid of --full, and what
@@ -50,14 +51,14 @@ done
 
 build=${BUILD:-build}
 trainer=$build/train_gpt2_drpt
-[ -x "$trainer" ] && [ -x "$build/dev/tasks" ] || die "$trainer or $build/dev/tasks is not there; run make first"
+{ [ -x "$trainer" ] && [ -x "$build/dev/tasks" ]; } || die "$trainer or $build/dev/tasks is not there; run make first"
 case $jobs in '' | *[!0-9]* | 0) die "--jobs $jobs: must be a number of runs" ;; esac
 mkdir -p "$out" || exit 1
 
 # One line a run: folder | seed | options | learning rate | cost. The bases come first: whoever takes a later line can
 # count on its base being made.
 list_jobs() {
-    for seed in $seeds; do echo "seed$seed/base|$seed|base|3e-3|15"; done
+    for seed in $seeds; do echo "seed$seed/base|$seed|base|$base_lr|15"; done
     for seed in $seeds; do
         echo "$plan" | while IFS='|' read -r name label options lr grid cost; do
             name=$(echo "$name" | tr -d ' ')
@@ -79,32 +80,37 @@ is_finished() { [ -f "$1/finished" ] && [ "$(cat "$1/finished")" = "$(stamp "$2"
 
 # In the background and waited for, so that a signal can end it at once.
 train() { # FOLDER ARGUMENT...
-    folder=$1; shift
-    mkdir -p "$folder"
-    "$trainer" "$@" --out "$folder" >>"$folder/output.txt" 2>&1 &
+    mkdir -p "$1"
+    into=$1; shift
+    echo "$trainer $* --out $into" >"$into/command.txt"
+    "$trainer" "$@" --out "$into" >"$into/output.txt" 2>&1 &
     child=$!
     wait "$child"
 }
 
+# shellcheck disable=SC2086 # options are words
 pretrain() { # FOLDER SEED
-    # shellcheck disable=SC2086 # options are words
-    train "$1" $base_options $common_options --seed "$2" --val-every 1000 \
+    train "$1" $base_options --lr "$base_lr" $common_options --seed "$2" --val-every 1000 \
         --general "$out/seed$2/data/pretrain.bin" --val "$out/seed$2/data/test.bin" --val-general "$out/seed$2/data/labelled.bin"
 }
 
-# The final model is also judged on val.bin, which only the choice of a learning rate may look at.
+# shellcheck disable=SC2086
 posttrain() { # FOLDER SEED OPTIONS LR
-    run=$1 data=$out/seed$2/data
-    # shellcheck disable=SC2086
-    train "$run" --init "$out/seed$2/base/model_final.bin" $3 --lr "$4" $post_options $common_options --seed "$2" --val-every 20 \
-        --general "$data/general.bin" --target "$data/target.bin" --val "$data/test.bin" --val-general "$data/labelled.bin" &&
-    # shellcheck disable=SC2086
-    train "$run/choice" --init "$run/model_final.bin" --method full --steps 0 $common_options --batch 32 --val "$data/val.bin"
+    train "$1" --init "$out/seed$2/base/model_final.bin" $3 --lr "$4" $post_options $common_options --seed "$2" --val-every 20 \
+        --general "$out/seed$2/data/general.bin" --target "$out/seed$2/data/target.bin" \
+        --val "$out/seed$2/data/test.bin" --val-general "$out/seed$2/data/labelled.bin"
+}
+
+# The final model on val.bin, which is there to choose a learning rate by.
+# shellcheck disable=SC2086
+judge() { # FOLDER SEED
+    train "$1/choice" --init "$1/model_final.bin" --method full --steps 0 $common_options --batch 32 --val "$out/seed$2/data/val.bin"
 }
 
 run_job() { # FOLDER SEED OPTIONS LR
     rm -rf "${out:?}/$1"
-    if [ "$3" = base ]; then pretrain "$out/$1" "$2"; else posttrain "$out/$1" "$2" "$3" "$4"; fi || return 1
+    if [ "$3" = base ]; then pretrain "$out/$1" "$2" || return 1
+    else posttrain "$out/$1" "$2" "$3" "$4" && judge "$out/$1" "$2" || return 1; fi
     stamp "$3" "$4" >"$out/$1/unfinished" && mv "$out/$1/unfinished" "$out/$1/finished"
 }
 
@@ -140,7 +146,7 @@ report_progress() {
             END {
                 while ((getline row < jobs) > 0) {
                     split(row, f, "|")
-                    part = lines[f[1] "/log.csv"] / (f[3] == "base" ? 6002 : 402)
+                    part = lines[f[1] "/log.csv"] / (f[3] == "base" ? 4002 : 402)
                     all += 1; ended += part >= 1; cost += f[5]; done += f[5] * part
                 }
                 left = done > 0.03 * cost ? sprintf(", about %s left ", clock(seconds * (cost - done) / done)) : ""
@@ -191,7 +197,7 @@ summarise() { # FOLDER NAME LABEL
         FNR == 1 { file++ }
         file == 1 { value = $0; sub(/^[^ ]* /, "", value); sub(/ .*/, "", $1); config[$1] = value; next }
         FNR == 1 { next }
-        file == 2 { if ($3 != "") { target_loss = $3; ms += $11; steps++ } }
+        file == 2 && $3 != "" { target_loss = $3; if (ms == "" || $11 + 0 < ms) ms = $11 + 0 }
         file == 3 && $2 == "val_general" { general[$1] = $3; general_accuracy = $4; last_general = $3 }
         file == 3 && $2 == "val" {
             if (first == "") { first = $1; best = $1 }
@@ -205,7 +211,7 @@ summarise() { # FOLDER NAME LABEL
                 unless(m !~ /^(subset|random)$/, config["keep"]), unless(m != "mix", config["mix"]), config["lr"]
             printf "%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,", loss[last], accuracy[last], exact[last], loss[best], best, accuracy[best], exact[best],
                 general[best], last_general, general_accuracy, target_loss
-            printf "%s,%s,%s,%s,%s,%.2f,%s\n", choice, loss[first], accuracy[first], exact[first], general[first], ms / steps, folder
+            printf "%s,%s,%s,%s,%s,%.2f,%s\n", choice, loss[first], accuracy[first], exact[first], general[first], ms, folder
         }' "$out/$1/config.txt" "$out/$1/log.csv" "$out/$1/eval.csv" "$out/$1/choice/eval.csv"
 }
 
@@ -216,7 +222,8 @@ best_general_loss,general_loss,general_accuracy,target_loss,choice_loss,base_tes
 collect() {
     list_jobs | while IFS='|' read -r folder seed options lr cost; do
         [ "$options" != base ] || continue
-        name=${folder#*/} name=${name%-"$lr"}
+        name=${folder#*/}
+        name=${name%-"$lr"}
         label=$(echo "$plan" | awk -F'|' -v name="$name" '{ gsub(/ /, "", $1) } $1 == name { gsub(/^ *| *$/, "", $2); print $2 }')
         summarise "$folder" "$name" "$label"
     done | awk -F, -v columns="$columns,chosen" '
@@ -224,15 +231,48 @@ collect() {
         END { print columns; for (i = 1; i <= NR; i++) print row[i] "," (best[key[i]] == i) }' >"$out/results.csv"
 }
 
+write_report() {
+    cat <<EOF
+# What the demo found
+
+$took, one thread each.
+
+$(awk -v markdown=1 -v full="$full" -f dev/demo.awk "$out/results.csv")
+
+## What the data is
+
+A synthetic task with nothing hidden from whoever judges it. A world has nine permutations of 32 symbols, its dialects. A row gives a
+skill, a dialect's tag, five symbols and the five that follow from them; only the latter are trained on. The base model
+learns four dialects that have tags of their own, and, from rows with a new dialect each, that the tag \`?\` tells it nothing. The
+target is one skill, reverse, in one dialect that hides behind \`?\`, and there are 16 rows of it.
+
+The general pool is polluted on purpose, and what is needed is in it: 12.5 % of its rows are target rows with a fifth of their
+labels redrawn at random, 12.5 % show the target's dialect through another skill (copy), 50 % contradict it under
+the same tags (reverse, in four other hidden dialects), 25 % are labelled dialects, which the base knows already. So what
+is shown here is how well each method finds, with the help of 16 clean rows, the few useful ones among many misleading
+ones. It says nothing about a pool that has none, and little about large models and real text.
+
+## The commands of one seed
+
+\`\`\`
+$(list_jobs | awk -F'|' -v seed="${seeds%% *}" '$2 == seed { print $1 }' | while read -r folder; do cat "$out/$folder/command.txt"; done)
+\`\`\`
+EOF
+}
+
 # ---------------------------------------------------------------------------------------------
 
 for seed in $seeds; do
     mkdir -p "$out/seed$seed/data"
-    "$build/dev/tasks" --out "$out/seed$seed/data" --seed "$seed" >"$out/seed$seed/data/rows.txt" || exit 1
+    "$build/dev/tasks" --out "$out/seed$seed/data" --seed "$seed" --show 4 >"$out/seed$seed/data/rows.txt" || exit 1
 done
-echo "The data of world 0, of which '$out/seed0/data/rows.txt' shows a little:"
+first=$out/seed${seeds%% *}/data
+printf '\nRows of the target, and of the general pool (skill, dialect, x = y; only y is trained on):\n\n'
+for name in target general; do awk -v name="$name" '/\.bin: / { on = index($0, "/" name ".bin: ") } on && !/\.bin: /' "$first/rows.txt"; done | paste -d ' ' - - - -
+printf '\n'
 run_all
 collect
-awk -f dev/demo.awk "$out/results.csv"
-awk -v markdown=1 -v took="$took" -v full="$full" -v out="$out" -f dev/demo.awk "$out/results.csv" >"$out/report.md"
-echo "$took; $out/results.csv, $out/report.md"
+printf '\n'
+awk -v full="$full" -f dev/demo.awk "$out/results.csv"
+write_report >"$out/report.md"
+printf '\n%s\n%s/results.csv, %s/report.md\n' "$took" "$out" "$out"

@@ -27,14 +27,14 @@ typedef struct {
 
 static const Option options[] = {
     { .name = "Files" },
-    { "input", "i", OPTION_TEXT, AT(input), 0, 0, NULL, "what to read, several separated by commas: .json and .jsonl are records, others text" },
+    { "input", "i", OPTION_TEXT, AT(input), 0, 0, NULL, "what to read, separated by commas: .json and .jsonl are records, others text" },
     { "out", "o", OPTION_TEXT, AT(out), 0, 0, NULL, "the file to write" },
     { "val", "j", OPTION_TEXT, AT(val), 0, 0, NULL, "a second file, for a held-out part: the end of each text, or records" },
     { "val-fraction", NULL, OPTION_REAL, AT(val_fraction), 0, 0.99, NULL, "how much is held out; 0.1 if --val is given" },
     { "tokenizer", NULL, OPTION_TEXT, AT(tokenizer), 0, 0, NULL, "bytes, or a tokenizer file of llm.c" },
     { .name = "Records" },
     { "seq", "t", OPTION_INT, AT(seq), 1, 1 << 20, NULL, "row length; longer records are cut" },
-    { "match", NULL, OPTION_TEXT, AT(match), 0, 0, NULL, "only records with this text in their instruction, prompt or question" },
+    { "match", NULL, OPTION_TEXT, AT(match), 0, 0, NULL, "only records with this in their instruction, prompt or question" },
     { "not-match", NULL, OPTION_TEXT, AT(not_match), 0, 0, NULL, "only records without this text there" },
     { "shuffle", NULL, OPTION_SWITCH, AT(shuffle), 0, 1, NULL, "mix the records, before any are skipped, taken or held out" },
     { "seed", NULL, OPTION_INT, AT(seed), 0, 2147483647, NULL, "of the shuffle" },
@@ -57,6 +57,8 @@ static Config parse(int argc, char** argv) {
     if (c.val && c.val_fraction == 0) { c.val_fraction = 0.1; }
     return c;
 }
+
+static int is_bytes(const Config* c) { return strcmp(c->tokenizer, "bytes") == 0; }
 
 // Found out before the work instead of after it.
 static void check_writable(const char* path) {
@@ -114,28 +116,23 @@ static void add_text(Tokens* to, const Tokenizer* t, const char* text, size_t by
     to->bytes += bytes;
 }
 
-static char* read_text(const char* path, size_t* bytes) {
+// Bytes are trained on whatever they are; but tokens of text are learned from text.
+static char* read_text(const Config* c, const char* path, size_t* bytes) {
+    size_t line, column;
     FILE* f = input_open(path, bytes);
     char* text = malloc(*bytes + 1);
     check(text != NULL, "%s: out of memory for its %zu bytes", path, *bytes);
     input_read(f, path, text, *bytes);
     fclose(f);
+    check(is_bytes(c) || utf8_check(text, *bytes, &line, &column),
+          "%s: line %zu, column %zu: is not UTF-8 text; convert it, or use --tokenizer bytes", path, line, column);
     return text;
-}
-
-// Bytes are trained on whatever they are; but tokens of text are learned from text.
-static void check_text(const char* path, const char* text, size_t bytes) {
-    size_t good = utf8_check(text, bytes), line = 1, line_start = 0;
-    for (size_t i = 0; i < good && good < bytes; i++) {
-        if (text[i] == '\n') { line++; line_start = i + 1; }
-    }
-    check(good == bytes, "%s: line %zu, column %zu: is not UTF-8 text; convert it, or use --tokenizer bytes", path, line, good - line_start + 1);
 }
 
 // Where the held-out end begins: at a line if there is one to begin, so that no character is cut.
 static size_t held_out_from(const char* text, size_t bytes, double fraction) {
     size_t at = bytes - (size_t)((double)bytes * fraction);
-    const char* line = at < bytes ? memchr(text + at, '\n', bytes - at) : NULL;
+    const char* line = at > 0 ? memchr(text + at - 1, '\n', bytes - at + 1) : NULL;
     if (line && line + 1 < text + bytes) { return (size_t)(line - text) + 1; }
     while (at > 0 && at < bytes && (text[at] & 0xc0) == 0x80) { at--; }
     return at;
@@ -149,11 +146,11 @@ static void write_tokens(const char* path, const Tokens* t, const char* tokenize
 
 static void prepare_text(const Config* c, const Inputs* in, const Tokenizer* t) {
     Tokens train = {0}, val = {0};
-    check(!c->match && !c->not_match && !c->skip && !c->take, "--match, --not-match, --skip and --take choose records, but the input is text");
+    check(!c->match && !c->not_match && !c->skip && !c->take,
+          "--match, --not-match, --skip and --take choose records, but the input is text");
     for (size_t i = 0; i < in->count; i++) {
         size_t bytes;
-        char* text = read_text(in->path[i], &bytes);
-        if (strcmp(c->tokenizer, "bytes") != 0) { check_text(in->path[i], text, bytes); }
+        char* text = read_text(c, in->path[i], &bytes);
         size_t at = c->val ? held_out_from(text, bytes, c->val_fraction) : bytes;
         add_text(&train, t, text, at);
         add_text(&val, t, text + at, bytes - at);
@@ -208,8 +205,8 @@ static void add_record(Rows* rows, const Config* c, RecordEncoder* e, const Reco
     if (memchr(mask, 1, rows->T)) {
         rows->is_cut[rows->count++] = (unsigned char)cut;
     } else {
-        check(c->drop, "%s: record %zu (line %zu): has nothing to train on%s; --drop leaves such records out", r->json->path, r->number, r->value->line,
-              cut ? " in its part within --seq, use a longer one" : ", its answer is missing or empty");
+        check(c->drop, "%s: record %zu (line %zu): has nothing to train on%s; --drop leaves such records out",
+              r->json->path, r->number, r->value->line, cut ? " in its part within --seq, use a longer one" : ", its answer is missing or empty");
         rows->dropped++;
     }
 }
@@ -293,8 +290,7 @@ static void write_rows(const char* path, const Config* c, const Tokenizer* t, co
         cut += rows->is_cut[order[i]];
     }
     for (size_t i = 0; i < count * T; i++) { trained += mask[i]; }
-    TokenizerKind kind = strcmp(c->tokenizer, "bytes") == 0 ? TOKENIZER_BYTES : TOKENIZER_GPT2;
-    examples_write(path, tokens, mask, count, T, tokenizer_vocab_size(t), KIND_EXAMPLES, kind);
+    examples_write(path, tokens, mask, count, T, tokenizer_vocab_size(t), KIND_EXAMPLES, is_bytes(c) ? TOKENIZER_BYTES : TOKENIZER_GPT2);
     printf("\n%s: %zu rows of %zu tokens (%s), %zu trained tokens, %zu rows cut at --seq\n", path, count, T, c->tokenizer, trained, cut);
     show_row(t, tokens, mask, T);
     free(tokens);
@@ -305,13 +301,15 @@ static void prepare_records(const Config* c, const Inputs* in, const Tokenizer* 
     Rows rows = read_records(c, in, t);
     uint32_t* order = order_of(&rows, c);
     size_t skip = (size_t)c->skip, wanted = (size_t)c->take;
-    printf("%zu rows; left out: %zu by --match or --not-match, %zu without anything to train on\n", rows.count, rows.unmatched, rows.dropped);
+    printf("%zu rows; left out: %zu by --match or --not-match, %zu without anything to train on\n",
+           rows.count, rows.unmatched, rows.dropped);
     check(skip < rows.count, "%s: no rows are left to write, %zu were found and --skip is %zu", c->out, rows.count, skip);
     check(wanted <= rows.count - skip, "%s: --take %zu, but there are only %zu rows after --skip", c->out, wanted, rows.count - skip);
     size_t count = wanted > 0 ? wanted : rows.count - skip, held_out = 0;
     if (c->val) {
         held_out = (size_t)((double)count * c->val_fraction + 0.5);
-        check(held_out > 0 && held_out < count, "%s: --val-fraction %g of %zu rows leaves one of the files empty", c->val, c->val_fraction, count);
+        check(held_out > 0 && held_out < count, "%s: --val-fraction %g of %zu rows leaves one of the files empty",
+              c->val, c->val_fraction, count);
     }
     write_rows(c->out, c, t, &rows, order + skip, count - held_out);
     if (held_out > 0) { write_rows(c->val, c, t, &rows, order + skip + count - held_out, held_out); }

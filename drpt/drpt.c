@@ -46,9 +46,10 @@ OptionTable drpt_option_table(DrptOptions* o) {
     return (OptionTable){ options, sizeof(options) / sizeof(options[0]), o };
 }
 
-static int position(const char* const* names, int count, const char* name) {
+static int position(const char* const* names, int count, const char* name, const char* option) {
     int i = 0;
     while (i < count && strcmp(names[i], name) != 0) { i++; }
+    check(i < count, "--%s %s: there is none of that name", option, name);
     return i;
 }
 
@@ -58,7 +59,7 @@ static int position(const char* const* names, int count, const char* name) {
 static void layout(Drpt* d, int widest) {
     size_t n = (size_t)d->n, m = (size_t)d->m;
     d->weight = arena_take(&d->arena, sizeof(float) * (n + m));
-    if (d->plain) { return; }
+    if (d->plain) { d->scratch = arena_take(&d->arena, 0); return; } // nothing is scaled
     size_t gather = gather_scratch(d->n, d->m, d->T, widest), assemble = assemble_scratch(d->n + d->m, d->T);
     d->scratch_size = (gather > assemble ? gather : assemble) + 16;
     d->statistics.K = arena_take(&d->arena, sizeof(double) * n * n);
@@ -72,8 +73,8 @@ static void layout(Drpt* d, int widest) {
 Drpt drpt_create(const DrptOptions* o, int n, int m, int T, int widest, uint64_t seed) {
     Drpt d = { .n = n, .m = m, .T = T, .threads = omp_get_max_threads() };
     const char* method = o->method ? o->method : m > 0 ? "subset" : "full";
-    d.method = (Method)position(method_names, NUM_METHODS, method);
-    d.group = (DrptGroup)position(group_names, 4, o->group);
+    d.method = (Method)position(method_names, NUM_METHODS, method, "method");
+    d.group = (DrptGroup)position(group_names, 4, o->group, "group");
     d.knobs = (Knobs){ .keep = o->keep, .ridge = o->ridge, .mix = o->mix, .seed = seed };
     d.plain = d.method == METHOD_full && m == 0;
     check(d.method == METHOD_full || m > 0, "--method %s needs target rows: give --target, or --method full", method);
@@ -104,19 +105,23 @@ void drpt_begin(Drpt* d, uint64_t step, int first, const unsigned char* usable, 
 // Recording.
 
 // FNV-1a over the words of the factors: a buffer that moved on since it was recorded is a silent error otherwise.
-static uint64_t checksum(const Drpt* d, const Site* s) {
-    uint64_t hash = 0xcbf29ce484222325u;
-    size_t positions = (size_t)(d->n + d->m) * d->T, outputs = s->kind == SITE_POSITION ? s->cols : s->rows;
-    const float* factor[3] = { s->dout, s->inp, s->dlookup };
-    size_t width[3] = { outputs, s->kind == SITE_LAYERNORM ? (size_t)s->rows : (size_t)s->cols, (size_t)s->cols };
-    for (int f = 0; f < 3; f++) {
-        for (size_t i = 0; factor[f] && i < positions * width[f]; i++) {
-            uint32_t word;
-            memcpy(&word, &factor[f][i], sizeof(word));
-            hash = (hash ^ word) * 0x100000001b3u;
-        }
+static uint64_t hash_words(uint64_t hash, const void* words, size_t count) {
+    for (size_t i = 0; words && i < count; i++) {
+        uint32_t word;
+        memcpy(&word, (const char*)words + i * sizeof(word), sizeof(word));
+        hash = (hash ^ word) * 0x100000001b3u;
     }
     return hash;
+}
+
+static uint64_t checksum(const Drpt* d, const Site* s) {
+    size_t positions = (size_t)(d->n + d->m) * d->T, rows = (size_t)s->rows, cols = (size_t)s->cols;
+    uint64_t hash = hash_words(0xcbf29ce484222325u, s->dout, positions * (s->kind == SITE_POSITION ? cols : rows));
+    hash = hash_words(hash, s->inp, positions * (s->kind == SITE_LAYERNORM ? rows : cols));
+    hash = hash_words(hash, s->dlookup, positions * cols);
+    hash = hash_words(hash, s->mean, positions);
+    hash = hash_words(hash, s->rstd, positions);
+    return hash_words(hash, s->tokens, positions);
 }
 
 // In plain training there is nothing to wait for: every row has weight 1 and the gradient is formed at once.
@@ -212,7 +217,7 @@ static Verdict solve(Drpt* d) {
     Knobs knobs = d->knobs;
     knobs.seed += 0x2545f4914f6cdd1du * d->step + 0x5851f42d4c957f2du * (uint64_t)d->num_groups++; // random: each group of each step its own
     Verdict v = drpt_solve(d->alpha, &d->beta, d->method, &d->statistics, d->usable, needs(d), d->n, knobs, d->work);
-    for (int i = 0; i < d->n; i++) { d->weight[i] = (float)(d->alpha[i] * d->share); }
+    for (int i = 0; i < d->n; i++) { d->weight[i] = (float)(d->alpha[i] *= d->share); } // from here on, of the update as it is
     for (int j = 0; j < d->m; j++) { d->weight[d->n + j] = (float)d->beta; }
     d->rows_dropped += v.dropped;
     d->groups_skipped += v.skipped;

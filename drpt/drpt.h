@@ -77,7 +77,7 @@ typedef struct {
     // Of the step: what the trainer logs.
     double dot_ut, norm_t2;   // <u,t> and |t|^2 over all groups
     int rows_dropped;         // (row, group) pairs left out: a gradient with a NaN or Inf in it
-    int groups_skipped;       // groups that got no update: t not finite, or nothing in the feasible set
+    int groups_skipped;       // groups without a direction to go: t zero or not finite, or nothing in the feasible set
     FILE* geometry;           // NULL: not asked for
 } Drpt;
 

@@ -33,7 +33,7 @@ static void layernorm(float* dweight, float* dbias, const Site* s, const float* 
         const float* inp = s->inp + at * s->rows + o;
         for (int c = 0; c < count; c++) {
             dweight[c] += w * dout[c] * (inp[c] - s->mean[at]) * s->rstd[at];
-            dbias[c] += w * dout[c];
+            if (dbias) { dbias[c] += w * dout[c]; }
         }
     }
 }

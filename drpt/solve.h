@@ -10,6 +10,7 @@
 #define DRPT_SOLVE_H
 
 #include <math.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #ifdef __CUDACC__
@@ -61,7 +62,8 @@ static inline HOST_DEVICE size_t solve_work(int n) { return 4 * (size_t)n * n + 
 // k rows of the highest score share the weight; ties go to the lowest index.
 static inline HOST_DEVICE void solve_subset(double* alpha, const double* s, int n, double keep) {
     int k = (int)(keep * n + 1e-9); // so that 0.3 of 10 is 3, though 0.3 is a little less in binary
-    k = k < 1 ? 1 : k > n ? n : k;
+    k = k < 1 ? 1 : k;
+    k = k > n ? n : k; // after the other: of no rows none is kept
     for (int i = 0; i < n; i++) { alpha[i] = 0.0; }
     for (int picked = 0; picked < k; picked++) {
         int best = -1;
@@ -157,8 +159,12 @@ static inline HOST_DEVICE void solve_rotate(double* A, double* V, int n, int p, 
     }
 }
 
-// x (n) = A^+ b for a symmetric, positive semi-definite A (n,n), overwritten: directions below 1e-10 of the largest
-// eigenvalue are left out. Cyclic Jacobi; V (n,n).
+// What K can tell of a direction, relative to the largest: its entries come from single-precision products and are exact to
+// about 1e-7 of |g_i| |g_j|, so that a smaller eigenvalue is noise and its inverse would blow the update up.
+#define SOLVE_RESOLUTION 1e-6
+
+// x (n) = A^+ b for a symmetric, positive semi-definite A (n,n), overwritten: directions that K cannot
+// resolve are left out. Cyclic Jacobi; V (n,n).
 static inline HOST_DEVICE void solve_pseudo_inverse(double* x, double* A, double* V, const double* b, int n) {
     for (int i = 0; i < n * n; i++) { V[i] = i % (n + 1) == 0 ? 1.0 : 0.0; }
     for (int sweep = 0; sweep < 60; sweep++) {
@@ -176,7 +182,7 @@ static inline HOST_DEVICE void solve_pseudo_inverse(double* x, double* A, double
     for (int k = 0; k < n; k++) { largest = fmax(largest, A[k*n + k]); }
     for (int i = 0; i < n; i++) { x[i] = 0.0; }
     for (int k = 0; k < n; k++) {
-        if (!(A[k*n + k] > 1e-10 * largest)) { continue; }
+        if (!(A[k*n + k] > SOLVE_RESOLUTION * largest)) { continue; }
         double along = 0.0;
         for (int i = 0; i < n; i++) { along += V[i*n + k] * b[i]; }
         for (int i = 0; i < n; i++) { x[i] += V[i*n + k] * along / A[k*n + k]; }
@@ -189,7 +195,7 @@ static inline HOST_DEVICE void solve_span(double* alpha, const double* K, const 
     int* P = (int*)(d + n);
     solve_normalise(M, b, d, K, s, n, solve_ridge(K, n, ridge));
     for (int i = 0; i < n; i++) { P[i] = i; }
-    if (solve_factor(L, M, P, 0, n, n, 1e-10)) { solve_factored(alpha, L, b, P, n, n); }
+    if (solve_factor(L, M, P, 0, n, n, SOLVE_RESOLUTION)) { solve_factored(alpha, L, b, P, n, n); }
     else { solve_pseudo_inverse(alpha, M, V, b, n); }
     for (int i = 0; i < n; i++) { alpha[i] = d[i] > 0.0 ? alpha[i] / d[i] : 0.0; }
 }

@@ -194,7 +194,8 @@ void dataset_close(Dataset* d) {
 
 static void copy_tokens(const DataFile* f, size_t row, const uint16_t* from, int vocab_size, int* to, size_t n) {
     for (size_t t = 0; t < n; t++) {
-        check(from[t] < vocab_size, "%s: row %zu (from 0): token %d is not below the model's vocabulary of %d; was it made with another tokenizer?",
+        check(from[t] < vocab_size,
+              "%s: row %zu (from 0): token %d is not below the model's vocabulary of %d; was it made with another tokenizer?",
               f->path, row, from[t], vocab_size);
         to[t] = from[t];
     }

@@ -29,7 +29,8 @@ static char* spell(const Json* json, const JsonValue* v, char* to) {
     for (size_t at = 0; at < length; n++) {
         at += utf8_decode(v->key + at, length - at, &c); // never 0: the file was found to be UTF-8
         int byte = byte_of(c);
-        check(byte >= 0, "%s: line %zu: token %g has the character U+%04X, which stands for no byte", json->path, v->line, v->number, (unsigned)c);
+        check(byte >= 0, "%s: line %zu: token %g has the character U+%04X, which stands for no byte",
+              json->path, v->line, v->number, (unsigned)c);
         check(n < MAX_BYTES, "%s: line %zu: token %g is longer than %d bytes", json->path, v->line, v->number, MAX_BYTES);
         to[1 + n] = (char)byte;
     }

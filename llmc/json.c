@@ -207,22 +207,8 @@ static JsonValue* parse_value(Parser* p) {
     return v;
 }
 
-// The place of a broken byte is found by walking all lines before it.
-static void check_utf8(const Parser* start, size_t bytes) {
-    Parser p = *start;
-    size_t good = utf8_check(p.at, bytes);
-    if (good == bytes) { return; }
-    for (const char* s = p.at; s < p.at + good; s++) {
-        if (*s == '\n') {
-            p.line++;
-            p.line_start = s + 1;
-        }
-    }
-    fail(&p, p.at + good, "is not UTF-8 text");
-}
-
 Json json_open(const char* path) {
-    size_t bytes;
+    size_t bytes, line, column;
     Json json = { .path = strdup(path), .root = { .kind = JSON_LIST, .line = 1 } };
     check(json.path != NULL, "%s: out of memory for its name", path);
     FILE* file = input_open(path, &bytes);
@@ -231,8 +217,8 @@ Json json_open(const char* path) {
     input_read(file, path, json.text, bytes);
     json.text[bytes] = '\0'; // where every loop of the parser stops
     fclose(file);
+    check(utf8_check(json.text, bytes, &line, &column), "%s: line %zu, column %zu: is not UTF-8 text", path, line, column);
     Parser p = { .json = &json, .at = json.text, .end = json.text + bytes, .line_start = json.text, .line = 1 };
-    check_utf8(&p, bytes);
     if (strncmp(p.at, "\xef\xbb\xbf", 3) == 0) { p.at += 3; } // the byte order mark of some editors
 
     JsonValue** link = &json.root.first;

@@ -1,172 +1,225 @@
-// matmul.c -- the linear layer as one packed matrix product.
+// matmul.c -- the linear layer as one matrix product, packed and in tiles.
 //
-// All three operations are out (M,N) = start + a (M,K) @ b (K,N), with a and b read through a stride
-// for each index, so that a transpose is two numbers exchanged. The product follows K. Goto and R. van
-// de Geijn, "Anatomy of high-performance matrix multiplication" (2008): b is copied in blocks that stay
-// in the L2 cache, a in strips that stay in L1, both in the order the innermost loop reads them, and
-// that loop keeps a tile of out in registers.
-//
-// An element of out is a sum over k in rising order, block by block, whatever the tile it lies in and
-// whichever thread computes it.
+// All three operations are out (M,N) = start + a (M,K) @ b (K,N), where a and b have a stride for each
+// index: a transpose is two numbers exchanged. The structure is that of K. Goto and R. van de Geijn,
+// "Anatomy of high-performance matrix multiplication" (2008): a block of b is copied to where it stays
+// in the L2 cache, a strip of a to where it stays in L1, each in the order in which the innermost loop
+// reads it, and that loop keeps a tile of out in registers. In any tile, on any thread, an element of
+// out is summed in the same order: the number of threads does not change the bits.
 #include "matmul.h"
 
 #include <omp.h>
 #include <stddef.h>
-#include <string.h>
 
-// gcc, asked for strict C, keeps a * b + c as two roundings and two instructions.
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC optimize("fp-contract=fast")
-#endif
-
-// A tile is ROWS x 2 vectors: that many accumulators, 2 registers for b and 1 for an element of a
-// must fit into 32 registers (AVX-512: 28 + 3, NEON: 24 + 3) or 16 (AVX and SSE: 12 + 3).
+// A tile is ROWS x 2 vectors of sums. They, 2 vectors of b and 1 of an element of a fit the registers:
+// 28 + 3 of 32 (AVX-512), 24 + 3 of 32 (NEON), 12 + 3 of 16 (all others).
 #if defined(__AVX512F__)
 enum { LANES = 16, ROWS = 14 };
+#define HALF PAIRS_8
 #elif defined(__AVX__)
 enum { LANES = 8, ROWS = 6 };
+#define HALF PAIRS_4
 #elif defined(__aarch64__)
 enum { LANES = 4, ROWS = 12 };
+#define HALF PAIRS_2
 #else
 enum { LANES = 4, ROWS = 6 };
+#define HALF PAIRS_2
 #endif
 
 enum {
     COLS = 2 * LANES,
-    A_STEP = (ROWS + LANES - 1) / LANES * LANES, // a strip is packed in whole vectors
-    BLOCK_K = 256,  // 256 x A_STEP floats are 16 KiB, half of L1
-    BLOCK_N = 384,  // 256 x 384 floats are 384 KiB: within L2, and a bounded piece of the stack
+    STRIP = (ROWS + LANES - 1) / LANES * LANES, // ROWS, in whole vectors
+    DEPTH = 256,         // of a block: a strip is then 256 x 16 floats, 16 KiB, half of a usual L1
+    BLOCK = 384 * DEPTH, // floats of b, 384 KiB: within L2, and no burden to a thread's stack
+    FEW_STRIPS = 8,      // up to so many use b where it is: packing costs what it saves them
+    FEW_ROWS = 4,        // up to so many are not worth turning the weight around
+    SMALL = 1000000,     // multiply-adds: some 20 us of one thread, where waking the others takes 5
 };
 
-typedef float Vec __attribute__((vector_size(LANES * sizeof(float))));
-typedef float VecAnywhere __attribute__((vector_size(LANES * sizeof(float)), aligned(sizeof(float)), may_alias));
+#ifdef __clang__
+#define UNROLL // clang unrolls these loops by itself; asked to, clang 14 leaves a tile in memory
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#pragma GCC optimize("fp-contract=fast") // under -std=c11 gcc makes a*b + c two instructions
+#endif
 
+typedef float Vec __attribute__((vector_size(LANES * sizeof(float))));
+typedef Vec VecAnywhere __attribute__((aligned(sizeof(float)), may_alias));
 static inline Vec load(const float* x) { return *(const VecAnywhere*)x; }
 static inline void store(float* x, Vec v) { *(VecAnywhere*)x = v; }
-
 static inline int min(int a, int b) { return a < b ? a : b; }
 static inline int ceil_div(int a, int b) { return a / b + (a % b != 0); }
 
-// Where part i of n begins, in whole units, when `size` is divided as evenly as that allows.
+// Where part i of n begins when `size` is divided into whole units, as evenly as can be.
 static inline int part(int size, int unit, int i, int n) {
-    return min(size, (int)((long long)ceil_div(size, unit) * i / n) * unit);
+    long long at = (long long)ceil_div(size, unit) * i / n * unit;
+    return at < size ? (int)at : size;
 }
-
-typedef struct { const float* at; size_t row, col; } Matrix; // element (i,j) is at[i*row + j*col]
 
 typedef struct {
-    float* out;        // (M,N), rows adjoin
-    const float* bias; // (N), where out starts from, or NULL
-    int add;           // out starts from what it holds
-    Matrix a, b;
-    int M, N, K;
-} Product;
+    float* out; const float* start; // row i is at i * step
+    size_t out_step, start_step;
+    const float *a, *b;             // k is at k * STRIP, at k * b_step
+    size_t b_step;
+    int K;
+} Tile;
 
-// ---------------------------------------------------------------------------------------------
-// the tile
-
-// out = start + a @ b for `rows` x `vecs` vectors. Both are constants wherever this is expanded, and
-// acc lives in registers.
-static inline __attribute__((always_inline))
-void tile(int rows, int vecs, float* out, size_t out_step, const float* start, size_t start_step,
-          const float* a, size_t a_step, const float* b, size_t b_step, int K) {
-    Vec acc[ROWS][2] = {0};
-    for (int k = 0; k < K; k++, a += a_step, b += b_step) {
-        #pragma GCC unroll 16
+// out = start + a @ b for `rows` rows and `vecs` vectors of columns. Both are constants wherever this
+// is expanded, so that the sums live in registers.
+static inline __attribute__((always_inline)) void compute_tile(int rows, int vecs, Tile t) {
+    Vec sum[ROWS][2] = {{{0}}};
+    for (int k = 0; k < t.K; k++, t.a += STRIP, t.b += t.b_step) {
+        UNROLL
         for (int i = 0; i < rows; i++) {
-            #pragma GCC unroll 2
-            for (int v = 0; v < vecs; v++) { acc[i][v] += a[i] * load(b + v*LANES); }
+            UNROLL
+            for (int v = 0; v < vecs; v++) { sum[i][v] += t.a[i] * load(t.b + v*LANES); }
         }
     }
-    #pragma GCC unroll 16
-    for (int i = 0; i < rows; i++) {
-        #pragma GCC unroll 2
-        for (int v = 0; v < vecs; v++) {
-            store(out + i*out_step + v*LANES, load(start + i*start_step + v*LANES) + acc[i][v]);
+    UNROLL
+    for (int i = 0; i < rows; i++, t.out += t.out_step, t.start += t.start_step) {
+        UNROLL
+        for (int v = 0; v < vecs; v++) { store(t.out + v*LANES, load(t.start + v*LANES) + sum[i][v]); }
+    }
+}
+
+// One function for each shape of a tile; those of more than ROWS rows are never called.
+#define EACH_ROWS(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14)
+#define DEFINE(R) static void tile_##R##x1(const Tile* t) { compute_tile(R < ROWS ? R : ROWS, 1, *t); } \
+                  static void tile_##R##x2(const Tile* t) { compute_tile(R < ROWS ? R : ROWS, 2, *t); }
+#define NAME(R) { tile_##R##x1, tile_##R##x2 },
+EACH_ROWS(DEFINE)
+static void (*const tiles[][2])(const Tile*) = { EACH_ROWS(NAME) };
+static const float zeros[COLS];
+
+// Any number of rows up to ROWS and of columns up to COLS; b has whole vectors, out and start need not.
+static void any_tile(int rows, int cols, Tile t) {
+    void (*whole_tile)(const Tile*) = tiles[rows - 1][cols > LANES];
+    if (cols % LANES == 0) { whole_tile(&t); return; }
+    float sum[ROWS*COLS];
+    whole_tile(&(Tile){ sum, zeros, COLS, 0, t.a, t.b, t.b_step, t.K });
+    for (int i = 0; i < rows; i++, t.out += t.out_step, t.start += t.start_step) {
+        for (int j = 0; j < cols; j++) { t.out[j] = t.start[j] + sum[i*COLS + j]; }
+    }
+}
+
+#define PAIRS_2(l) x[l], y[l], x[l + 1], y[l + 1]
+#define PAIRS_4(l) PAIRS_2(l), PAIRS_2(l + 2)
+#define PAIRS_8(l) PAIRS_4(l), PAIRS_4(l + 4)
+
+// Each round interleaves the first half of the vectors with the second: the highest bit of an element's
+// row becomes the lowest of its column. After log2(LANES) rounds rows and columns have changed places.
+static inline void transpose(Vec v[LANES]) {
+    Vec next[LANES];
+    UNROLL
+    for (int round = 1; round < LANES; round *= 2) {
+        UNROLL
+        for (int i = 0; i < LANES/2; i++) {
+            Vec x = v[i], y = v[i + LANES/2];
+            next[2*i] = (Vec){ HALF(0) };
+            next[2*i + 1] = (Vec){ HALF(LANES/2) };
         }
+        UNROLL
+        for (int i = 0; i < LANES; i++) { v[i] = next[i]; }
     }
 }
 
-static void any_tile(int rows, int vecs, float* out, size_t out_step, const float* start, size_t start_step,
-                     const float* a, size_t a_step, const float* b, size_t b_step, int K) {
-    #define TILE(R, V) tile(R, V, out, out_step, start, start_step, a, a_step, b, b_step, K)
-    #define CASE(R) case R: if (R <= ROWS) { if (vecs == 2) { TILE(R, 2); } else { TILE(R, 1); } } break;
-    switch (rows) {
-        CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) CASE(7)
-        CASE(8) CASE(9) CASE(10) CASE(11) CASE(12) CASE(13) CASE(14)
-    }
-}
-
-// A tile whose columns are no whole vectors is computed beside out and copied.
-static void ragged_tile(int rows, int cols, float* out, size_t out_step, const float* start, size_t start_step,
-                        const float* a, size_t a_step, const float* b, size_t b_step, int K) {
-    float from[ROWS*COLS] = {0}, to[ROWS*COLS];
-    for (int i = 0; i < rows; i++) {
-        for (int j = 0; j < cols; j++) { from[i*COLS + j] = start[i*start_step + j]; }
-    }
-    any_tile(rows, ceil_div(cols, LANES), to, COLS, from, COLS, a, a_step, b, b_step, K);
-    for (int i = 0; i < rows; i++) {
-        for (int j = 0; j < cols; j++) { out[i*out_step + j] = to[i*COLS + j]; }
-    }
-}
-
-// ---------------------------------------------------------------------------------------------
-// packing
-
-// to[k*width + i] = from[i*row + k*col] for i < n and k < K; zero for n <= i < width.
-static void pack(float* to, int width, const float* from, size_t row, size_t col, int n, int K) {
-    for (int k = 0; k < K; k++) {
-        for (int i = 0; i < width; i++) { to[k*width + i] = i < n ? from[i*row + k*col] : 0.0f; }
-    }
-}
-
-// ---------------------------------------------------------------------------------------------
-// the product
-
-// Rows [i0,i1) and columns [j0,j1) of out, by one thread.
-static void rectangle(const Product* p, int i0, int i1, int j0, int j1) {
-    static const float zeros[COLS];
-    _Alignas(64) float a[A_STEP*BLOCK_K], b[BLOCK_N*BLOCK_K];
-    int row_tiles = ceil_div(i1 - i0, ROWS);
-    int k_blocks = p->K > 0 ? ceil_div(p->K, BLOCK_K) : 1, n_blocks = ceil_div(j1 - j0, BLOCK_N);
-
-    for (int kn = 0; kn < k_blocks * n_blocks; kn++) {
-        int kb = kn % k_blocks, nb = kn / k_blocks;
-        int k0 = part(p->K, 1, kb, k_blocks), K = part(p->K, 1, kb + 1, k_blocks) - k0;
-        int n0 = j0 + part(j1 - j0, COLS, nb, n_blocks), n1 = j0 + part(j1 - j0, COLS, nb + 1, n_blocks);
-        for (int j = n0; j < n1; j += COLS) {
-            pack(b + (size_t)(j - n0)*K, COLS, p->b.at + k0*p->b.row + j*p->b.col, p->b.col, p->b.row,
-                 min(COLS, n1 - j), K);
-        }
-        for (int t = 0; t < row_tiles; t++) {
-            int i = i0 + part(i1 - i0, 1, t, row_tiles), rows = i0 + part(i1 - i0, 1, t + 1, row_tiles) - i;
-            pack(a, A_STEP, p->a.at + i*p->a.row + k0*p->a.col, p->a.row, p->a.col, rows, K);
-            for (int j = n0; j < n1; j += COLS) {
-                float* out = p->out + (size_t)i*p->N + j;
-                int cols = min(COLS, n1 - j), add = p->add || kb > 0;
-                const float* start = add ? out : p->bias != NULL ? p->bias + j : zeros;
-                (cols % LANES == 0 ? any_tile : ragged_tile)(
-                    rows, cols % LANES == 0 ? cols / LANES : cols, out, (size_t)p->N, start, add ? (size_t)p->N : 0,
-                    a, A_STEP, b + (size_t)(j - n0)*K, COLS, K);
+// to[k*width + i] = from[i*row + k*col] for i < n and k < K. The last vector of each k is filled up with
+// any numbers of the matrix: they are computed with, but not stored. Where a stride is 1, vectors are
+// read, as long as they end inside the matrix.
+static void pack(float* to, size_t width, const float* from, size_t row, size_t col, int n, int K) {
+    for (; n > 0; n -= LANES, to += LANES, from += LANES*row) {
+        int squares = col == 1 && K >= LANES;
+        size_t end = (size_t)(K - 1)*col + (size_t)n; // of the matrix, where row is 1
+        for (int k = 0; k < K; k += squares ? LANES : 1) {
+            if (squares) {
+                int at = min(k, K - LANES); // the last may overlap the one before
+                Vec x[LANES];
+                UNROLL
+                for (int i = 0; i < LANES; i++) { x[i] = load(from + min(i, n - 1)*row + at); }
+                transpose(x);
+                UNROLL
+                for (int i = 0; i < LANES; i++) { store(to + (size_t)(at + i)*width, x[i]); }
+            } else if (row == 1 && k*col + LANES <= end) {
+                store(to + k*width, load(from + k*col));
+            } else {
+                for (int i = 0; i < LANES; i++) { to[k*width + i] = from[min(i, n - 1)*row + k*col]; }
             }
         }
     }
 }
 
-// Divides out among the threads as a grid of th x tw rectangles.
-static void product(Product p) {
-    int threads = omp_get_level() > 0 ? 1 : omp_get_max_threads();
-    if (threads == 1 || (double)p.M * p.N * p.K < 1e6) { rectangle(&p, 0, p.M, 0, p.N); return; }
+typedef struct { const float* at; size_t row, col; } Matrix; // element (i,j) is at[i*row + j*col]
+
+typedef struct {
+    float* out;        // (M,N)
+    const float* bias; // (N), what each row of out starts from, or NULL
+    int add;           // out starts from what it holds
+    Matrix a, b; int M, N, K;
+} Product;
+
+// Adds what the block [k0,k1) x [j0,j1) of b gives to rows [i0,i1) of out. BLOCK has room for it.
+static void block(const Product* p, int i0, int i1, int j0, int j1, int k0, int k1) {
+    _Alignas(64) float a[STRIP*DEPTH], b[BLOCK];
+    int strips = ceil_div(i1 - i0, ROWS), K = k1 - k0, packed = p->b.col != 1 || strips > FEW_STRIPS;
+    int first = packed ? j0 : j1 - (j1 - j0) % COLS; // columns before are used where they are
+    const float* corner = p->b.at + k0*p->b.row;
+    for (int j = first; j < j1; j += COLS) {
+        pack(b + (size_t)(j - first)*K, COLS, corner + j*p->b.col, p->b.col, p->b.row, min(COLS, j1 - j), K);
+    }
+    for (int s = 0; s < strips; s++) {
+        int i = i0 + part(i1 - i0, 1, s, strips), rows = i0 + part(i1 - i0, 1, s + 1, strips) - i;
+        pack(a, STRIP, p->a.at + i*p->a.row + k0*p->a.col, p->a.row, p->a.col, min(STRIP, p->M - i), K);
+        for (int j = j0; j < j1; j += COLS) {
+            Tile t = { p->out + (size_t)i*p->N + j, p->bias != NULL ? p->bias + j : zeros, (size_t)p->N, 0,
+                       a, corner + j, p->b.row, K };
+            if (p->add || k0 > 0) { t.start = t.out; t.start_step = t.out_step; }
+            if (j >= first) { t.b = b + (size_t)(j - first)*K; t.b_step = COLS; }
+            any_tile(rows, min(COLS, j1 - j), t);
+        }
+    }
+}
+
+// Rows [i0,i1) and columns [j0,j1) of out, by one thread.
+static void by_blocks(const Product* p, int i0, int i1, int j0, int j1) {
+    int deep = p->K > 0 ? ceil_div(p->K, DEPTH) : 1, depth = p->K > 0 ? ceil_div(p->K, deep) : 1;
+    int wide = ceil_div(j1 - j0, BLOCK / depth / COLS * COLS);
+    for (int w = 0; w < wide; w++) {
+        int left = j0 + part(j1 - j0, COLS, w, wide), right = j0 + part(j1 - j0, COLS, w + 1, wide);
+        for (int d = 0; d < deep; d++) {
+            block(p, i0, i1, left, right, part(p->K, 1, d, deep), part(p->K, 1, d + 1, deep));
+        }
+    }
+}
+
+// The same for a forward of a few rows, where memory is the limit: weight is read once and where it is.
+static void by_dots(const Product* p, int i0, int i1, int j0, int j1) {
+    for (int j = j0; j < j1; j++) {
+        for (int i = i0; i < i1; i++) {
+            const float *a = p->a.at + i*p->a.row, *b = p->b.at + j*p->b.col;
+            float sum = 0.0f;
+            #pragma omp simd reduction(+:sum)
+            for (int k = 0; k < p->K; k++) { sum += a[k] * b[k]; }
+            p->out[(size_t)i*p->N + j] = (p->bias != NULL ? p->bias[j] : 0.0f) + sum;
+        }
+    }
+}
+
+// The threads form a grid and each takes one rectangle of out. The best grid has the cheapest rectangle,
+// where packing an element costs 6 multiply-adds (0.37 cycles against 1/16).
+static void product(void (*rectangle)(const Product*, int, int, int, int), Product p) {
+    int threads = omp_get_level() > 0 || (double)p.M * p.N * p.K < SMALL ? 1 : omp_get_max_threads();
+    if (threads == 1) { rectangle(&p, 0, p.M, 0, p.N); return; }
     #pragma omp parallel num_threads(threads)
     {
-        int all = omp_get_num_threads(), tall = 1;
-        double least = 1e300;
-        for (int h = 1; h <= all; h++) {
-            double rows = ceil_div(p.M, h), cols = (double)ceil_div(ceil_div(p.N, COLS), all / h) * COLS;
-            double cost = rows * cols + 8 * (rows + cols);
-            if (cost < least) { least = cost; tall = h; }
+        int all = omp_get_num_threads(), me = omp_get_thread_num(), tall = 1;
+        double least = 0.0;
+        for (int t = 1; t <= all; t++) {
+            double rows = ceil_div(p.M, t), cols = (double)ceil_div(ceil_div(p.N, COLS), all / t) * COLS;
+            double cost = rows * cols + 6 * (rows + cols);
+            if (t == 1 || cost < least) { least = cost; tall = t; }
         }
-        int wide = all / tall, y = omp_get_thread_num() / wide, x = omp_get_thread_num() % wide;
+        int wide = all / tall, y = me / wide, x = me % wide;
         if (y < tall) {
             rectangle(&p, part(p.M, 1, y, tall), part(p.M, 1, y + 1, tall),
                       part(p.N, COLS, x, wide), part(p.N, COLS, x + 1, wide));
@@ -175,22 +228,23 @@ static void product(Product p) {
 }
 
 void matmul_forward(float* out,
-                    const float* inp, const float* weight, const float* bias,
-                    int N, int C, int OC) {
-    product((Product){ out, bias, 0, { inp, C, 1 }, { weight, 1, C }, N, OC, C });
+                    const float* inp, const float* weight, const float* bias, int N, int C, int OC) {
+    Matrix a = { inp, (size_t)C, 1 }, b = { weight, 1, (size_t)C };
+    product(N <= FEW_ROWS ? by_dots : by_blocks, (Product){ out, bias, 0, a, b, N, OC, C });
 }
 
 void matmul_backward_input(float* dinp,
-                           const float* dout, const float* weight,
-                           int N, int C, int OC) {
-    product((Product){ dinp, NULL, 0, { dout, OC, 1 }, { weight, C, 1 }, N, C, OC });
+                           const float* dout, const float* weight, int N, int C, int OC) {
+    Matrix a = { dout, (size_t)OC, 1 }, b = { weight, (size_t)C, 1 };
+    product(by_blocks, (Product){ dinp, NULL, 0, a, b, N, C, OC });
 }
 
-// dbias is a product too: of a row of ones, a matrix that is the same number everywhere, with dout.
+// dbias is a product too: of dout with a row of ones, a matrix that is the same number everywhere.
 void matmul_backward_params(float* dweight, float* dbias,
-                            const float* dout, const float* inp,
-                            int N, int C, int OC) {
+                            const float* dout, const float* inp, int N, int C, int OC) {
     static const float one = 1.0f;
-    product((Product){ dweight, NULL, 1, { dout, 1, OC }, { inp, C, 1 }, OC, C, N });
-    if (dbias != NULL) { product((Product){ dbias, NULL, 1, { &one, 0, 0 }, { dout, OC, 1 }, 1, OC, N }); }
+    Matrix a = { dout, 1, (size_t)OC }, b = { inp, (size_t)C, 1 };
+    product(by_blocks, (Product){ dweight, NULL, 1, a, b, OC, C, N });
+    Matrix ones = { &one, 0, 0 }, rows = { dout, (size_t)OC, 1 };
+    if (dbias != NULL) { product(by_blocks, (Product){ dbias, NULL, 1, ones, rows, 1, OC, N }); }
 }

@@ -64,7 +64,11 @@ static void print_value(FILE* out, const Option* o, const void* values) {
         const char* text = *(const char* const*)field;
         fputs(text ? text : "", out);
     } else if (o->kind == OPTION_REAL) {
-        fprintf(out, "%.9g", *(const double*)field);
+        double number = *(const double*)field;
+        char text[32];
+        snprintf(text, sizeof(text), "%.9g", number); // as it was typed, if that is the same number
+        if (strtod(text, NULL) != number) { snprintf(text, sizeof(text), "%.17g", number); }
+        fputs(text, out);
     } else {
         fprintf(out, "%d", *(const int*)field);
     }

@@ -43,15 +43,15 @@ Record* records_find(const Json* json, size_t* count) {
     const JsonValue* first = json->root.first;
     if (first && first->kind == JSON_LIST && !first->next) { first = first->first; }
     *count = 0;
-    for (const JsonValue* v = first; v; v = v->next) { (*count)++; }
+    for (const JsonValue* v = first; v; v = v->next) {
+        Record r = { json, v, ++*count };
+        if (v->kind != JSON_OBJECT) { refuse(&r, "is not an object", ""); }
+    }
     check(*count > 0, "%s: has no records", json->path);
     Record* records = malloc(*count * sizeof(Record));
     check(records != NULL, "%s: out of memory for %zu records", json->path, *count);
     size_t i = 0;
-    for (const JsonValue* v = first; v; v = v->next, i++) {
-        records[i] = (Record){ json, v, i + 1 };
-        if (v->kind != JSON_OBJECT) { refuse(&records[i], "is not an object", ""); }
-    }
+    for (const JsonValue* v = first; v; v = v->next, i++) { records[i] = (Record){ json, v, i + 1 }; }
     return records;
 }
 

@@ -46,9 +46,17 @@ size_t utf8_encode(uint32_t c, char bytes[4]) {
     return n;
 }
 
-size_t utf8_check(const char* text, size_t n) {
+int utf8_check(const char* text, size_t n, size_t* line, size_t* column) {
     uint32_t c;
-    size_t at = 0, bytes = 1;
+    size_t at = 0, bytes = 1, line_start = 0;
     while (at < n && (bytes = utf8_decode(text + at, n - at, &c)) > 0) { at += bytes; }
-    return at;
+    *line = 1;
+    for (size_t i = 0; i < at && bytes == 0; i++) {
+        if (text[i] == '\n') {
+            ++*line;
+            line_start = i + 1;
+        }
+    }
+    *column = at - line_start + 1;
+    return bytes > 0;
 }

@@ -16,7 +16,7 @@ size_t utf8_decode(const char* text, size_t n, uint32_t* c);
 // Its 1 to 4 bytes; returns how many.
 size_t utf8_encode(uint32_t c, char bytes[4]);
 
-// The place of the first byte of text that is not UTF-8, or n.
-size_t utf8_check(const char* text, size_t n);
+// Is all of it UTF-8? If not, line and column say where the first fault is, from 1, the column in bytes.
+int utf8_check(const char* text, size_t n, size_t* line, size_t* column);
 
 #endif // LLMC_UNICODE_H

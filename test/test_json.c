@@ -77,8 +77,11 @@ static void test_sequences(void) {
 // More values than one block of memory holds.
 static void test_many_values(void) {
     enum { N = 5000 };
-    static char text[3 * N + 2] = "[";
-    for (int i = 0; i < N; i++) { snprintf(text + 1 + 2*i, 3, "%d,", i % 10); }
+    static char text[2 * N + 2] = "[";
+    for (int i = 0; i < N; i++) {
+        text[1 + 2*i] = (char)('0' + i % 10);
+        text[2 + 2*i] = ',';
+    }
     text[2*N] = ']';
     Json json = open_text(text);
     int i = 0;
@@ -106,6 +109,8 @@ static void test_faults(void) {
         { "\"\\u12", "column 6: \\u needs four" },
         { "\"\\ud800\"", "column 2: half a surrogate pair" },
         { "\"\\udc00\\ud800\"", "column 2: half a surrogate pair" },
+        { "\"\\udc00\\udc00\"", "column 2: half a surrogate pair" },
+        { "\"\x1f\"", "column 2: a control character" },
         { "\"\\ud800\\u0041\"", "half a surrogate pair" },
         { "01", "is no JSON value" }, { "1.", "is no JSON value" }, { ".5", "is no JSON value" }, { "-", "is no JSON value" },
         { "1e", "is no JSON value" }, { "+1", "is no JSON value" }, { "NaN", "is no JSON value" }, { "nul", "is no JSON value" },
@@ -126,7 +131,11 @@ static void test_faults(void) {
 }
 
 static void test_depth(void) {
-    char text[300];
+    char text[332] = "[";
+    for (int i = 0; i < 110; i++) { memcpy(text + 1 + 3*i, i < 109 ? "[]," : "[] ", 3); }
+    text[331] = ']';
+    write_text(text, 332); // many lists, but not deep
+    open_and_close();
     memset(text, '[', 100);
     memset(text + 100, ']', 100);
     write_text(text, 200);

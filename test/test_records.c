@@ -27,6 +27,7 @@ static void show(char* to, const uint16_t* tokens, const unsigned char* mask, si
     *to = '\0';
 }
 
+// About the last record of several.
 static void expect_row(const char* json_text, size_t T, size_t count, const char* want) {
     uint16_t tokens[201];
     unsigned char mask[200];
@@ -36,7 +37,8 @@ static void expect_row(const char* json_text, size_t T, size_t count, const char
     Json json = json_open(path);
     Record* records = records_find(&json, &n);
     RecordEncoder* e = record_encoder_open(tokenizer, T);
-    size_t used = record_row(e, &records[n - 1], tokens, mask);
+    size_t used = 0;
+    for (size_t i = 0; i < n; i++) { used = record_row(e, &records[i], tokens, mask); }
     show(got, tokens, mask, T);
     if (strcmp(got, want) != 0 || used != count) { fprintf(stderr, "%zu tokens: %s\n  not %zu: %s\n", used, got, count, want); }
     expect(strcmp(got, want) == 0 && used == count);
@@ -47,20 +49,21 @@ static void expect_row(const char* json_text, size_t T, size_t count, const char
 
 static void test_shapes(void) {
     expect_row("{\"prompt\":\"2+2=\",\"completion\":\"4\"}", 7, 6, "2+2=[4$]$$");
-    expect_row("{\"question\":\"Why?\",\"answer\":\"So.\"}", 40, 37, "### Question:\nWhy?\n\n### Answer:\n[So.$]$$$$");
+    expect_row("{\"question\":\"Why?\",\"answer\":\"So.\"}", 36, 36, "### Question:\nWhy?\n\n### Answer:\n[So.$]$");
     expect_row("[{\"instruction\":\"Do\",\"input\":\"\",\"output\":\"Done\"}]", 41, 40,
                "### Instruction:\nDo\n\n### Response:\n[Done$]$$");
     expect_row("[{\"instruction\":\"Do\",\"input\":null,\"output\":\"Done\"}]", 41, 40,
                "### Instruction:\nDo\n\n### Response:\n[Done$]$$");
-    expect_row("{\"output\":\"Done\",\"input\":\"it\",\"extra\":7,\"instruction\":\"Do\"}", 60, 56,
-               "### Instruction:\nDo\n\n### Input:\nit\n\n### Response:\n[Done$]$$$$$");
+    expect_row("{\"output\":\"Done\",\"input\":\"it\",\"extra\":7,\"instruction\":\"Do\"}", 56, 55,
+               "### Instruction:\nDo\n\n### Input:\nit\n\n### Response:\n[Done$]$$");
 }
 
 static void test_conversations(void) {
     expect_row("{\"messages\":[{\"role\":\"system\",\"content\":\"S\"},{\"role\":\"user\",\"content\":\"U\"},{\"role\":\"assistant\",\"content\":\"A\"},"
                "{\"role\":\"user\",\"content\":\"V\"},{\"role\":\"assistant\",\"content\":\"B\"},{\"role\":\"user\",\"content\":\"left out\"}]}",
-               90, 85, "### System:\nS\n\n### User:\nU\n\n### Assistant:\n[A$]### User:\nV\n\n### Assistant:\n[B$]$$$$$$");
+               75, 75, "### System:\nS\n\n### User:\nU\n\n### Assistant:\n[A$]### User:\nV\n\n### Assistant:\n[B$]$");
     expect_row("{\"messages\":[{\"role\":\"assistant\",\"content\":\"Hi\"}]}", 20, 18, "### Assistant:\n[Hi$]$$$");
+    expect_row("{\"messages\":[{\"role\":\"user\",\"content\":\"left out\"}]}{\"prompt\":\"a\",\"completion\":\"b\"}", 3, 3, "a[b$]$");
 }
 
 // Cut anywhere, a row is the beginning of the whole one.

@@ -1,0 +1,645 @@
+// test_drpt.c -- the regularizer inside a small network that has every kind of site. The oracle gets the gradients of
+// single rows one at a time, by plain backward passes, and knows nothing of sites, slabs and scaled factors.
+#include "../drpt/drpt.h"
+#include "../llmc/matmul.h"
+#include "test.h"
+
+#include <omp.h>
+#include <stddef.h>
+
+enum { n = 4, m = 2, B = n + m, T = 3, N = B*T, C = 5, H = 7, V = 11 }; // rows, tokens, widths
+
+//     x = wte[token] + wpe[t]    normed = layernorm(x)    hidden = normed w1' + b1    act = hidden^2
+//     y = act w2' + b2    logits = y wte'    loss of a row = sum of its logits * dlogits
+// Gradients in the order in which a backward pass meets their sites.
+typedef struct { float w2[C*H], b2[C], w1[H*C], b1[H], lnw[C], lnb[C], wte[V*C], wpe[T*C]; } Params;
+enum { NUM_PARAMS = sizeof(Params) / sizeof(float) };
+
+#define START(field) (int)(offsetof(Params, field) / sizeof(float))
+enum { NUM_SITES = 5 };
+static const int site_start[NUM_SITES + 1] = { START(w2), START(w1), START(lnw), START(wte), START(wpe), NUM_PARAMS };
+static const char* const site_name[NUM_SITES] = { "h3.w2", "h3.w1", "h3.ln", "wte", "wpe" };
+
+// Which group a site is in; the first two sites and the third are a block of two sublayers.
+static const char* const group_name[] = { "layer", "sublayer", "block", "global" };
+static const int group_of[4][NUM_SITES] = { { 0, 1, 2, 3, 4 }, { 0, 1, 1, 2, 2 }, { 0, 0, 0, 1, 1 }, { 0, 0, 0, 0, 0 } };
+
+#define NAME(name, ...) #name,
+static const char* const method_name[] = { DRPT_METHODS(NAME) };
+#define NEEDS(name, needs, ...) needs,
+static const int method_needs[] = { DRPT_METHODS(NEEDS) };
+
+static Params w;
+static float dlogits[N*V];
+static int tokens[N];
+static uint64_t rng = 7;
+
+// The buffers of a pass. A test may break one between recording and projecting.
+static float x[N*C], mean[N], rstd[N], normed[N*C], hidden[N*H], act[N*H], y[N*C];
+static float dy[N*C], dact[N*H], dhidden[N*H], dnormed[N*C], dx[N*C];
+static float* broken;          // NULL, or what is overwritten before anything is projected
+static int poisoned = -1;      // the row whose dhidden turns NaN
+
+// ---------------------------------------------------------------------------------------------
+// the network
+
+static void forward(void) {
+    for (int i = 0; i < N; i++) {
+        double sum = 0.0, square = 0.0;
+        for (int c = 0; c < C; c++) {
+            x[i*C + c] = w.wte[tokens[i]*C + c] + w.wpe[i % T * C + c];
+            sum += x[i*C + c];
+            square += (double)x[i*C + c] * x[i*C + c];
+        }
+        mean[i] = (float)(sum / C);
+        rstd[i] = (float)(1.0 / sqrt(square / C - (sum / C) * (sum / C) + 1e-5));
+        for (int c = 0; c < C; c++) { normed[i*C + c] = (x[i*C + c] - mean[i]) * rstd[i] * w.lnw[c] + w.lnb[c]; }
+    }
+    matmul_forward(hidden, normed, w.w1, w.b1, N, C, H);
+    for (int i = 0; i < N*H; i++) { act[i] = hidden[i] * hidden[i]; }
+    matmul_forward(y, act, w.w2, w.b2, N, H, C);
+}
+
+static double loss(void) {
+    static float logits[N*V];
+    double sum = 0.0;
+    forward();
+    matmul_forward(logits, y, w.wte, NULL, N, C, V);
+    for (int i = 0; i < N*V; i++) { sum += (double)dlogits[i] * logits[i]; }
+    return sum;
+}
+
+static void norm_backward(void) {
+    for (int i = 0; i < N; i++) {
+        double avg = 0.0, avg_xhat = 0.0;
+        for (int c = 0; c < C; c++) {
+            double d = (double)dnormed[i*C + c] * w.lnw[c];
+            avg += d / C;
+            avg_xhat += d * (x[i*C + c] - mean[i]) * rstd[i] / C;
+        }
+        for (int c = 0; c < C; c++) {
+            double xhat = (double)(x[i*C + c] - mean[i]) * rstd[i];
+            dx[i*C + c] = (float)(rstd[i] * (dnormed[i*C + c] * w.lnw[c] - avg - xhat * avg_xhat));
+        }
+    }
+}
+
+static void backward(Drpt* d, Params* grad) {
+    forward();
+    matmul_backward_input(dy, dlogits, w.wte, N, C, V);
+    matmul_backward_input(dact, dy, w.w2, N, H, C);
+    for (int i = 0; i < N*H; i++) { dhidden[i] = 2.0f * hidden[i] * dact[i]; }
+    if (poisoned >= 0) { dhidden[poisoned*T*H + 4] = NAN; }
+    matmul_backward_input(dnormed, dhidden, w.w1, N, C, H);
+    norm_backward();
+    d->block = 3;
+    drpt_site(d, "w2", grad->w2, grad->b2, dy, act, H, C);
+    drpt_project(d, DRPT_SUBLAYER);
+    drpt_site(d, "w1", grad->w1, grad->b1, dhidden, normed, C, H);
+    drpt_site_layernorm(d, "ln", grad->lnw, grad->lnb, dnormed, x, mean, rstd, C);
+    drpt_project(d, DRPT_BLOCK);
+    d->block = -1;
+    drpt_site_token(d, "wte", grad->wte, dlogits, y, dx, tokens, C, V);
+    drpt_site_position(d, "wpe", grad->wpe, dx, C);
+    if (broken) { *broken += 1.0f; }
+    drpt_project(d, DRPT_GLOBAL);
+}
+
+// ---------------------------------------------------------------------------------------------
+// the regularizer, and the oracle
+
+static Drpt plugin;
+static const unsigned char all_usable[B] = { 1, 1, 1, 1, 1, 1 };
+static Params got, single[B]; // the update; the gradients of single rows
+
+static void draw(void) {
+    test_fill((float*)&w, NUM_PARAMS, &rng);
+    test_fill(dlogits, N*V, &rng);
+    for (int i = 0; i < N; i++) { tokens[i] = i % 2 ? 3 : i * 7 % V; } // word 3 occurs in every row
+}
+
+static void create(const char* method, const char* group) {
+    DrptOptions o = drpt_defaults;
+    o.method = method;
+    o.group = group;
+    o.ridge = 0.05;
+    o.mix = 0.3;
+    plugin = drpt_create(&o, n, m, T, H, 99);
+    plugin.verify = 1;
+}
+
+static void step(uint64_t at, int first, const unsigned char* usable, double share) {
+    memset(&got, 0, sizeof(got));
+    drpt_begin(&plugin, at, first, usable, share);
+    backward(&plugin, &got);
+}
+
+// The gradients of the batch's rows, each alone in a plain pass: the losses of all others count nothing.
+static void single_rows(void) {
+    static float all[N*V];
+    DrptOptions o = drpt_defaults;
+    o.method = "full";
+    Drpt plain = drpt_create(&o, B, 0, T, H, 0);
+    memcpy(all, dlogits, sizeof(all));
+    for (int b = 0; b < B; b++) {
+        for (int i = 0; i < N*V; i++) { dlogits[i] = i / (T*V) == b ? all[i] : 0.0f; }
+        memset(&single[b], 0, sizeof(Params));
+        drpt_begin(&plain, 0, 1, all_usable, 1.0);
+        backward(&plain, &single[b]);
+    }
+    memcpy(dlogits, all, sizeof(all));
+    drpt_free(&plain);
+}
+
+typedef struct { double t[NUM_PARAMS], K[n*n], s[n], q, alpha[n], beta; Verdict verdict; } Group;
+
+// Inner products over the parameters of one group, everything else being zero.
+static Group products(int group, int member) {
+    Group p = {0};
+    for (int site = 0; site < NUM_SITES; site++) {
+        for (int k = site_start[site]; k < site_start[site + 1] && group_of[group][site] == member; k++) {
+            for (int b = n; b < B; b++) { p.t[k] += ((float*)&single[b])[k]; }
+            p.q += p.t[k] * p.t[k];
+            for (int i = 0; i < n; i++) {
+                double g = ((float*)&single[i])[k];
+                p.s[i] += g * p.t[k];
+                for (int j = 0; j < n; j++) { p.K[i*n + j] += g * ((float*)&single[j])[k]; }
+            }
+        }
+    }
+    return p;
+}
+
+static void solve(Group* p, Method method, const unsigned char* usable) {
+    static double work[4*n*n + 12*n + 8];
+    Statistics st = { p->K, p->s, p->q, NULL };
+    p->verdict = drpt_solve(p->alpha, &p->beta, method, &st, usable, method_needs[method] | NEEDS_S, n, plugin.knobs, work);
+}
+
+static double update_at(const Group* p, int k) {
+    double u = p->beta * p->t[k];
+    for (int i = 0; i < n; i++) { u += p->alpha[i] * ((float*)&single[i])[k]; }
+    return u;
+}
+
+// The parameters of a group have the update of its weights.
+static void expect_update(const Group* p, int group, int member) {
+    for (int site = 0; site < NUM_SITES; site++) {
+        float want[NUM_PARAMS];
+        if (group_of[group][site] != member) { continue; }
+        for (int k = site_start[site]; k < site_start[site + 1]; k++) { want[k] = (float)update_at(p, k); }
+        int start = site_start[site], end = site_start[site + 1];
+        expect_close((float*)&got + start, want + start, (size_t)(end - start), 1e-5f);
+    }
+}
+
+// ---------------------------------------------------------------------------------------------
+// plain training
+
+// Moves the parameters along a random direction v: the loss must change by <gradient, v>.
+static void test_plain_is_the_gradient(void) {
+    static Params v, kept;
+    const float h = 3e-3f;
+    draw();
+    DrptOptions o = drpt_defaults;
+    plugin = drpt_create(&o, B, 0, T, H, 0);
+    expect(plugin.method == METHOD_full && !drpt_keeps_blocks(&plugin));
+    step(0, 1, all_usable, 1.0);
+    kept = w;
+    for (int site = 0; site < NUM_SITES; site++) { // one after the other, or the largest would hide the rest
+        float slope = 0.0f, want;
+        test_fill((float*)&v, NUM_PARAMS, &rng);
+        for (int k = site_start[site]; k < site_start[site + 1]; k++) {
+            slope += ((float*)&got)[k] * ((float*)&v)[k];
+            ((float*)&w)[k] = ((float*)&kept)[k] + h * ((float*)&v)[k];
+        }
+        double up = loss();
+        for (int k = site_start[site]; k < site_start[site + 1]; k++) { ((float*)&w)[k] = ((float*)&kept)[k] - h * ((float*)&v)[k]; }
+        want = (float)((up - loss()) / (2 * h));
+        w = kept;
+        expect_close(&slope, &want, 1, 3e-3f);
+    }
+    drpt_free(&plugin);
+}
+
+static void test_plain_is_the_sum_of_the_rows(void) {
+    draw();
+    single_rows();
+    DrptOptions o = drpt_defaults;
+    plugin = drpt_create(&o, B, 0, T, H, 0);
+    step(0, 1, all_usable, 1.0);
+    float want[NUM_PARAMS] = {0};
+    for (int k = 0; k < NUM_PARAMS; k++) { for (int b = 0; b < B; b++) { want[k] += ((float*)&single[b])[k]; } }
+    expect_close((float*)&got, want, NUM_PARAMS, 2e-6f);
+    float dw[C*H] = {0}, db[C] = {0};
+    matmul_backward_params(dw, db, dy, act, N, H, C);
+    expect(memcmp(dw, got.w2, sizeof(dw)) == 0 && memcmp(db, got.b2, sizeof(db)) == 0);
+    drpt_free(&plugin);
+}
+
+// ---------------------------------------------------------------------------------------------
+// methods and groups
+
+static void expect_method(Method method, int group) {
+    double dot = 0.0, norm = 0.0;
+    int groups = group_of[group][NUM_SITES - 1] + 1, skipped = 0;
+    create(method_name[method], group_name[group]);
+    expect(drpt_keeps_blocks(&plugin) == (group == DRPT_GLOBAL));
+    step(5, 1, all_usable, 1.0);
+    for (int member = 0; member < groups; member++) {
+        Group p = products(group, member);
+        solve(&p, method, all_usable);
+        expect_update(&p, group, member);
+        norm += p.q;
+        skipped += p.verdict.skipped;
+        dot += p.beta * p.q;
+        for (int i = 0; i < n; i++) { dot += p.alpha[i] * p.s[i]; }
+    }
+    expect(fabs(plugin.dot_ut - dot) <= 1e-5 * (fabs(dot) + norm));
+    expect(fabs(plugin.norm_t2 - norm) <= 1e-5 * norm);
+    expect(plugin.num_groups == groups && plugin.num_sites == 0);
+    expect(plugin.rows_dropped == 0 && plugin.groups_skipped == skipped);
+    drpt_free(&plugin);
+}
+
+static void test_every_method_and_group(void) {
+    draw();
+    single_rows();
+    for (int method = 0; method < NUM_METHODS; method++) {
+        for (int group = 0; group < 4; group++) {
+            if (method != METHOD_random) { expect_method((Method)method, group); } // its seed is the regularizer's own
+        }
+    }
+    for (int threads = 1; threads <= 5; threads += 2) {
+        omp_set_num_threads(threads);
+        expect_method(METHOD_cone, DRPT_BLOCK);
+        expect_method(METHOD_subset, DRPT_LAYER);
+    }
+    omp_set_num_threads(1);
+}
+
+// Weights shared by the whole model turn the update into the gradient of the weighted loss sum_b weight_b loss_b, which a
+// plain pass computes from scaled losses. The second step must not remember the first.
+static void test_global_is_the_weighted_loss(void) {
+    static Params want;
+    static float all[N*V];
+    for (int method = 0; method < NUM_METHODS; method++) {
+        create(method_name[method], "global");
+        DrptOptions o = drpt_defaults;
+        Drpt plain = drpt_create(&o, B, 0, T, H, 0);
+        for (int at = 0; at < 2; at++) {
+            draw();
+            step((uint64_t)at, 1, all_usable, 1.0);
+            memcpy(all, dlogits, sizeof(all));
+            for (int i = 0; i < N*V; i++) {
+                int b = i / (T*V);
+                dlogits[i] *= (float)(b < n ? plugin.alpha[b] : plugin.beta);
+            }
+            memset(&want, 0, sizeof(want));
+            drpt_begin(&plain, 0, 1, all_usable, 1.0);
+            backward(&plain, &want);
+            expect_close((float*)&got, (float*)&want, NUM_PARAMS, 1e-5f);
+        }
+        drpt_free(&plugin);
+        drpt_free(&plain);
+    }
+}
+
+static void test_a_step_repeats_itself(void) {
+    static Params once;
+    for (int method = 0; method < NUM_METHODS; method++) {
+        for (int group = 0; group < 4; group += 1 + method % 2) {
+            draw();
+            omp_set_num_threads(1 + group);
+            create(method_name[method], group_name[group]);
+            step(3, 1, all_usable, 1.0);
+            once = got;
+            double dot = plugin.dot_ut, norm = plugin.norm_t2;
+            step(4, 1, all_usable, 1.0);
+            step(3, 1, all_usable, 1.0);
+            expect(memcmp(&once, &got, sizeof(got)) == 0);
+            expect(dot == plugin.dot_ut && norm == plugin.norm_t2);
+            step(3, 0, all_usable, 1.0); // a second micro-batch of the same step
+            expect(fabs(plugin.dot_ut - 2 * dot) <= 1e-12 * norm && fabs(plugin.norm_t2 - 2 * norm) <= 1e-12 * norm);
+            drpt_free(&plugin);
+        }
+    }
+    omp_set_num_threads(1);
+}
+
+// A micro-batch holds its share of the step's general rows; its target rows are weighed by the trainer.
+static void test_share(void) {
+    draw();
+    single_rows();
+    for (int method = METHOD_full; method <= METHOD_mix; method++) {
+        create(method_name[method], "global");
+        step(0, 1, all_usable, 0.25);
+        Group p = products(DRPT_GLOBAL, 0);
+        solve(&p, (Method)method, all_usable);
+        double dot = p.beta * p.q;
+        for (int i = 0; i < n; i++) { p.alpha[i] *= 0.25; dot += p.alpha[i] * p.s[i]; }
+        expect_update(&p, DRPT_GLOBAL, 0);
+        expect(fabs(plugin.dot_ut - dot) <= 1e-5 * (fabs(dot) + p.q)); // of the update as it is
+        drpt_free(&plugin);
+    }
+}
+
+// ---------------------------------------------------------------------------------------------
+// what the log says
+
+// The geometry file of one step, split at its commas: rows[0] is the header.
+enum { COLUMNS = 7 + 2*n, MAX_LINES = 8 };
+static char cells[MAX_LINES][COLUMNS + 1][32];
+
+static int log_step(uint64_t at, const unsigned char* usable, int with_header) {
+    char line[1 << 12];
+    int lines = 0;
+    FILE* f = tmpfile();
+    if (f == NULL) { perror("tmpfile"); exit(1); }
+    drpt_log_geometry(&plugin, f, with_header);
+    step(at, 1, usable, 1.0);
+    rewind(f);
+    for (; lines < MAX_LINES && fgets(line, sizeof(line), f); lines++) {
+        int c = 0;
+        for (char* cell = strtok(line, ",\n"); cell && c <= COLUMNS; cell = strtok(NULL, ",\n")) {
+            snprintf(cells[lines][c++], sizeof(cells[0][0]), "%s", cell);
+        }
+        expect(c == COLUMNS);
+    }
+    fclose(f);
+    return lines;
+}
+
+static void group_title(char* title, size_t size, int group, int member) {
+    int first = 0, last = NUM_SITES - 1;
+    while (group_of[group][first] != member) { first++; }
+    while (group_of[group][last] != member) { last--; }
+    const char* end = strchr(site_name[last], '.') ? strchr(site_name[last], '.') + 1 : site_name[last];
+    if (first == last) { snprintf(title, size, "%s", site_name[first]); }
+    else { snprintf(title, size, "%s..%s", site_name[first], end); }
+}
+
+static void expect_cell(const char* cell, double want, double unit) {
+    if (fabs(atof(cell) - want) <= 1e-5 * unit) { return; }
+    fprintf(stderr, "%s: method %s, group %s: logged %s, not %g\n", __FILE__, method_name[plugin.method], group_name[plugin.group], cell, want);
+    test_failures++;
+}
+
+static void expect_logged(const char row[][32], const Group* p) {
+    double dot = p->beta * p->q, norm = p->beta * p->beta * p->q, largest = 0.0;
+    for (int i = 0; i < n; i++) {
+        dot += p->alpha[i] * p->s[i];
+        norm += 2.0 * p->beta * p->alpha[i] * p->s[i];
+        for (int j = 0; j < n; j++) { norm += p->alpha[i] * p->alpha[j] * p->K[i*n + j]; }
+        largest = fmax(largest, sqrt(p->K[i*n + i] * p->q));
+    }
+    expect_cell(row[2], p->beta, 1.0);
+    expect_cell(row[3], norm > 0.0 ? dot / sqrt(norm * p->q) : 0.0, 1.0);
+    expect_cell(row[4], sqrt(norm / p->q), 1.0 + sqrt(norm / p->q));
+    expect_cell(row[5], p->verdict.dropped, 1.0);
+    expect_cell(row[6], p->verdict.skipped, 1.0);
+    for (int i = 0; i < n; i++) {
+        expect_cell(row[7 + i], p->s[i], largest);
+        expect_cell(row[7 + n + i], p->alpha[i], 1.0);
+    }
+}
+
+static void test_geometry(void) {
+    draw();
+    single_rows();
+    for (int method = 0; method < NUM_METHODS; method++) {
+        for (int group = 0; group < 4; group++) {
+            char title[64];
+            int groups = group_of[group][NUM_SITES - 1] + 1;
+            create(method_name[method], group_name[group]);
+            int lines = log_step(17, all_usable, group == 0);
+            expect(lines == groups + (group == 0));
+            if (group == 0) { expect(strcmp(cells[0][0], "step") == 0 && strcmp(cells[0][COLUMNS - 1], "alpha_3") == 0); }
+            for (int member = 0; member < groups; member++) {
+                const char (*row)[32] = (const char (*)[32])cells[member + (group == 0)];
+                Group p = products(group, member);
+                solve(&p, (Method)method, all_usable);
+                for (int i = 0; i < n && method == METHOD_random; i++) { p.alpha[i] = atof(row[7 + n + i]); }
+                group_title(title, sizeof(title), group, member);
+                expect(strcmp(row[0], "17") == 0 && strcmp(row[1], title) == 0);
+                expect_logged(row, &p);
+                expect_update(&p, group, member);
+            }
+            drpt_free(&plugin);
+        }
+    }
+}
+
+// Every group of every step draws a set of its own: 60 draws of the 6 sets of two rows.
+static void test_random_differs(void) {
+    int count[16] = {0}, same_as_neighbour = 0, before = 0;
+    draw();
+    create("random", "layer");
+    for (int at = 0; at < 12; at++) {
+        expect(log_step((uint64_t)at, all_usable, 0) == NUM_SITES);
+        for (int member = 0; member < NUM_SITES; member++) {
+            int set = 0;
+            for (int i = 0; i < n; i++) { set |= (atof(cells[member][7 + n + i]) == 0.5) << i; }
+            count[set]++;
+            same_as_neighbour += set == before;
+            before = set;
+        }
+    }
+    drpt_free(&plugin);
+    for (int set = 0; set < 16; set++) {
+        int rows = (set & 1) + (set >> 1 & 1) + (set >> 2 & 1) + (set >> 3 & 1);
+        expect(rows == 2 ? count[set] > 0 && count[set] < 25 : count[set] == 0);
+    }
+    expect(same_as_neighbour < 25);
+}
+
+// ---------------------------------------------------------------------------------------------
+// rows that cannot be used
+
+// A NaN in the gradient of one row's hidden layer reaches all sites but the first. Its groups go on without the row,
+// as if it had no trained token.
+static void test_a_row_with_nan_is_dropped(void) {
+    const unsigned char others[n] = { 1, 1, 0, 1 };
+    draw();
+    single_rows();
+    for (int method = 0; method < NUM_METHODS; method++) {
+        if (method == METHOD_random) { continue; }
+        for (int group = 0; group < 4; group++) {
+            int hit = 0;
+            create(method_name[method], group_name[group]);
+            poisoned = 2;
+            step(0, 1, all_usable, 1.0);
+            poisoned = -1;
+            for (int member = 0; member <= group_of[group][NUM_SITES - 1]; member++) {
+                int untouched = group == DRPT_LAYER || group == DRPT_SUBLAYER ? member == 0 : 0;
+                Group p = products(group, member);
+                solve(&p, (Method)method, untouched ? all_usable : others);
+                expect_update(&p, group, member);
+                hit += !untouched;
+            }
+            expect(plugin.rows_dropped == (method == METHOD_target ? 0 : hit));
+            expect(plugin.groups_skipped == 0 && isfinite(plugin.dot_ut) && isfinite(plugin.norm_t2));
+            drpt_free(&plugin);
+        }
+    }
+}
+
+static void test_a_target_with_nan_gives_no_update(void) {
+    draw();
+    single_rows();
+    for (int method = 0; method < NUM_METHODS; method++) {
+        create(method_name[method], "layer");
+        poisoned = n + 1;
+        step(0, 1, all_usable, 1.0);
+        poisoned = -1;
+        expect(plugin.groups_skipped == NUM_SITES - 1 && plugin.rows_dropped == 0);
+        expect(isfinite(plugin.dot_ut) && isfinite(plugin.norm_t2));
+        float sum = 0.0f;
+        for (int k = 0; k < site_start[1]; k++) { sum += fabsf(((float*)&got)[k]); }
+        expect(sum > 0.0f && isfinite(sum));
+        for (int k = site_start[1]; k < NUM_PARAMS; k++) { expect(((float*)&got)[k] == 0.0f); }
+        drpt_free(&plugin);
+    }
+}
+
+static void test_unusable_rows(void) {
+    const unsigned char some[n] = { 1, 0, 0, 1 }, none[n] = {0};
+    draw();
+    single_rows();
+    for (int method = 0; method < NUM_METHODS; method++) {
+        if (method == METHOD_random) { continue; }
+        for (int i = 0; i < 2; i++) {
+            create(method_name[method], "global");
+            step(0, 1, i ? none : some, 1.0);
+            Group p = products(DRPT_GLOBAL, 0);
+            solve(&p, (Method)method, i ? none : some);
+            if (i == 0) { expect(p.alpha[1] == 0.0 && p.alpha[2] == 0.0); }
+            expect_update(&p, DRPT_GLOBAL, 0);
+            expect(plugin.rows_dropped == 0 && plugin.groups_skipped == (i && method != METHOD_target && method != METHOD_mix));
+            drpt_free(&plugin);
+        }
+    }
+}
+
+// ---------------------------------------------------------------------------------------------
+// what must not be
+
+// For a child process, in which the threads of its parent are missing.
+static void step_over(float* buffer) {
+    omp_set_num_threads(1);
+    create("subset", "global");
+    broken = buffer;
+    step(0, 1, all_usable, 1.0);
+}
+
+static void test_buffers_that_move_on_are_noticed(void) {
+    float* const buffers[] = { dlogits, &dlogits[N*V - 1], dy, act, dhidden, &dhidden[N*H - 1], normed, dnormed,
+                               x, &x[N*C - 1], mean, &mean[N - 1], rstd, y, dx, &dx[N*C - 1], (float*)tokens, (float*)&tokens[N - 1] };
+    draw();
+    for (size_t i = 0; i < sizeof(buffers) / sizeof(buffers[0]); i++) {
+        expect_dies("a buffer changed between drpt_site() and drpt_project()", step_over(buffers[i]));
+    }
+}
+
+static void create_with(const char* method, const char* group, int general, int target) {
+    omp_set_num_threads(1);
+    DrptOptions o = drpt_defaults;
+    o.method = method;
+    if (group) { o.group = group; }
+    plugin = drpt_create(&o, general, target, T, H, 0);
+}
+
+static void test_combinations_that_make_no_sense(void) {
+    expect_dies("median", create_with("median", NULL, n, m));
+    expect_dies("head", create_with("cone", "head", n, m));
+    for (int method = 0; method < NUM_METHODS; method++) {
+        if (method != METHOD_full) { expect_dies("--target", create_with(method_name[method], NULL, n, 0)); }
+        if (method != METHOD_target) { expect_dies("--general", create_with(method_name[method], NULL, 0, m)); }
+    }
+    create_with(NULL, NULL, n, m);
+    expect(plugin.method == METHOD_subset && plugin.group == DRPT_LAYER && !plugin.plain);
+    drpt_free(&plugin);
+    create_with(NULL, "global", n, 0);
+    expect(plugin.method == METHOD_full && plugin.plain && !drpt_keeps_blocks(&plugin));
+    drpt_free(&plugin);
+    omp_set_num_threads(2);
+}
+
+static void record_many(int count) {
+    static float one[B], weight[1];
+    omp_set_num_threads(1); // for a child, as above
+    DrptOptions o = drpt_defaults;
+    plugin = drpt_create(&o, 1, 1, 1, 1, 0);
+    drpt_begin(&plugin, 0, 1, all_usable, 1.0);
+    for (int i = 0; i < count; i++) { drpt_site(&plugin, "one", weight, NULL, one, one, 1, 1); }
+    drpt_project(&plugin, DRPT_GLOBAL);
+    drpt_free(&plugin);
+}
+
+static void test_too_many_sites(void) {
+    record_many(DRPT_MAX_SITES);
+    expect_dies("layers", record_many(DRPT_MAX_SITES + 1));
+    omp_set_num_threads(2);
+}
+
+// Target rows alone: no general row is needed where none is used.
+static void test_target_without_general_rows(void) {
+    float want[NUM_PARAMS] = {0};
+    draw();
+    single_rows();
+    DrptOptions o = drpt_defaults;
+    o.method = "target";
+    plugin = drpt_create(&o, 0, B, T, H, 0);
+    step(0, 1, NULL, 0.0);
+    for (int k = 0; k < NUM_PARAMS; k++) { for (int b = 0; b < B; b++) { want[k] += ((float*)&single[b])[k]; } }
+    expect_close((float*)&got, want, NUM_PARAMS, 2e-6f);
+    drpt_free(&plugin);
+}
+
+static void parse(const char* name, const char* value, DrptOptions* o) {
+    char program[] = "train", option[64], text[64], *argv[3] = { program, option, text };
+    OptionTable table = drpt_option_table(o);
+    snprintf(option, sizeof(option), "--%s", name);
+    snprintf(text, sizeof(text), "%s", value);
+    options_parse(&table, 1, 3, argv, "");
+}
+
+static void test_options(void) {
+    static const char* const wrong[][2] = { // value by value
+        { "method", "median" }, { "method", "" }, { "method", "full|cone" }, { "group", "head" }, { "weigh", "words" }, { "keep", "1.5" },
+        { "keep", "-0.1" }, { "keep", "nan" }, { "ridge", "-1" }, { "ridge", "inf" }, { "mix", "2" }, { "log-geometry", "2" },
+        { "strength", "0.5" }, { "tau", "1" }, { "rank", "4" },
+    };
+    DrptOptions o = drpt_defaults;
+    expect(o.method == NULL && strcmp(o.group, "layer") == 0 && strcmp(o.weigh, "rows") == 0 && o.ridge == 0.0);
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) { expect_dies(wrong[i][0], parse(wrong[i][0], wrong[i][1], &o)); }
+    for (int method = 0; method < NUM_METHODS; method++) { parse("method", method_name[method], &o); }
+    for (int group = 0; group < 4; group++) { parse("group", group_name[group], &o); }
+    parse("keep", "0.25", &o);
+    parse("ridge", "1e-3", &o);
+    parse("mix", "0.75", &o);
+    expect(o.keep == 0.25 && o.ridge == 1e-3 && o.mix == 0.75);
+}
+
+int main(int argc, char** argv) {
+    static const Test tests[] = {
+        { "drpt/plain_is_the_gradient", test_plain_is_the_gradient },
+        { "drpt/plain_is_the_sum_of_the_rows", test_plain_is_the_sum_of_the_rows },
+        { "drpt/every_method_and_group", test_every_method_and_group },
+        { "drpt/global_is_the_weighted_loss", test_global_is_the_weighted_loss },
+        { "drpt/a_step_repeats_itself", test_a_step_repeats_itself },
+        { "drpt/share", test_share },
+        { "drpt/geometry", test_geometry },
+        { "drpt/random_differs", test_random_differs },
+        { "drpt/a_row_with_nan_is_dropped", test_a_row_with_nan_is_dropped },
+        { "drpt/a_target_with_nan_gives_no_update", test_a_target_with_nan_gives_no_update },
+        { "drpt/unusable_rows", test_unusable_rows },
+        { "drpt/buffers_that_move_on_are_noticed", test_buffers_that_move_on_are_noticed },
+        { "drpt/combinations_that_make_no_sense", test_combinations_that_make_no_sense },
+        { "drpt/too_many_sites", test_too_many_sites },
+        { "drpt/target_without_general_rows", test_target_without_general_rows },
+        { "drpt/options", test_options },
+    };
+    omp_set_num_threads(1); // so many small passes are quicker alone; what depends on threads sets them
+    return test_main(argc, argv, tests, sizeof(tests) / sizeof(tests[0]));
+}
