@@ -1,8 +1,11 @@
 # make             build/train_gpt2_drpt and the tools in build/dev
 # make demo        the main job: generate data, pretrain, post-train, table and picture in demo/
+# make demo FULL=1 five seeds and every learning rate, chosen on a validation set
+# make picture     draw demo/curves.png again (matplotlib, in a virtual environment of its own)
 # make test        build and run every test; fails if one does
 # make test SAN=1  the same under the address and undefined-behaviour sanitizers
-# make bench       time the training step and its parts
+# make test-slow   does the demo still show what it is meant to show?
+# make bench       time the training step and its parts (OPS=1: single matrix products; ARGS=--help)
 # make help        this list
 # make clean       remove what was built
 #
@@ -10,7 +13,7 @@
 
 CC     ?= cc
 CFLAGS ?= -O3 -march=native
-FLAGS  := -std=c11 -D_GNU_SOURCE -fopenmp -fno-math-errno -ffp-contract=fast -Wall -Wextra -Wshadow -Wvla -Wstrict-prototypes
+FLAGS  := -std=c11 -D_GNU_SOURCE -fopenmp -fno-math-errno -ffp-contract=fast -Wall -Wextra -Wshadow -Wvla -Wstrict-prototypes -Wno-pass-failed
 LDLIBS := -lm
 BUILD  := build
 
@@ -42,12 +45,33 @@ $(BUILD)/double/%.c.o: %.c Makefile
 test: all $(tests)
 	@BUILD=$(BUILD) sh test/run.sh $(tests)
 
+test-slow: all
+	@BUILD=$(BUILD) sh test/slow_demo.sh
+
+demo: all
+	@BUILD=$(BUILD) sh dev/demo.sh $(if $(FULL),--full)
+	@$(MAKE) -s picture 2>/dev/null || echo "no picture, which takes python3, its venv module and matplotlib: 'make picture' says what is missing"
+
+picture: venv
+	@build/venv/bin/python dev/plot.py demo
+venv: build/venv/ready
+build/venv/ready:
+	@echo "installing matplotlib into build/venv"
+	@python3 -m venv build/venv
+	@build/venv/bin/pip install --quiet --disable-pip-version-check --retries 1 --timeout 20 matplotlib
+	@touch $@
+
+bench: $(BUILD)/dev/bench
+	$< $(if $(OPS),--ops) --flags "$(CC) $(CFLAGS) $(FLAGS)" $(ARGS)
+$(BUILD)/dev/bench: LDLIBS += -ldl
+$(BUILD)/dev/bench: $(patsubst %,$(BUILD)/%.o,$(wildcard dev/timing/*.c))
+
 help:
 	@sed -n '/^# /s/^# //p; /^$$/q' Makefile
 
 clean:
 	rm -rf build
 
-.PHONY: all test help clean
+.PHONY: all test test-slow demo picture venv bench help clean
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -24,6 +24,7 @@
 #include "llmc/sampler.h"
 #include "llmc/tokenizer.h"
 
+#include <errno.h>
 #include <math.h>
 #include <omp.h>
 #include <signal.h>
@@ -37,7 +38,7 @@
 // ---------------------------------------------------------------------------------------------
 // Layers.
 
-// e^x to a relative error of 2e-7, in operations that a compiler turns into vector instructions: x = n ln 2 + r with
+// e^x to a relative error of 3e-7, in operations that a compiler turns into vector instructions: x = n ln 2 + r with
 // |r| <= ln 2 / 2, a Taylor polynomial for e^r, and n put into the exponent's bits. Adding 1.5 * 2^23 rounds
 // to a whole number and leaves it in the low bits. NaN stays NaN; beyond +-87 the result is that of +-87.
 static inline float fast_exp(float x) {
@@ -824,8 +825,10 @@ static Tally evaluate(Run* run, const Dataset* data) {
 static double evaluate_and_log(Run* run, const Dataset* data, const char* name, int step) {
     if (data->rows == 0) { return NAN; }
     Tally t = evaluate(run, data);
-    runlog_eval(&run->log, step, name, t.loss / t.weight, t.hits / t.trained, t.exact / t.rows);
-    return t.loss / t.weight;
+    double loss = t.loss / t.weight;
+    check(isfinite(loss), "step %d: the %s loss is not finite; lower --lr, or look for broken values in the model or the data", step, name);
+    runlog_eval(&run->log, step, name, loss, t.hits / t.trained, t.exact / t.rows);
+    return loss;
 }
 
 // Loss of the rows [first, end) of all micro-batches from what was added up: rows with a loss that is no number are left out.
@@ -929,6 +932,7 @@ static RunState run_state(const Run* run, int step) {
 
 static void save_checkpoint(const Run* run, int step) {
     RunState state = run_state(run, step);
+    if (run->drpt.geometry) { fflush(run->drpt.geometry); } // a run that is killed goes on from here, and so do its logs
     checkpoint_save(run->config.out, &run->model.config, &state, run->model.params, run->model.m, run->model.v, run->model.num_params);
 }
 
@@ -958,6 +962,7 @@ static void open_data(Run* run) {
         *data[i] = dataset_open(pattern[i], (size_t)run->T);
         check(data[i]->vocab_size <= run->model.config.vocab_size, "%s: made with a vocabulary of %d, the model has %d",
               pattern[i], data[i]->vocab_size, run->model.config.vocab_size);
+        check(!data[i]->examples || data[i]->kind == KIND_EXAMPLES, "%s: preference pairs and prompts: not built yet", pattern[i]);
     }
     check(run->T <= run->model.config.max_seq_len, "rows of %d tokens do not fit the model's context of %d; use a smaller --seq or another --init",
           run->T, run->model.config.max_seq_len);
@@ -1037,7 +1042,7 @@ static void run_open(Run* run) {
 
 static void run_close(Run* run) {
     runlog_close(&run->log);
-    if (run->drpt.geometry) { fclose(run->drpt.geometry); }
+    if (run->drpt.geometry) { check(fclose(run->drpt.geometry) == 0, "%s/geometry.csv: writing failed: %s", run->config.out, strerror(errno)); }
     reader_close(&run->general_reader);
     reader_close(&run->target_reader);
     dataset_close(&run->general);

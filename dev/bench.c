@@ -1,35 +1,34 @@
 // bench.c -- how long a training step takes, of what, and how that compares: with the machine's peak, with PyTorch, and
-// plain training with the regularizer.
+// the regularizer with plain training.
 //
-// The steps are the trainer's own: its text is included here, without its main. Each contender is a process of its
-// own; they take turns of a step or more, so that noise of the machine hits all of them (dev/timing/worker.h).
-#pragma GCC diagnostic ignored "-Wunused-function" // not all of the trainer is called here
-#define TESTING
-#include "../train_gpt2_drpt.c"
-
+// Each contender is a process of its own; they take turns of a step or more, so that what else happens on the machine hits
+// all of them (dev/timing/worker.h). The steps are the trainer's own (dev/timing/trainer.h).
 #include "timing/peak.h"
 #include "timing/products.h"
 #include "timing/report.h"
+#include "timing/trainer.h"
 #include "timing/worker.h"
+#include "../llmc/check.h"
+#include "../llmc/files.h"
+#include "../llmc/options.h"
+
+#include <math.h>
+#include <omp.h>
+#include <string.h>
 
 // ---------------------------------------------------------------------------------------------
 // What is measured.
 
 enum { MOST_ENTRIES = 3 };
 
-typedef struct {
-    const char* what;
-    const char* method;
-    int n, m;                       // general and target rows of a step
-    double keep;
-} Entry;
+typedef struct { const char *what, *method; int n, m; double keep; } Entry; // n general and m target rows
 
 typedef struct {
     const char *name, *title, *init;
-    int T, trained;                 // tokens of a row, and how many of them are trained on
-    int threads;                    // 0: as many as asked for
+    int T, trained;                    // tokens of a row, and how many of them are trained on
+    int threads;                       // 0: as many as asked for
     double wanted_share, wanted_ratio; // of the peak; of PyTorch's time to ours, or of a method's to plain training
-    Entry entry[MOST_ENTRIES];      // the first is a plain step; if it is the only one it is compared with PyTorch, and split by operation
+    Entry entry[MOST_ENTRIES];         // the first is a plain step; alone it is compared with PyTorch, and split by operation
 } Shape;
 
 static const Shape shapes[] = {
@@ -46,262 +45,6 @@ static const Shape shapes[] = {
 };
 enum { NUM_SHAPES = sizeof(shapes) / sizeof(shapes[0]) };
 
-// The multiply-adds of the operations below, in FLOP. A step has three products (forward, input gradient, weight gradient)
-// for each matrix of a block and for the head, and attention's four backward and two forward, over half of the pairs of
-// positions each.
-typedef struct { double blocks, head, attention; } Work;
-static const Work whole_step = { 6, 6, 6 };
-
-static double flops(const Shape* shape, const GPT2Config* c, Work w) {
-    double N = (double)(shape->entry[0].n + shape->entry[0].m) * shape->T, L = c->layers, C = c->channels;
-    return N * (w.blocks * 12*L*C*C + w.head * c->vocab_size * C + w.attention * L * shape->T * C);
-}
-
-// What a backward needs of its forward, in floats: the trainer's own list, the embedding, the last layer normalisation, and the logits.
-static double activations(const Shape* shape, const GPT2Config* c, const Entry* e) {
-    size_t N = (size_t)(e->n + e->m) * (size_t)shape->T, C = (size_t)c->channels, NH = (size_t)c->heads, block = 0;
-    #define ADD(name, floats) block += floats;
-    BLOCK_ACTS(ADD)
-    #undef ADD
-    return (double)(block * (size_t)c->layers + N * C + N * (C + 2) + N * (size_t)c->vocab_size);
-}
-
-static double parameters(const GPT2Config* c) {
-    Tensor tensor[NUM_TENSORS];
-    return (double)list_tensors(tensor, c);
-}
-
-static GPT2Config shape_config(const Shape* shape) {
-    GPT2Config c;
-    check(gpt2_config_parse(&c, shape->init), "%s: no model", shape->init);
-    return c;
-}
-
-// ---------------------------------------------------------------------------------------------
-// The trainer as a contender.
-
-typedef struct { const Shape* shape; const Entry* entry; int threads; } Job;
-
-static void write_rows(const char* path, const Job* job, uint64_t stream) {
-    enum { ROWS = 128 };
-    size_t T = (size_t)job->shape->T, first = T - (size_t)job->shape->trained;
-    int V = shape_config(job->shape).vocab_size;
-    uint16_t* tokens = malloc(sizeof(uint16_t) * ROWS * (T + 1));
-    unsigned char* mask = malloc(ROWS * T);
-    check(tokens && mask, "out of memory for %d rows", ROWS);
-    Rng rng = rng_seed(1, stream, 0);
-    for (size_t i = 0; i < ROWS * (T + 1); i++) { tokens[i] = (uint16_t)rng_below(&rng, (uint32_t)V); }
-    for (size_t i = 0; i < ROWS * T; i++) { mask[i] = i % T >= first; }
-    examples_write(path, tokens, mask, ROWS, T, V, KIND_EXAMPLES, TOKENIZER_NONE);
-    free(tokens);
-    free(mask);
-}
-
-// The data files are needed until they are mapped, no longer.
-static void open_run(Run* run, const Job* job) {
-    char path[2][512];
-    const Entry* e = job->entry;
-    for (int i = 0; i < 2; i++) {
-        snprintf(path[i], sizeof(path[i]), "%s/drpt-bench.%ld.%d.bin", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp", (long)getpid(), i);
-        write_rows(path[i], job, (uint64_t)i);
-    }
-    omp_set_num_threads(job->threads);
-    memset(run, 0, sizeof(*run));
-    run->config = config_defaults;
-    run->options = drpt_defaults;
-    run->config.init = job->shape->init;
-    run->config.general = path[0];
-    run->config.target = e->m > 0 ? path[1] : NULL;
-    run->config.batch = e->n;
-    run->config.target_batch = e->m > 0 ? e->m : 1;
-    run->config.steps = 1000000;
-    run->config.threads = job->threads;
-    run->config.val_every = 0;
-    run->options.method = e->method;
-    run->options.keep = e->keep;
-    check_options(&run->config, &run->options);
-    run_open(run);
-    run->config.general = run->config.target = NULL;
-    for (int i = 0; i < 2; i++) { unlink(path[i]); }
-}
-
-static double step_ms(Run* run, int step) {
-    double began = seconds_now();
-    train_step(run, step);
-    return 1e3 * (seconds_now() - began);
-}
-
-// Answers a number of steps with their median in milliseconds.
-static void serve_steps(FILE* in, FILE* out, const void* job) {
-    Run run;
-    int step = 0;
-    open_run(&run, job);
-    for (int count; fscanf(in, "%d", &count) == 1; ) {
-        double ms[MOST_ROUNDS];
-        check(count > 0 && count <= MOST_ROUNDS, "%d steps in a turn", count);
-        for (int i = 0; i < count; i++) { ms[i] = step_ms(&run, step++); }
-        fprintf(out, "%.9g\n", median(ms, count));
-    }
-    run_close(&run);
-}
-
-// ---------------------------------------------------------------------------------------------
-// The operations of a step, each alone, for all blocks one after the other: weights and activations come from where they
-// come from in a step, and hold what a step left there.
-
-typedef struct {
-    Run* run;
-    GPT2* model;
-    int L, B, T, C, NH, V, N;
-    size_t NC;
-    const BlockActs* a;            // of the block at hand; w, g, d, x as in block_backward()
-    const BlockParams *w, *g;
-    const BlockGrads* d;
-    const float* x;
-} Step;
-
-static void matmuls_forward(Step* s) {
-    matmul_forward(s->a->qkv, s->a->ln1, s->w->qkvw, s->w->qkvb, s->N, s->C, 3*s->C);
-    matmul_forward(s->a->residual2, s->a->atty, s->w->attprojw, s->w->attprojb, s->N, s->C, s->C);
-    matmul_forward(s->a->fch, s->a->ln2, s->w->fcw, s->w->fcb, s->N, s->C, 4*s->C);
-    matmul_forward(s->a->residual3, s->a->fch_gelu, s->w->fcprojw, s->w->fcprojb, s->N, 4*s->C, s->C);
-}
-
-static void matmuls_input(Step* s) {
-    matmul_backward_input(s->d->fch, s->d->fcproj, s->w->fcprojw, s->N, 4*s->C, s->C);
-    matmul_backward_input(s->d->ln2, s->d->fch, s->w->fcw, s->N, s->C, 4*s->C);
-    matmul_backward_input(s->d->atty, s->d->attproj, s->w->attprojw, s->N, s->C, s->C);
-    matmul_backward_input(s->d->ln1, s->d->qkv, s->w->qkvw, s->N, s->C, 3*s->C);
-}
-
-static void matmuls_params(Step* s) {
-    Drpt* drpt = &s->run->drpt;
-    drpt_site(drpt, "fcproj", s->g->fcprojw, s->g->fcprojb, s->d->fcproj, s->a->fch_gelu, 4*s->C, s->C);
-    drpt_site(drpt, "fc", s->g->fcw, s->g->fcb, s->d->fch, s->a->ln2, s->C, 4*s->C);
-    drpt_site(drpt, "attproj", s->g->attprojw, s->g->attprojb, s->d->attproj, s->a->atty, s->C, s->C);
-    drpt_site(drpt, "qkv", s->g->qkvw, s->g->qkvb, s->d->qkv, s->a->ln1, s->C, 3*s->C);
-}
-
-static void head_forward(Step* s) { matmul_forward(s->model->logits, s->model->lnf, s->model->weight.wte, NULL, s->N, s->C, s->V); }
-static void head_input(Step* s) { matmul_backward_input(s->model->dlnf, s->model->logits, s->model->weight.wte, s->N, s->C, s->V); }
-static void head_params(Step* s) {
-    drpt_site_token(&s->run->drpt, "wte", s->model->grad.wte, s->model->logits, s->model->lnf, s->model->dx, s->run->batch.inputs, s->C, s->V);
-}
-
-static void attentions_forward(Step* s) { attention_forward(s->a->atty, s->a->lse, s->a->qkv, s->model->scratch, s->B, s->T, s->C, s->NH); }
-static void attentions_backward(Step* s) {
-    attention_backward(s->d->qkv, s->d->atty, s->a->qkv, s->a->atty, s->a->lse, s->model->scratch, s->B, s->T, s->C, s->NH);
-}
-
-static void layernorms_forward(Step* s) {
-    layernorm_forward(s->a->ln1, s->a->ln1_mean, s->a->ln1_rstd, s->x, s->w->ln1w, s->w->ln1b, s->N, s->C);
-    layernorm_forward(s->a->ln2, s->a->ln2_mean, s->a->ln2_rstd, s->a->residual2, s->w->ln2w, s->w->ln2b, s->N, s->C);
-}
-
-static void layernorms_input(Step* s) {
-    layernorm_backward_input(s->model->dx, s->d->ln2, s->a->residual2, s->w->ln2w, s->a->ln2_mean, s->a->ln2_rstd, s->N, s->C);
-    layernorm_backward_input(s->model->dx, s->d->ln1, s->x, s->w->ln1w, s->a->ln1_mean, s->a->ln1_rstd, s->N, s->C);
-}
-
-static void layernorms_params(Step* s) {
-    Drpt* drpt = &s->run->drpt;
-    drpt_site_layernorm(drpt, "ln2", s->g->ln2w, s->g->ln2b, s->d->ln2, s->a->residual2, s->a->ln2_mean, s->a->ln2_rstd, s->C);
-    drpt_site_layernorm(drpt, "ln1", s->g->ln1w, s->g->ln1b, s->d->ln1, s->x, s->a->ln1_mean, s->a->ln1_rstd, s->C);
-}
-
-static void gelus_forward(Step* s) { gelu_forward(s->a->fch_gelu, s->a->fch, 4*s->NC); }
-static void gelus_backward(Step* s) { gelu_backward(s->d->fch, s->a->fch, 4*s->NC); }
-
-static void residuals(Step* s) {
-    residual_forward(s->a->residual2, s->x, s->NC);
-    residual_forward(s->a->residual3, s->a->residual2, s->NC);
-    residual_backward(s->d->fcproj, s->model->dx, s->NC);
-    residual_backward(s->d->attproj, s->model->dx, s->NC);
-}
-
-static void classifier(Step* s) {
-    cross_entropy_backward(s->model->losses, s->model->logits, s->run->batch.targets, s->run->batch.weight, s->N, s->V);
-}
-
-static void embedding(Step* s) {
-    encoder_forward(s->model->encoded, s->run->batch.inputs, s->model->weight.wte, s->model->weight.wpe, s->B, s->T, s->C);
-    drpt_site_position(&s->run->drpt, "wpe", s->model->grad.wpe, s->model->dx, s->C);
-}
-
-static void gradient_norm(Step* s) { s->model->losses[0] = (float)squared_norm(s->model->grads, s->model->num_params); }
-static void adamw(Step* s) { gpt2_update(s->model, &s->run->config, s->run->config.lr, 1.0, 1000); }
-
-// In this order each operation finds what another one, or the step before, has written.
-static const struct {
-    const char* name;
-    void (*run)(Step* s);
-    int every_block;
-    Work work;
-} operations[] = {
-    { "matmul forward",               matmuls_forward,     1, { 2, 0, 0 } },
-    { "matmul input gradient",        matmuls_input,       1, { 2, 0, 0 } },
-    { "matmul weight gradient",       matmuls_params,      1, { 2, 0, 0 } },
-    { "head forward",                 head_forward,        0, { 0, 2, 0 } },
-    { "head input gradient",          head_input,          0, { 0, 2, 0 } },
-    { "head weight gradient, lookup", head_params,         0, { 0, 2, 0 } },
-    { "attention forward",            attentions_forward,  1, { 0, 0, 2 } },
-    { "attention backward",           attentions_backward, 1, { 0, 0, 4 } },
-    { "layernorm forward",            layernorms_forward,  1, { 0, 0, 0 } },
-    { "layernorm input gradient",     layernorms_input,    1, { 0, 0, 0 } },
-    { "layernorm weight gradient",    layernorms_params,   1, { 0, 0, 0 } },
-    { "gelu forward",                 gelus_forward,       1, { 0, 0, 0 } },
-    { "gelu backward",                gelus_backward,      1, { 0, 0, 0 } },
-    { "residual sums and copies",     residuals,           1, { 0, 0, 0 } },
-    { "cross entropy",                classifier,          0, { 0, 0, 0 } },
-    { "embedding",                    embedding,           0, { 0, 0, 0 } },
-    { "gradient norm",                gradient_norm,       0, { 0, 0, 0 } },
-    { "AdamW",                        adamw,               0, { 0, 0, 0 } },
-};
-enum { NUM_PARTS = sizeof(operations) / sizeof(operations[0]) };
-
-static Step step_of(Run* run) {
-    GPT2* model = &run->model;
-    const GPT2Config* c = &model->config;
-    int B = run->batch.n + run->batch.m, N = B * run->T;
-    return (Step){ .run = run, .model = model, .L = c->layers, .B = B, .T = run->T, .C = c->channels, .NH = c->heads,
-                   .V = c->vocab_size, .N = N, .NC = (size_t)N * (size_t)c->channels };
-}
-
-static double operation_ms(Step* s, int operation) {
-    GPT2* model = s->model;
-    double began = seconds_now();
-    for (int l = 0; l < (operations[operation].every_block ? s->L : 1); l++) {
-        s->a = &model->act[l];
-        s->w = &model->weight.block[l];
-        s->g = &model->grad.block[l];
-        s->d = &model->dact[l];
-        s->x = l > 0 ? model->act[l - 1].residual3 : model->encoded;
-        operations[operation].run(s);
-    }
-    return 1e3 * (seconds_now() - began);
-}
-
-// Answers a number of passes, each of a whole step and then every operation, with the medians of all of them in
-// milliseconds, the step's first.
-static void serve_parts(FILE* in, FILE* out, const void* job) {
-    Run run;
-    int step = 0;
-    open_run(&run, job);
-    Step s = step_of(&run);
-    step_ms(&run, step++);
-    for (int passes; fscanf(in, "%d", &passes) == 1; ) {
-        double ms[NUM_PARTS + 1][MOST_ROUNDS];
-        check(passes > 0 && passes <= MOST_ROUNDS, "%d passes", passes);
-        for (int p = 0; p < passes; p++) {
-            ms[NUM_PARTS][p] = step_ms(&run, step++);
-            for (int i = 0; i < NUM_PARTS; i++) { ms[i][p] = operation_ms(&s, i); }
-        }
-        fprintf(out, "%.9g\n", median(ms[NUM_PARTS], passes));
-        for (int i = 0; i < NUM_PARTS; i++) { fprintf(out, "%.9g\n", median(ms[i], passes)); }
-    }
-    run_close(&run);
-}
-
 // ---------------------------------------------------------------------------------------------
 // Measuring a shape.
 
@@ -314,7 +57,7 @@ enum { TORCH = MOST_ENTRIES, PEAK, NUM_CONTENDERS }; // and before them the entr
 
 typedef struct {
     const Shape* shape;
-    GPT2Config config;
+    TrainerJob job[MOST_ENTRIES];
     int threads;
     double ms[NUM_CONTENDERS];      // medians; GFLOP/s of the peak; NAN: did not take part
     double least[NUM_CONTENDERS], most[NUM_CONTENDERS];
@@ -325,18 +68,22 @@ typedef struct {
 
 static const char torch_program[] = "dev/bench_torch.py";
 
-static Worker start_torch(const char* python, const Shape* shape, int threads) {
-    GPT2Config c = shape_config(shape);
-    int sizes[8] = { c.layers, c.heads, c.channels, c.vocab_size, c.max_seq_len, shape->entry[0].n, shape->T, threads };
-    char text[8][16], program[2][512];
-    char* argv[11] = { program[0], program[1] };
-    snprintf(program[0], sizeof(program[0]), "%s", python);
-    snprintf(program[1], sizeof(program[1]), "%s", torch_program);
-    for (int i = 0; i < 8; i++) {
-        snprintf(text[i], sizeof(text[i]), "%d", sizes[i]);
-        argv[2 + i] = text[i];
-    }
+// argv as program, script, arguments; strings that the new process may change are copies here.
+static Worker run_torch(const char* python, char arguments[][16], int count, int threads) {
+    char program[512], script[sizeof(torch_program)];
+    char* argv[16] = { program, script };
+    snprintf(program, sizeof(program), "%s", python);
+    memcpy(script, torch_program, sizeof(script));
+    for (int i = 0; i < count; i++) { argv[2 + i] = arguments[i]; }
     return worker_start_program("PyTorch", argv, threads);
+}
+
+static Worker start_torch(const char* python, const TrainerJob* job) {
+    int size[8] = { 0, 0, 0, 0, 0, job->n, job->T, job->threads };
+    char text[8][16];
+    trainer_sizes(job, size);
+    for (int i = 0; i < 8; i++) { snprintf(text[i], sizeof(text[i]), "%d", size[i]); }
+    return run_torch(python, text, 8, job->threads);
 }
 
 // The first interpreter that has PyTorch, NULL if none has; its version.
@@ -345,11 +92,8 @@ static const char* find_torch(const char* asked, char* version, size_t size) {
     if (asked && strcmp(asked, "none") == 0) { return NULL; }
     for (int i = 0; i < (asked ? 1 : 2); i++) {
         const char* python = asked ? asked : usual[i];
-        char program[512], script[sizeof(torch_program)], argument[] = "--version";
-        snprintf(program, sizeof(program), "%s", python);
-        memcpy(script, torch_program, sizeof(script));
-        char* argv[4] = { program, script, argument, NULL };
-        Worker w = worker_start_program("PyTorch", argv, 1);
+        char argument[1][16] = { "--version" };
+        Worker w = run_torch(python, argument, 1, 1);
         int found = worker_text(&w, version, size);
         worker_stop(&w);
         if (found) { return python; }
@@ -361,7 +105,7 @@ static const char* find_torch(const char* asked, char* version, size_t size) {
 static void warm_up(Worker* w, double turn_ms) {
     worker_send(w, "1");
     double ms = worker_number(w);
-    if (ms < 10 * turn_ms) {
+    if (ms < 5 * turn_ms) {
         worker_send(w, "3");
         ms = worker_number(w);
     }
@@ -369,19 +113,17 @@ static void warm_up(Worker* w, double turn_ms) {
     snprintf(w->request, sizeof(w->request), "%d", count < MOST_ROUNDS ? count : MOST_ROUNDS);
 }
 
-static int start_contenders(Worker w[NUM_CONTENDERS], int place[NUM_CONTENDERS], Job job[MOST_ENTRIES], const Result* r,
-                            const BenchOptions* o) {
+static int start_contenders(Worker w[NUM_CONTENDERS], int place[NUM_CONTENDERS], const Result* r, const BenchOptions* o) {
     int count = 0;
     double turn_ms = o->quick ? 20 : 200;
-    for (int i = 0; i < MOST_ENTRIES && r->shape->entry[i].method; i++) {
-        job[i] = (Job){ r->shape, &r->shape->entry[i], r->threads };
+    for (int i = 0; i < MOST_ENTRIES && r->job[i].method; i++) {
         place[count] = i;
-        w[count] = worker_start(r->shape->name, serve_steps, &job[i]);
+        w[count] = worker_start(r->shape->name, trainer_serve, &r->job[i]);
         warm_up(&w[count++], turn_ms);
     }
     if (o->python && count == 1) {
         place[count] = TORCH;
-        w[count] = start_torch(o->python, r->shape, r->threads);
+        w[count] = start_torch(o->python, &r->job[0]);
         warm_up(&w[count++], turn_ms);
     }
     place[count] = PEAK;
@@ -390,44 +132,50 @@ static int start_contenders(Worker w[NUM_CONTENDERS], int place[NUM_CONTENDERS],
     return count + 1;
 }
 
-static void compare_contenders(Result* r, const BenchOptions* o) {
-    Worker w[NUM_CONTENDERS];
-    Job job[MOST_ENTRIES];
-    int place[NUM_CONTENDERS], count = start_contenders(w, place, job, r, o);
-    workers_take_turns(w, count, o->rounds);
-    for (int i = 0; i < count; i++) {
-        int p = place[i];
-        r->ms[p] = r->least[p] = r->most[p] = median(w[i].sample, o->rounds);
-        r->ratio[p] = median_ratio(w[i].sample, w[0].sample, o->rounds);
-        for (int k = 0; k < o->rounds; k++) {
-            r->least[p] = fmin(r->least[p], w[i].sample[k]);
-            r->most[p] = fmax(r->most[p], w[i].sample[k]);
-        }
+static void note_samples(Result* r, int contender, const Worker* w, const Worker* plain, int rounds) {
+    double middle = median(w->sample, rounds);
+    r->ms[contender] = r->least[contender] = r->most[contender] = middle;
+    r->ratio[contender] = median_ratio(w->sample, plain->sample, rounds);
+    for (int k = 0; k < rounds; k++) {
+        r->least[contender] = fmin(r->least[contender], w->sample[k]);
+        r->most[contender] = fmax(r->most[contender], w->sample[k]);
     }
-    for (int i = count - 1; i >= 0; i--) { r->memory[place[i]] = worker_stop(&w[i]); }
 }
 
-static void split_step(Result* r, const BenchOptions* o) {
-    Job job = { r->shape, &r->shape->entry[0], r->threads };
+// Where a turn is short there are more of them.
+static int rounds_of(const Worker* w, int rounds) {
+    int several_steps = strcmp(w->request, "1") != 0;
+    return several_steps && 3 * rounds <= MOST_ROUNDS ? 3 * rounds : rounds;
+}
+
+static void split_step(Result* r, Worker* trainer, int quick) {
     char request[16];
-    int most = o->quick ? 3 : 1000.0 < r->ms[0] ? 3 : 30;
-    Worker w = worker_start(r->shape->name, serve_parts, &job);
-    snprintf(request, sizeof(request), "%d", most);
-    worker_send(&w, request);
-    r->step_ms = worker_number(&w);
-    for (int i = 0; i < NUM_PARTS; i++) { r->part_ms[i] = worker_number(&w); }
-    worker_stop(&w);
+    snprintf(request, sizeof(request), "%d", quick || r->ms[0] > 1000 ? -2 : -30);
+    worker_send(trainer, request);
+    r->step_ms = worker_number(trainer);
+    for (int i = 0; i < NUM_PARTS; i++) { r->part_ms[i] = worker_number(trainer); }
+}
+
+static Result result_of(const Shape* shape, const BenchOptions* o) {
+    Result r = { .shape = shape, .threads = shape->threads ? shape->threads : o->threads };
+    for (int i = 0; i < NUM_CONTENDERS; i++) { r.ms[i] = r.least[i] = r.most[i] = r.ratio[i] = r.memory[i] = NAN; }
+    for (int i = 0; i < MOST_ENTRIES; i++) {
+        const Entry* e = &shape->entry[i];
+        r.job[i] = (TrainerJob){ shape->init, shape->T, shape->trained, r.threads, e->method, e->n, e->m, e->keep };
+    }
+    return r;
 }
 
 static Result measure(const Shape* shape, const BenchOptions* o) {
-    Result r = { .shape = shape, .config = shape_config(shape), .threads = shape->threads ? shape->threads : o->threads, .step_ms = NAN };
-    for (int i = 0; i < NUM_CONTENDERS; i++) { r.ms[i] = r.least[i] = r.most[i] = r.ratio[i] = r.memory[i] = NAN; }
-    fprintf(stderr, "%s: steps\n", shape->name);
-    compare_contenders(&r, o);
-    if (!shape->entry[1].method) {
-        fprintf(stderr, "%s: operations\n", shape->name);
-        split_step(&r, o);
-    }
+    Result r = result_of(shape, o);
+    Worker w[NUM_CONTENDERS];
+    int place[NUM_CONTENDERS];
+    fprintf(stderr, "%s\n", shape->name);
+    int count = start_contenders(w, place, &r, o), rounds = rounds_of(&w[0], o->rounds);
+    workers_take_turns(w, count, rounds);
+    for (int i = 0; i < count; i++) { note_samples(&r, place[i], &w[i], &w[0], rounds); }
+    if (!shape->entry[1].method) { split_step(&r, &w[0], o->quick); }
+    for (int i = count - 1; i >= 0; i--) { r.memory[place[i]] = worker_stop(&w[i]); }
     return r;
 }
 
@@ -459,7 +207,7 @@ static void report_steps(const Report* report, const Result* r, int count) {
                                            "PyTorch ms", "faster", "wanted" };
     Table* t = table_new(heading, 11);
     for (; count > 0; r++, count--) {
-        double gflops = flops(r->shape, &r->config, whole_step) / r->ms[0] / 1e6;
+        double gflops = trainer_step_flops(&r->job[0]) / r->ms[0] / 1e6;
         table_cell(t, "%s", r->shape->title);
         time_cells(t, r, 0);
         table_number(t, gflops, 0, "");
@@ -485,7 +233,7 @@ static void report_memory(const Report* report, const Result* r, int count) {
     const double mib = 1 << 20;
     Table* t = table_new(heading, 7);
     for (; count > 0; r++, count--) {
-        double params = 16 * parameters(&r->config) / mib, acts = 4 * activations(r->shape, &r->config, &r->shape->entry[0]) / mib;
+        double params = trainer_parameter_bytes(&r->job[0]) / mib, acts = trainer_activation_bytes(&r->job[0]) / mib;
         table_cell(t, "%s", r->shape->title);
         table_number(t, r->memory[0], 0, "");
         table_number(t, params, 0, "");
@@ -497,7 +245,7 @@ static void report_memory(const Report* report, const Result* r, int count) {
     }
     report_heading(report, "Memory");
     print_and_free(report, t);
-    report_text(report, "Measured: the largest resident set of the process (getrusage), program and libraries included, some 10 MiB of ours. Parameters: "
+    report_text(report, "Measured: the largest resident set of the process (getrusage), program and libraries included. Parameters: "
                 "weight, gradient and two moments. Activations: what the backward needs of the forward, the logits once among them.");
 }
 
@@ -521,7 +269,7 @@ static void report_methods(const Report* report, const Result* r, int count) {
 
 // "ms (share of the peak)" where the operation has products to count.
 static void part_cell(Table* t, const Result* r, int i) {
-    double gflop = flops(r->shape, &r->config, operations[i].work) / 1e9;
+    double gflop = trainer_flops(&r->job[0], trainer_part(i).work) / 1e9;
     int decimals = r->step_ms < 100 ? 3 : 1;
     if (gflop == 0) { table_number(t, r->part_ms[i], decimals, "      "); return; } // so that milliseconds stand below each other
     table_cell(t, "%.*f (%2.0f%%)", decimals, r->part_ms[i], 100 * gflop / (r->part_ms[i] / 1e3) / r->ms[PEAK]);
@@ -534,7 +282,7 @@ static void report_parts(const Report* report, const Result* r, int count) {
     for (int k = 0; k < count; k++) { table_cell(t, "%s      ", r[k].shape->name); }
     table_end_row(t);
     for (int i = 0; i < NUM_PARTS; i++) {
-        table_cell(t, "%s", operations[i].name);
+        table_cell(t, "%s", trainer_part(i).name);
         for (int k = 0; k < count; k++) {
             part_cell(t, &r[k], i);
             sum[k] += r[k].part_ms[i];
@@ -562,14 +310,17 @@ static void report_parts(const Report* report, const Result* r, int count) {
 #define AT(field) offsetof(BenchOptions, field)
 static const Option options[] = {
     { .name = "What to measure" },
-    { "shapes",  NULL, OPTION_TEXT,   AT(shapes),   0, 0,           NULL, "some of 124m-t64,124m-t256,124m-t1024,c384,c128,subset,demo; all, or with --quick the last four but subset" },
+    { "shapes",  NULL, OPTION_TEXT,   AT(shapes),   0, 0,           NULL,
+      "some of 124m-t64,124m-t256,124m-t1024,c384,c128,subset,demo, with commas; all, or with --quick c384,c128,demo" },
     { "ops",     NULL, OPTION_SWITCH, AT(products), 0, 1,           NULL, "single matrix products beside OpenBLAS instead" },
-    { "rounds",  NULL, OPTION_INT,    AT(rounds),   1, MOST_ROUNDS, NULL, "turns of each contender" },
+    { "rounds",  NULL, OPTION_INT,    AT(rounds),   1, MOST_ROUNDS, NULL,
+      "turns of each contender; three times as many where a step is shorter than a turn of 200 ms" },
     { "threads", NULL, OPTION_INT,    AT(threads),  0, 1024,        NULL, "0: all there are" },
-    { "quick",   NULL, OPTION_SWITCH, AT(quick),    0, 1,           NULL, "two short rounds: does it work at all" },
+    { "quick",   NULL, OPTION_SWITCH, AT(quick),    0, 1,           NULL, "one round of short turns: does it work at all" },
     { .name = "Around it" },
     { "python",  NULL, OPTION_TEXT,   AT(python),   0, 0,           NULL, "an interpreter that has PyTorch, or none; python3, else /usr/bin/python3" },
-    { "out",     NULL, OPTION_TEXT,   AT(out),      0, 0,           NULL, "Markdown file of the results; dev/bench/results.md (--ops: products.md), and none with --quick or --shapes" },
+    { "out",     NULL, OPTION_TEXT,   AT(out),      0, 0,           NULL,
+      "Markdown file of the results; dev/bench/results.md (--ops: products.md), and none with --quick or --shapes" },
     { "flags",   NULL, OPTION_TEXT,   AT(flags),    0, 0,           NULL, "of the compiler, for the report" },
 };
 
@@ -638,18 +389,18 @@ static void measure_all(const Report* report, BenchOptions* o) {
     report_peaks(report, o->threads);
     if (o->products) { products_measure(report, o->rounds, o->threads, o->quick); return; }
     o->python = find_torch(o->python, version, sizeof(version));
-    report_text(report, "%d threads where no other number is given; %d rounds; PyTorch%s%s.", o->threads, o->rounds,
+    report_text(report, "Threads: %d where no other number is given. Rounds: %d, of short steps more. PyTorch%s%s.", o->threads, o->rounds,
                 o->python ? " " : ": none found, left out", o->python ? version : "");
     measure_steps(report, o);
 }
 
 int main(int argc, char** argv) {
-    BenchOptions o = { .rounds = 5 };
+    BenchOptions o = { .rounds = 3 };
     OptionTable table = { options, sizeof(options) / sizeof(options[0]), &o };
     options_parse(&table, 1, argc, argv, bench_about);
     if (o.shapes) { check_shapes(o.shapes); }
     if (o.threads == 0) { o.threads = omp_get_max_threads(); }
-    if (o.quick && o.rounds > 2) { o.rounds = 2; }
+    if (o.quick) { o.rounds = 1; }
     const char* path = results_path(&o);
     Report report = { NULL };
     if (!path) { measure_all(&report, &o); return 0; }

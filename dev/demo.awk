@@ -1,7 +1,7 @@
 # demo.awk -- reads results.csv of the demo and says what came out: the tables of the terminal, or (-v markdown=1) of report.md.
 # Every number and every comparison is computed here from that file; nothing is known beforehand.
 #
-#     awk [-v markdown=1 [-v full=yes]] -f dev/demo.awk results.csv
+#     awk [-v markdown=1] [-v rate=fixed|chosen] -f dev/demo.awk results.csv
 
 BEGIN { FS = "," }
 
@@ -14,7 +14,8 @@ of("chosen") == 1 {
     name = of("name")
     if (!(name in count)) { order[++methods] = name; label[name] = of("label"); method[name] = of("method") }
     k = ++count[name]
-    note_lr(name, of("lr"))
+    if (k == 1 || of("lr") + 0 < lowest[name]) lowest[name] = of("lr") + 0
+    if (k == 1 || of("lr") + 0 > highest[name]) highest[name] = of("lr") + 0
     split("test_loss accuracy exact best_test_loss best_step best_accuracy best_exact best_general_loss general_loss target_loss ms", all, " ")
     for (i in all) value[name, all[i], k] = of(all[i])
     if (!(of("seed") in seeds)) {
@@ -25,11 +26,8 @@ of("chosen") == 1 {
     }
 }
 
-function note_lr(name, lr) {
-    if (!((name, lr) in seen)) { lrs[name] = lrs[name] (lrs[name] ? " " : "") short(lr); seen[name, lr] }
-}
-
 function short(lr) { lr = sprintf("%.1e", lr); sub(/\.0e/, "e", lr); sub(/e-0/, "e-", lr); return lr }
+function rates(name) { return short(lowest[name]) (highest[name] > lowest[name] ? ".." short(highest[name]) : "") }
 
 # A loss that is no number stays one: awk would take it for 0.
 function is_number(x) { return x ~ /^-?[0-9.]+(e[-+]?[0-9]+)?$/ }
@@ -56,22 +54,23 @@ function with_error(name, quantity) {
 }
 function percent(name, quantity) { m = mean(name, quantity); return m == "nan" ? "nan" : sprintf("%.1f %%", 100 * m) }
 
-function line(a, b, c, d, e, f, g, h, i) {
-    if (markdown) { printf "| %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", a, b, c, d, e, f, g, h, i }
-    else { printf "%-36s %-15s %14s %14s %9s %9s %14s %8s %8s\n", a, b, c, d, e, f, g, h, i }
+# One row of the table. The terminal's stays below 80 columns and leaves the last two out.
+function line(name, lr, loss, best, accuracy, exact, general, train, step) {
+    if (markdown) printf "| %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", name, lr, loss, best, accuracy, exact, general, train, step
+    else printf "%-22s %-" (rate_chosen ? 11 : 6) "s %12s %6s %8s %7s %12s\n", name, lr, loss, best, accuracy, exact, general
 }
 
 function table(    i, name) {
-    line("method", "learning rate", "test loss", "at its best", "accuracy", "exact", "general loss", "train", markdown ? "fastest step" : "ms")
+    line("method", markdown ? "learning rate" : "lr", "test loss", markdown ? "at its best" : "best", "accuracy", "exact", "general loss", "train", "fastest step")
     if (markdown) print "|---|---|---|---|---|---|---|---|---|"
     line("base, before", "", with_error("base", "test_loss"), "", percent("base", "accuracy"), percent("base", "exact"), with_error("base", "general_loss"), "", "")
     for (i = 1; i <= methods; i++) {
         name = order[i]
-        line(label[name], lrs[name], with_error(name, "test_loss"), with_error(name, "best_test_loss"), percent(name, "accuracy"),
-             percent(name, "exact"), with_error(name, "general_loss"), number("%.3f", mean(name, "target_loss")), number("%.1f", mean(name, "ms")))
+        line(label[name], rates(name), with_error(name, "test_loss"), number("%.2f", mean(name, "best_test_loss")), percent(name, "accuracy"),
+             percent(name, "exact"), with_error(name, "general_loss"), number("%.3f", mean(name, "target_loss")), number("%.1f ms", mean(name, "ms")))
         if (method[name] != "target") continue
-        line("target, stopped at its best (oracle)", lrs[name], with_error(name, "best_test_loss"), "", percent(name, "best_accuracy"),
-             percent(name, "best_exact"), with_error(name, "best_general_loss"), "", "")
+        line(markdown ? "target, stopped at its best (oracle)" : "target, best (oracle)", rates(name), with_error(name, "best_test_loss"), "",
+             percent(name, "best_accuracy"), percent(name, "best_exact"), with_error(name, "best_general_loss"), "", "")
     }
 }
 
@@ -85,20 +84,20 @@ function wins(a, b, quantity,    i, n) {
 
 function is_baseline(name) { return method[name] ~ /^(target|full|mix)$/ }
 
-function comparison(    i, j, row, head, rule) {
+function comparison(    i, j, row, head, rule, all) {
     for (i = 1; i <= methods; i++) {
         if (is_baseline(order[i])) continue
-        row = head = rule = ""
+        all = count[order[i]]; row = head = rule = ""
         for (j = 1; j <= methods; j++) {
             if (!is_baseline(order[j])) continue
-            head = head cell(order[j], 12) cell(order[j] " best", 12); rule = rule "---|---|"
-            row = row cell(wins(order[i], order[j], "test_loss") " of " count[order[i]], 12) cell(wins(order[i], order[j], "best_test_loss") " of " count[order[i]], 12)
+            head = head cell(order[j]) cell("its best"); rule = rule "---|---|"
+            row = row cell(wins(order[i], order[j], "test_loss") "/" all) cell(wins(order[i], order[j], "best_test_loss") "/" all)
         }
-        if (!shown++) print markdown ? "| seeds whose final test loss is below | " head "\n|---|" rule : sprintf("%-36s", "seeds whose final test loss is below") head
-        print markdown ? "| " label[order[i]] " | " row : sprintf("%-36s", label[order[i]]) row
+        if (!shown++) print markdown ? "| seeds in which the final test loss is below that of |" head "\n|---|" rule : sprintf("%-22s", "lower final loss than") head
+        print markdown ? "| " label[order[i]] " |" row : sprintf("%-22s", label[order[i]]) row
     }
 }
-function cell(text, width) { return markdown ? text " | " : sprintf("%" width "s ", text) }
+function cell(text) { return markdown ? " " text " |" : sprintf(" %8s", text) }
 
 # Each seed's final test loss of a row, and where its lowest was.
 function per_seed(name,    i, text) {
@@ -113,18 +112,18 @@ function about_target(    i, name) {
     for (i = 1; i <= methods; i++) {
         name = order[i]
         if (method[name] != "target") continue
-        print "Trained on the target rows alone, the model ends at a loss of " number("%.4f", mean(name, "target_loss")) " on them. Its lowest test loss,"
-        print "and its last, seed by seed: " per_seed(name) "."
+        print "Trained on the target rows alone, the model ends at a loss of " number("%.4f", mean(name, "target_loss")) " on them. Its lowest test loss, and its"
+        print "last, seed by seed: " per_seed(name) "."
     }
 }
 
 function about_learning_rates() {
-    if (full) print "The learning rate of each method and seed is the one of its grid whose final model has the lowest loss on val.bin: 64 rows\nof the target task that are neither trained on nor tested on."
-    else print "The learning rate of each method was fixed beforehand: it was the best of a sweep on other worlds, by another program.\n`make demo FULL=1` tries the whole grid and chooses for each method and seed on a validation set."
+    if (rate == "chosen") print "The learning rate of each method and seed is the one of its grid whose final model has the lowest loss on val.bin: 64 rows\nof the target task that are neither trained on nor tested on.\n"
+    if (rate == "fixed") print "The learning rate of each method was fixed beforehand: it was the best of a sweep on other worlds, by another program.\n`make demo FULL=1` tries the whole grid and chooses for each method and seed on a validation set.\n"
 }
 
 function about_weak_bases() {
-    if (weak) print "Base models whose loss on the labelled dialects is above 0.05, so that they are not quite through: seed" weak ".\nThey count all the same."
+    if (weak) print "Base models that have not quite learnt the labelled dialects (loss above 0.05), and\ncount all the same: seed" weak ".\n"
 }
 
 function legend(    n) {
@@ -133,22 +132,20 @@ function legend(    n) {
         print "\nMean ± standard error over " n "; a seed is a world, its base model and its draw of 16 target rows. Test loss, accuracy (of"
         print "symbols) and exact match (of rows): 512 held-out target rows, after the last step. At its best: the lowest test loss of"
         print "the run, which only an oracle could stop at. General loss: 256 rows of the labelled dialects, which the base knows and may forget."
-        print "Train: the 16 target rows, in the last step. Fastest step: in ms, on one thread, while other runs share the machine.\n"
+        print "Train: loss on the 16 target rows in the last step. Fastest step: on one thread, while other runs share the machine.\n"
         return
     }
-    print "\nMean +- standard error over " n ". accuracy: of symbols, exact: of rows; general loss: on the labelled dialects, which"
-    print "may be forgotten; train: on the 16 target rows; ms: the fastest step. 'At its best' is known to an oracle only.\n"
+    print "\nMean +- standard error over " n ", after the last step. best: the lowest of a run, which"
+    print "only an oracle knows; accuracy: of symbols; exact: of rows; general loss: on the"
+    print "labelled dialects, which may be forgotten. In how many of the seeds is the\n"
 }
 
 END {
+    rate_chosen = rate == "chosen"
     table()
     legend()
     comparison()
-    if (markdown) print ""
-    if (!markdown) { if (weak) print ""; about_weak_bases(); exit }
-    about_target()
     print ""
-    about_learning_rates()
-    if (weak) print ""
+    if (markdown) { about_target(); print ""; about_learning_rates() }
     about_weak_bases()
 }

@@ -25,22 +25,23 @@ common_options='--weight-decay 0 --clip 1 --threads 1 --val-batches -1'
 # The learning rate of each was the best of a sweep on other worlds, by another program; then the grid of --full, and what
 # a step costs, in those of plain training, to foretell the remaining time.
 default_plan='
-target        | target                     | --method target                            | 1.5e-3 | 3e-4 1e-3 1.5e-3 3e-3 6e-3 1e-2 | 1.5
-full          | full                       | --method full                              | 3e-3   | 3e-4 1e-3 1.5e-3 3e-3 6e-3 1e-2 | 1.5
-mix           | mix (target weight 0.2)    | --method mix --mix 0.2                     | 1e-3   | 3e-4 1e-3 1.5e-3 3e-3 6e-3 1e-2 | 1.5
-random        | random (1/8 kept)          | --method random --keep 0.125 --group layer | 3e-3   | 1.5e-3 3e-3 6e-3                | 1.5
-subset-layer  | subset by layer (1/4 kept) | --method subset --keep 0.25 --group layer  | 6e-3   | 1.5e-3 3e-3 6e-3 1e-2           | 2
-subset-global | subset global (1/8 kept)   | --method subset --keep 0.125 --group global | 6e-3   | 1.5e-3 3e-3 6e-3                | 2
-cone-layer    | cone by layer              | --method cone --group layer                | 6e-3   | 1.5e-3 3e-3 6e-3                | 3
-cone-global   | cone global                | --method cone --group global               | 3e-3   | 1.5e-3 3e-3 6e-3                | 3
+target        | target                | --method target                            | 1.5e-3 | 3e-4 1e-3 1.5e-3 3e-3 6e-3 1e-2 | 1.5
+full          | full                  | --method full                              | 3e-3   | 3e-4 1e-3 1.5e-3 3e-3 6e-3 1e-2 | 1.5
+mix           | mix (0.2 target)      | --method mix --mix 0.2                     | 1e-3   | 3e-4 1e-3 1.5e-3 3e-3 6e-3 1e-2 | 1.5
+random        | random (1/8)          | --method random --keep 0.125 --group layer | 3e-3   | 1.5e-3 3e-3 6e-3                | 1.5
+subset-layer  | subset by layer (1/4) | --method subset --keep 0.25 --group layer  | 6e-3   | 1.5e-3 3e-3 6e-3 1e-2           | 2
+subset-global | subset global (1/8)   | --method subset --keep 0.125 --group global | 6e-3   | 1.5e-3 3e-3 6e-3                | 2
+cone-layer    | cone by layer         | --method cone --group layer                | 6e-3   | 1.5e-3 3e-3 6e-3                | 3
+cone-global   | cone global           | --method cone --group global               | 3e-3   | 1.5e-3 3e-3 6e-3                | 3
 '
 
+rate=fixed # how the learning rates came about, for the report
 out=demo seeds='0 1 2' plan=$default_plan full='' jobs=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
 while [ $# -gt 0 ]; do
     case $1 in
-        --full)  full=yes seeds='0 1 2 3 4' ;;
+        --full)  full=yes rate=chosen seeds='0 1 2 3 4' ;;
         --out)   out=${2:?--out needs a folder}; shift ;;
-        --plan)  plan=$(cat "${2:?--plan needs a file}") || exit 1; shift ;;
+        --plan)  plan=$(cat "${2:?--plan needs a file}") || exit 1; rate=planned; shift ;;
         --seeds) seeds=${2:?--seeds needs numbers}; shift ;;
         --jobs)  jobs=${2:?--jobs needs a number}; shift ;;
         --help)  sed -n '2,/^set/s/^# \{0,1\}//p' "$0"; exit 0 ;;
@@ -78,11 +79,18 @@ version=$(cat "$trainer" "$build/dev/tasks" | cksum)
 stamp() { echo "$version | $base_options | $post_options | $common_options | $1 | $2"; }       # OPTIONS LR
 is_finished() { [ -f "$1/finished" ] && [ "$(cat "$1/finished")" = "$(stamp "$2" "$3")" ]; } # FOLDER OPTIONS LR
 
+quoted() { # WORD...
+    for word; do
+        case $word in *[!A-Za-z0-9_./,-]*) printf "'%s' " "$word" ;; *) printf '%s ' "$word" ;; esac
+    done
+    printf '\n'
+}
+
 # In the background and waited for, so that a signal can end it at once.
 train() { # FOLDER ARGUMENT...
     mkdir -p "$1"
     into=$1; shift
-    echo "$trainer $* --out $into" >"$into/command.txt"
+    quoted "$trainer" "$@" --out "$into" >"$into/command.txt"
     "$trainer" "$@" --out "$into" >"$into/output.txt" 2>&1 &
     child=$!
     wait "$child"
@@ -124,12 +132,12 @@ wait_for_base() { # SEED
 # Takes one line after another that no other worker has taken: mkdir succeeds for one of them only.
 work() {
     child=''
-    trap 'kill "$child" 2>/dev/null; exit 1' TERM
+    trap 'kill "$child" 2>/dev/null; wait "$child"; exit 1' TERM
     while IFS='|' read -r folder seed options lr cost; do
         mkdir "$state/$(echo "$folder" | tr / .)" 2>/dev/null || continue
         [ "$options" = base ] || wait_for_base "$seed"
         [ ! -e "$state/failed" ] || return
-        run_job "$folder" "$seed" "$options" "$lr" || { echo "$folder" >"$state/failed"; return; }
+        run_job "$folder" "$seed" "$options" "$lr" || { echo "$into" >"$state/failed"; return; }
         [ -t 1 ] || echo "$(clock $(($(date +%s) - begun)))  $folder: $(said "$out/$folder")"
     done <"$state/jobs"
 }
@@ -183,8 +191,9 @@ run_all() {
     failed=$(cat "$state/failed" 2>/dev/null)
     rm -rf "$state"
     trap - INT TERM HUP
-    [ -z "$failed" ] || die "$out/$failed did not finish: $(tail -n 1 "$out/$failed/output.txt")"
+    [ -z "$failed" ] || die "$failed did not finish: $(tail -n 1 "$failed/output.txt")"
     took="$((left)) runs in $(clock $(($(date +%s) - begun))), $((jobs)) at a time"
+    [ "$left" -gt 0 ] || took="$((all)) runs, finished before"
 }
 
 # ---------------------------------------------------------------------------------------------
@@ -202,7 +211,7 @@ summarise() { # FOLDER NAME LABEL
         file == 3 && $2 == "val" {
             if (first == "") { first = $1; best = $1 }
             loss[$1] = $3; accuracy[$1] = $4; exact[$1] = $5; last = $1
-            if ($3 + 0 < loss[best] + 0) best = $1
+            if ($3 ~ /^[0-9]/ && $3 + 0 < loss[best] + 0) best = $1 # awk would take nan for 0
         }
         file == 4 && $2 == "val" { choice = $3 }
         END {
@@ -235,9 +244,9 @@ write_report() {
     cat <<EOF
 # What the demo found
 
-$took, one thread each.
+$took, on one thread each.
 
-$(awk -v markdown=1 -v full="$full" -f dev/demo.awk "$out/results.csv")
+$(awk -v markdown=1 -v rate="$rate" -f dev/demo.awk "$out/results.csv")
 
 ## What the data is
 
@@ -252,10 +261,13 @@ the same tags (reverse, in four other hidden dialects), 25 % are labelled dialec
 is shown here is how well each method finds, with the help of 16 clean rows, the few useful ones among many misleading
 ones. It says nothing about a pool that has none, and little about large models and real text.
 
-## The commands of one seed
+## The commands
+
+Those of a base and of one of the runs. Each folder holds its own in command.txt, and all options in config.txt.
 
 \`\`\`
-$(list_jobs | awk -F'|' -v seed="${seeds%% *}" '$2 == seed { print $1 }' | while read -r folder; do cat "$out/$folder/command.txt"; done)
+$(cat "$out/seed${seeds%% *}/base/command.txt")
+$(cat "$out/$(list_jobs | tail -n 1 | cut -d '|' -f 1)/command.txt")
 \`\`\`
 EOF
 }
@@ -273,6 +285,6 @@ printf '\n'
 run_all
 collect
 printf '\n'
-awk -v full="$full" -f dev/demo.awk "$out/results.csv"
+awk -v rate="$rate" -f dev/demo.awk "$out/results.csv"
 write_report >"$out/report.md"
-printf '\n%s\n%s/results.csv, %s/report.md\n' "$took" "$out" "$out"
+printf '%s\n%s/results.csv, %s/report.md\n' "$took" "$out" "$out"

@@ -1,9 +1,11 @@
 // gather.c -- inner products of the per-row gradients of a site.
 //
-// An inner product of two matrices is a sum over their rows. So the gradients of all rows of the batch are formed
+// Scores against a target of few positions come from pairs of positions (pairs.c). All else from the gradients
+// themselves: an inner product of two matrices is a sum over their rows. So the gradients of all rows of the batch are formed
 // for a slab of the site's rows only, small enough to stay in a core's cache, and multiplied with each
 // other there. The products of one slab are single precision, their sum over slabs and sites double.
 #include "gather.h"
+#include "pairs.h"
 #include "../llmc/matmul.h"
 
 #include <string.h>
@@ -15,10 +17,13 @@ typedef struct {
 
 static size_t slab_length(const Site* s, int count) { return (size_t)count * (s->cols + (s->dbias != NULL)); }
 
+static size_t most(size_t a, size_t b) { return a > b ? a : b; }
+
 size_t gather_scratch(int n, int m, int T, int widest) {
-    size_t copies = (size_t)n + 1, slab = SLAB_FLOATS, widest_slab = copies * SLAB_MIN_ROWS * ((size_t)widest + 1);
-    size_t columns = (size_t)SLAB_MAX_ROWS * T * (m > 1 ? m : 1);
-    return (slab > widest_slab ? slab : widest_slab) + copies * copies + columns + (size_t)n + m;
+    size_t copies = (size_t)n + 1, columns = (size_t)SLAB_MAX_ROWS * T * most((size_t)m, 1);
+    size_t slab = most(SLAB_FLOATS, copies * SLAB_MIN_ROWS * ((size_t)widest + 1));
+    size_t pairs = 2 * (size_t)(n + m) * T * 64; // 64 target positions at a time, whatever the number of threads
+    return most(slab + copies * copies + columns + (size_t)n + m, pairs);
 }
 
 static Part divide(float* scratch, size_t length, int n, int m) {
@@ -57,6 +62,10 @@ static void multiply(double* total, const Part* p, int needs, int n, size_t leng
 
 void drpt_gather(Statistics* statistics, const Site* s, int needs, int n, int m, int T,
                  float* scratch, size_t part, int threads) {
+    if (pairs_are_cheaper(s, needs, m, T)) {
+        gather_pairs(statistics, s, needs, n, m, T, scratch, part * (size_t)threads);
+        return;
+    }
     int slab = site_slab_rows(s, n + 1), size = (n + 1) * (n + 1);
     if (slab > s->rows / threads + 1) { slab = s->rows / threads + 1; }
     memset(statistics->partial, 0, sizeof(double) * (size_t)threads * size);

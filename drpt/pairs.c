@@ -10,30 +10,28 @@
 
 enum { MOST_COLUMNS = 256 }; // target positions at a time
 
-double pairs_cost(const Site* s, int n, int m, int T) {
+// Per position of the batch: rows + cols for each target position (the lookup's terms take 3 cols more), against
+// rows * cols. K has pairs of all positions, which is hardly ever less; it is left to the other route.
+int pairs_are_cheaper(const Site* s, int needs, int m, int T) {
+    if ((needs & NEEDS_K) || (s->kind != SITE_LINEAR && s->kind != SITE_TOKEN)) { return 0; }
     double products = s->kind == SITE_TOKEN ? s->rows + 4.0 * s->cols : (double)s->rows + s->cols;
-    return ((double)n + m) * T * (double)m * T * products;
+    return (double)m * T * products < (double)s->rows * s->cols;
 }
 
-double slabs_cost(const Site* s, int n, int m, int T) {
-    return ((double)n + m) * T * (double)s->rows * s->cols;
+static double sum(const float* x, size_t count) {
+    double total = 0.0;
+    #pragma omp simd reduction(+:total)
+    for (size_t k = 0; k < count; k++) { total += x[k]; }
+    return total;
 }
 
-// What a column of products adds up to, position by position: the rows of the batch, then all target rows as one.
-static void add_up(Statistics* st, const float* product, int n, int m, int T, int columns) {
+// product (rows of the batch from `first` on, T, columns): what each general row adds up to is its part of s, all
+// target rows together q.
+static void add_up(Statistics* st, const float* product, int first, int n, int m, int T, int columns) {
+    size_t row = (size_t)T * columns;
     #pragma omp parallel for
-    for (int i = 0; i < n; i++) {
-        const float* p = product + (size_t)i * T * columns;
-        double sum = 0.0;
-        #pragma omp simd reduction(+:sum)
-        for (size_t k = 0; k < (size_t)T * columns; k++) { sum += p[k]; }
-        st->s[i] += sum;
-    }
-    const float* p = product + (size_t)n * T * columns;
-    double sum = 0.0;
-    #pragma omp simd reduction(+:sum)
-    for (size_t k = 0; k < (size_t)m * T * columns; k++) { sum += p[k]; }
-    st->q += sum;
+    for (int i = first; i < n; i++) { st->s[i] += sum(product + (size_t)(i - first) * row, row); }
+    st->q += sum(product + (size_t)(n - first) * row, (size_t)m * row);
 }
 
 // x (rows, columns) *= y + c, element by element.
@@ -42,43 +40,41 @@ static void multiply(float* x, const float* y, float c, size_t count) {
     for (size_t k = 0; k < count; k++) { x[k] *= y[k] + c; }
 }
 
-// The three terms of the lookup, added to product (N, columns) of the pairs (a, first + b). other: of the same size.
-static void add_lookup(float* product, float* other, const Site* s, int N, int first, int columns) {
+// The three terms of the lookup, added to product (end - begin, columns) of the pairs (begin + a, from + b).
+static void add_lookup(float* product, float* other, const Site* s, size_t begin, size_t end, size_t from, int columns) {
     size_t C = (size_t)s->cols, V = (size_t)s->rows;
-    const int* token = s->tokens + first;
-    matmul_forward(other, s->dlookup, s->dlookup + first * C, NULL, N, s->cols, columns);
+    int N = (int)(end - begin);
+    const int *token = s->tokens + begin, *target = s->tokens + from;
+    matmul_forward(other, s->dlookup + begin * C, s->dlookup + from * C, NULL, N, s->cols, columns);
     #pragma omp parallel for
     for (int a = 0; a < N; a++) {
-        for (int b = 0; b < columns; b++) {
-            if (s->tokens[a] == token[b]) { product[(size_t)a * columns + b] += other[(size_t)a * columns + b]; }
-        }
+        for (int b = 0; b < columns; b++) { product[(size_t)a * columns + b] += token[a] == target[b] ? other[(size_t)a * columns + b] : 0.0f; }
     }
-    matmul_forward(other, s->inp, s->dlookup + first * C, NULL, N, s->cols, columns);
+    matmul_forward(other, s->inp + begin * C, s->dlookup + from * C, NULL, N, s->cols, columns);
     #pragma omp parallel for
     for (int a = 0; a < N; a++) {
-        for (int b = 0; b < columns; b++) {
-            product[(size_t)a * columns + b] += s->dout[a * V + (size_t)token[b]] * other[(size_t)a * columns + b];
-        }
+        const float* dout = s->dout + (begin + (size_t)a) * V;
+        for (int b = 0; b < columns; b++) { product[(size_t)a * columns + b] += dout[target[b]] * other[(size_t)a * columns + b]; }
     }
-    matmul_forward(other, s->dlookup, s->inp + first * C, NULL, N, s->cols, columns);
+    matmul_forward(other, s->dlookup + begin * C, s->inp + from * C, NULL, N, s->cols, columns);
     #pragma omp parallel for
     for (int a = 0; a < N; a++) {
-        for (int b = 0; b < columns; b++) {
-            product[(size_t)a * columns + b] += s->dout[(size_t)(first + b) * V + (size_t)s->tokens[a]] * other[(size_t)a * columns + b];
-        }
+        const float* dout = s->dout + from * V + token[a];
+        for (int b = 0; b < columns; b++) { product[(size_t)a * columns + b] += dout[(size_t)b * V] * other[(size_t)a * columns + b]; }
     }
 }
 
-void drpt_gather_pairs(Statistics* st, const Site* s, int n, int m, int T, float* scratch, size_t floats) {
-    int N = (n + m) * T, most = (int)(floats / (2 * (size_t)N));
+void gather_pairs(Statistics* st, const Site* s, int needs, int n, int m, int T, float* scratch, size_t floats) {
+    int first = needs & NEEDS_S ? 0 : n; // row of the batch
+    size_t begin = (size_t)first * T, end = (size_t)(n + m) * T, N = end - begin, most = floats / (2 * N);
     most = most < MOST_COLUMNS ? most : MOST_COLUMNS;
-    for (int first = n * T; first < N; first += most) {
-        int columns = N - first < most ? N - first : most;
-        float *product = scratch, *other = scratch + (size_t)N * columns;
-        matmul_forward(product, s->dout, s->dout + (size_t)first * s->rows, NULL, N, s->rows, columns);
-        matmul_forward(other, s->inp, s->inp + (size_t)first * s->cols, NULL, N, s->cols, columns);
-        multiply(product, other, s->dbias ? 1.0f : 0.0f, (size_t)N * columns);
-        if (s->kind == SITE_TOKEN) { add_lookup(product, other, s, N, first, columns); }
-        add_up(st, product, n, m, T, columns);
+    for (size_t from = (size_t)n * T; from < end; from += most) {
+        int columns = (int)(end - from < most ? end - from : most);
+        float *product = scratch, *other = scratch + N * (size_t)columns;
+        matmul_forward(product, s->dout + begin * s->rows, s->dout + from * s->rows, NULL, (int)N, s->rows, columns);
+        matmul_forward(other, s->inp + begin * s->cols, s->inp + from * s->cols, NULL, (int)N, s->cols, columns);
+        multiply(product, other, s->dbias ? 1.0f : 0.0f, N * (size_t)columns);
+        if (s->kind == SITE_TOKEN) { add_lookup(product, other, s, begin, end, from, columns); }
+        add_up(st, product, first, n, m, T, columns);
     }
 }

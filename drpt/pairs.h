@@ -9,14 +9,13 @@
 extern "C" {
 #endif
 
-// Adds the site's part of s (n) and q to the statistics; for linear and token sites. scratch: `floats` of them, at
-// least 2 * (n+m)*T.
-void drpt_gather_pairs(Statistics* statistics, // added to
-                       const Site* site, int n, int m, int T, float* scratch, size_t floats);
+// Adds the site's part of s (n) and q to the statistics, or of q alone; for linear and token sites. scratch: `floats` of
+// them, at least 2 * (n+m)*T.
+void gather_pairs(Statistics* statistics, // added to
+                  const Site* site, int needs, int n, int m, int T, float* scratch, size_t floats);
 
-// Multiply-adds that this takes, and that forming the gradients takes instead.
-double pairs_cost(const Site* site, int n, int m, int T);
-double slabs_cost(const Site* site, int n, int m, int T);
+// Does that take fewer multiply-adds than forming the gradients of the rows?
+int pairs_are_cheaper(const Site* site, int needs, int m, int T);
 
 #ifdef __cplusplus
 }

@@ -248,7 +248,7 @@ static inline HOST_DEVICE int cone_candidate(const Cone* c, double tolerance) {
 // Frees row i. Returns 0, and blocks it, where it depends on the free rows or would turn negative at once.
 static inline HOST_DEVICE int cone_free(Cone* c, int i) {
     c->P[c->p++] = i;
-    if (solve_factor(c->L, c->M, c->P, c->p - 1, c->p, c->n, 1e-12)) {
+    if (solve_factor(c->L, c->M, c->P, c->p - 1, c->p, c->n, SOLVE_RESOLUTION)) {
         solve_factored(c->z, c->L, c->b, c->P, c->p, c->n);
         if (c->z[c->p - 1] > 0.0) { return 1; }
     }

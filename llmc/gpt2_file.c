@@ -4,6 +4,7 @@
 #include "files.h"
 
 #include <limits.h>
+#include <math.h>
 #include <string.h>
 
 // ---------------------------------------------------------------------------------------------
@@ -99,6 +100,7 @@ void model_read(FILE* file, const char* path, size_t bytes, float* params, size_
     check(bytes == want, "%s: has %zu bytes, its header asks for %zu", path, bytes, want);
     input_read(file, path, params, sizeof(float) * num_params);
     fclose(file);
+    for (size_t i = 0; i < num_params; i++) { check(isfinite(params[i]), "%s: parameter %zu (from 0) is %g, not a number", path, i, params[i]); }
 }
 
 void model_write(const char* path, const GPT2Config* config, const float* params, size_t num_params) {

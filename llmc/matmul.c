@@ -32,7 +32,8 @@ enum {
     STRIP = (ROWS + LANES - 1) / LANES * LANES, // ROWS, in whole vectors
     DEPTH = 256,         // of a block: a strip is then 256 x 16 floats, 16 KiB, half of a usual L1
     BLOCK = 384 * DEPTH, // floats of b, 384 KiB: within L2, and no burden to a thread's stack
-    FEW_STRIPS = 8,      // up to so many use b where it is: packing costs what it saves them
+    FEW_STRIPS = 8,      // up to so many use b where it is: packing would cost what it saves them,
+    LARGE = 1000000,     // unless b has more floats than are at hand in a cache
     FEW_ROWS = 4,        // up to so many are not worth turning the weight around
     SMALL = 1000000,     // multiply-adds: some 20 us of one thread, where waking the others takes 5
 };
@@ -46,8 +47,8 @@ enum {
 
 typedef float Vec __attribute__((vector_size(LANES * sizeof(float))));
 typedef Vec VecAnywhere __attribute__((aligned(sizeof(float)), may_alias));
-static inline Vec load(const float* x) { return *(const VecAnywhere*)x; }
-static inline void store(float* x, Vec v) { *(VecAnywhere*)x = v; }
+#define VEC(x) (*(VecAnywhere*)(x)) // at any address, to be read or assigned
+
 static inline int min(int a, int b) { return a < b ? a : b; }
 static inline int ceil_div(int a, int b) { return a / b + (a % b != 0); }
 
@@ -70,16 +71,12 @@ typedef struct {
 static inline __attribute__((always_inline)) void compute_tile(int rows, int vecs, Tile t) {
     Vec sum[ROWS][2] = {{{0}}};
     for (int k = 0; k < t.K; k++, t.a += STRIP, t.b += t.b_step) {
-        UNROLL
-        for (int i = 0; i < rows; i++) {
-            UNROLL
-            for (int v = 0; v < vecs; v++) { sum[i][v] += t.a[i] * load(t.b + v*LANES); }
+        UNROLL for (int i = 0; i < rows; i++) {
+            UNROLL for (int v = 0; v < vecs; v++) { sum[i][v] += t.a[i] * VEC(t.b + v*LANES); }
         }
     }
-    UNROLL
-    for (int i = 0; i < rows; i++, t.out += t.out_step, t.start += t.start_step) {
-        UNROLL
-        for (int v = 0; v < vecs; v++) { store(t.out + v*LANES, load(t.start + v*LANES) + sum[i][v]); }
+    UNROLL for (int i = 0; i < rows; i++, t.out += t.out_step, t.start += t.start_step) {
+        UNROLL for (int v = 0; v < vecs; v++) { VEC(t.out + v*LANES) = VEC(t.start + v*LANES) + sum[i][v]; }
     }
 }
 
@@ -111,16 +108,13 @@ static void any_tile(int rows, int cols, Tile t) {
 // row becomes the lowest of its column. After log2(LANES) rounds rows and columns have changed places.
 static inline void transpose(Vec v[LANES]) {
     Vec next[LANES];
-    UNROLL
-    for (int round = 1; round < LANES; round *= 2) {
-        UNROLL
-        for (int i = 0; i < LANES/2; i++) {
+    UNROLL for (int round = 1; round < LANES; round *= 2) {
+        UNROLL for (int i = 0; i < LANES/2; i++) {
             Vec x = v[i], y = v[i + LANES/2];
             next[2*i] = (Vec){ HALF(0) };
             next[2*i + 1] = (Vec){ HALF(LANES/2) };
         }
-        UNROLL
-        for (int i = 0; i < LANES; i++) { v[i] = next[i]; }
+        UNROLL for (int i = 0; i < LANES; i++) { v[i] = next[i]; }
     }
 }
 
@@ -135,13 +129,11 @@ static void pack(float* to, size_t width, const float* from, size_t row, size_t 
             if (squares) {
                 int at = min(k, K - LANES); // the last may overlap the one before
                 Vec x[LANES];
-                UNROLL
-                for (int i = 0; i < LANES; i++) { x[i] = load(from + min(i, n - 1)*row + at); }
+                UNROLL for (int i = 0; i < LANES; i++) { x[i] = VEC(from + min(i, n - 1)*row + at); }
                 transpose(x);
-                UNROLL
-                for (int i = 0; i < LANES; i++) { store(to + (size_t)(at + i)*width, x[i]); }
+                UNROLL for (int i = 0; i < LANES; i++) { VEC(to + (size_t)(at + i)*width) = x[i]; }
             } else if (row == 1 && k*col + LANES <= end) {
-                store(to + k*width, load(from + k*col));
+                VEC(to + k*width) = VEC(from + k*col);
             } else {
                 for (int i = 0; i < LANES; i++) { to[k*width + i] = from[min(i, n - 1)*row + k*col]; }
             }
@@ -155,17 +147,23 @@ typedef struct {
     float* out;        // (M,N)
     const float* bias; // (N), what each row of out starts from, or NULL
     int add;           // out starts from what it holds
-    Matrix a, b; int M, N, K;
+    Matrix a, b;       // (M,K), (K,N)
+    int M, N, K;
 } Product;
 
 // Adds what the block [k0,k1) x [j0,j1) of b gives to rows [i0,i1) of out. BLOCK has room for it.
 static void block(const Product* p, int i0, int i1, int j0, int j1, int k0, int k1) {
     _Alignas(64) float a[STRIP*DEPTH], b[BLOCK];
-    int strips = ceil_div(i1 - i0, ROWS), K = k1 - k0, packed = p->b.col != 1 || strips > FEW_STRIPS;
-    int first = packed ? j0 : j1 - (j1 - j0) % COLS; // columns before are used where they are
+    int strips = ceil_div(i1 - i0, ROWS), K = k1 - k0;
+    int in_place = p->b.col == 1 && strips <= FEW_STRIPS && (double)p->K * p->N <= LARGE;
+    int first = in_place ? j1 - (j1 - j0) % COLS : j0; // of the columns that are packed
+    int rows_at_once = p->b.col == 1 ? 16 : DEPTH;     // few, to read long pieces of memory in order
     const float* corner = p->b.at + k0*p->b.row;
-    for (int j = first; j < j1; j += COLS) {
-        pack(b + (size_t)(j - first)*K, COLS, corner + j*p->b.col, p->b.col, p->b.row, min(COLS, j1 - j), K);
+    for (int k = 0; k < K; k += rows_at_once) {
+        for (int j = first; j < j1; j += COLS) {
+            pack(b + (size_t)(j - first)*K + k*COLS, COLS, corner + k*p->b.row + j*p->b.col,
+                 p->b.col, p->b.row, min(COLS, j1 - j), min(rows_at_once, K - k));
+        }
     }
     for (int s = 0; s < strips; s++) {
         int i = i0 + part(i1 - i0, 1, s, strips), rows = i0 + part(i1 - i0, 1, s + 1, strips) - i;
@@ -185,9 +183,9 @@ static void by_blocks(const Product* p, int i0, int i1, int j0, int j1) {
     int deep = p->K > 0 ? ceil_div(p->K, DEPTH) : 1, depth = p->K > 0 ? ceil_div(p->K, deep) : 1;
     int wide = ceil_div(j1 - j0, BLOCK / depth / COLS * COLS);
     for (int w = 0; w < wide; w++) {
-        int left = j0 + part(j1 - j0, COLS, w, wide), right = j0 + part(j1 - j0, COLS, w + 1, wide);
         for (int d = 0; d < deep; d++) {
-            block(p, i0, i1, left, right, part(p->K, 1, d, deep), part(p->K, 1, d + 1, deep));
+            block(p, i0, i1, j0 + part(j1 - j0, COLS, w, wide), j0 + part(j1 - j0, COLS, w + 1, wide),
+                  part(p->K, 1, d, deep), part(p->K, 1, d + 1, deep));
         }
     }
 }
@@ -205,25 +203,23 @@ static void by_dots(const Product* p, int i0, int i1, int j0, int j1) {
     }
 }
 
-// The threads form a grid and each takes one rectangle of out. The best grid has the cheapest rectangle,
-// where packing an element costs 6 multiply-adds (0.37 cycles against 1/16).
+// Of one rectangle of a grid, in multiply-adds; packing an element takes 6 of them (0.37 cycles to 1/16).
+static double cost(const Product* p, int tall, int wide) {
+    double rows = ceil_div(p->M, tall), cols = (double)ceil_div(ceil_div(p->N, COLS), wide) * COLS;
+    return rows * cols + 6 * (rows + cols);
+}
+
+// The threads form the cheapest grid and each takes one rectangle of out.
 static void product(void (*rectangle)(const Product*, int, int, int, int), Product p) {
     int threads = omp_get_level() > 0 || (double)p.M * p.N * p.K < SMALL ? 1 : omp_get_max_threads();
     if (threads == 1) { rectangle(&p, 0, p.M, 0, p.N); return; }
     #pragma omp parallel num_threads(threads)
     {
         int all = omp_get_num_threads(), me = omp_get_thread_num(), tall = 1;
-        double least = 0.0;
-        for (int t = 1; t <= all; t++) {
-            double rows = ceil_div(p.M, t), cols = (double)ceil_div(ceil_div(p.N, COLS), all / t) * COLS;
-            double cost = rows * cols + 6 * (rows + cols);
-            if (t == 1 || cost < least) { least = cost; tall = t; }
-        }
+        for (int t = 1; t <= all; t++) { if (cost(&p, t, all / t) < cost(&p, tall, all / tall)) { tall = t; } }
         int wide = all / tall, y = me / wide, x = me % wide;
-        if (y < tall) {
-            rectangle(&p, part(p.M, 1, y, tall), part(p.M, 1, y + 1, tall),
-                      part(p.N, COLS, x, wide), part(p.N, COLS, x + 1, wide));
-        }
+        int i0 = part(p.M, 1, y, tall), i1 = part(p.M, 1, y + 1, tall);
+        if (i0 < i1) { rectangle(&p, i0, i1, part(p.N, COLS, x, wide), part(p.N, COLS, x + 1, wide)); }
     }
 }
 

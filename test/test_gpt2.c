@@ -25,7 +25,7 @@ static void test_fast_exp(void) {
         double error = fabs(fast_exp(x) / exp(x) - 1.0);
         worst = error > worst || isnan(error) ? error : worst;
     }
-    expect(worst <= 2.5e-7);
+    expect(worst <= 3e-7); // 2.3e-7 with fused multiply-adds, 2.6e-7 without
     expect(fast_exp(0.0f) == 1.0f && fast_exp(-0.0f) == 1.0f);
     expect(isnan(fast_exp(NAN)) && isnan(fast_exp(-NAN)));
     expect(fast_exp(INFINITY) == fast_exp(87.0f) && fast_exp(1e30f) == fast_exp(87.0f) && isfinite(fast_exp(87.0f)));
@@ -508,6 +508,31 @@ static void test_same_bits(void) {
     }
 }
 
+// A run that goes on from a checkpoint comes to the same weights, bit for bit: the moments, the places in the data and
+// the choices at random are those of the undisturbed run. (Killed processes are test_resume.sh's.)
+static void test_resume(void) {
+    static const char* const methods[] = { "subset", "random --group global", "full --optimizer sgd" };
+    write_examples(scratch("general.bin"), 11, 9, 23);
+    write_examples(scratch("target.bin"), 3, 9, 23);
+    for (int i = 0; i < 3; i++) {
+        char options[1024];
+        snprintf(options, sizeof(options), "--init L1,H2,C8,V23,T9 --general %s --target %s --batch 4 --target-batch 2 --steps 9 --seed 3"
+                 " --warmup 3 --lr 0.01 --save-every 5 --method %s --out %s%d",
+                 scratch("general.bin"), scratch("target.bin"), methods[i], scratch("resumed"), i);
+        run_begin("%s", options);
+        run_train();
+        float* kept = floats(run.model.num_params);
+        memcpy(kept, run.model.params, sizeof(float) * run.model.num_params);
+        run_close(&run);
+        run_begin("%s --resume 1", options);
+        expect(run.first_step == 5);
+        run_train();
+        expect(memcmp(kept, run.model.params, sizeof(float) * run.model.num_params) == 0);
+        run_close(&run);
+        free(kept);
+    }
+}
+
 int main(int argc, char** argv) {
     static const Test tests[] = {
         { "fast_exp", test_fast_exp },
@@ -529,6 +554,7 @@ int main(int argc, char** argv) {
         { "evaluate", test_evaluate },
         { "untrained_do_not_matter", test_untrained_do_not_matter },
         { "same_bits", test_same_bits },
+        { "resume", test_resume },
     };
     return test_main(argc, argv, tests, sizeof(tests) / sizeof(tests[0]));
 }

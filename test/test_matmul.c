@@ -8,6 +8,10 @@
 #include <omp.h>
 #include <stdlib.h>
 
+// clang's OpenMP library, asked for more threads than before, leaves its old table of them behind.
+const char* __lsan_default_suppressions(void);
+const char* __lsan_default_suppressions(void) { return "leak:libomp"; }
+
 // Arguments, what the functions made of them, and what they should have.
 #define TENSORS(X) \
     X(inp, N*C)      X(weight, OC*C)       X(bias, OC)            X(dout, N*OC)     \
@@ -96,7 +100,7 @@ static void expect_plain(int N, int C, int OC, int with_bias) {
 
 // Around the sizes of a vector and a tile, for 4, 8 and 16 lanes and 6, 12 and 14 rows.
 static void test_tile_edges(void) {
-    static const int sizes[] = { 0, 1, 2, 3, 5, 6, 7, 8, 11, 13, 14, 15, 16, 17, 31, 32, 41 };
+    static const int sizes[] = { 0, 1, 3, 6, 7, 8, 13, 14, 15, 16, 17, 31, 33, 41 };
     const int count = sizeof(sizes) / sizeof(sizes[0]);
     for (int i = 0; i < count; i++) {
         for (int j = 0; j < count; j++) {

@@ -5,7 +5,7 @@
 #include "../llmc/matmul.h"
 #include "test.h"
 
-enum { n = 4, m = 3, B = n + m, T = 5, MAX_ROWS = 301, MAX_COLS = 2500, NUM_WEIGHTS = 12000 }; // the last: of any site here
+enum { n = 4, m = 3, B = n + m, T = 5, MAX_ROWS = 301, MAX_COLS = 2500, NUM_WEIGHTS = 20000 }; // the last: of any site here
 
 // A site of the test: its sizes, and whether it has a bias. No two sizes are the same, and together they meet one slab and
 // many, slabs that are cut off, slabs of the fewest and of the most rows, and fewer rows than threads.
@@ -18,6 +18,7 @@ static const Case cases[] = {
     { "many outputs",  SITE_LINEAR,    301, 3,    1 },
     { "many inputs",   SITE_LINEAR,    4,   2500, 1 },
     { "more slabs",    SITE_LINEAR,    17,  600,  1 },
+    { "all of a slab", SITE_LINEAR,    129, 152,  1 }, // leaves no room for the factor to spill into
     { "layernorm",     SITE_LAYERNORM, 19,  1,    1 },
     { "no shift",      SITE_LAYERNORM, 21,  1,    0 },
     { "wide norm",     SITE_LAYERNORM, 290, 1,    1 },
@@ -27,7 +28,7 @@ static const Case cases[] = {
 };
 enum { NUM_CASES = sizeof(cases) / sizeof(cases[0]) };
 
-static float dout[B*T*MAX_ROWS], inp[B*T*MAX_COLS], mean[B*T], rstd[B*T], dlookup[B*T*MAX_COLS];
+static float dout[B*T*MAX_COLS], inp[B*T*MAX_COLS], mean[B*T], rstd[B*T], dlookup[B*T*MAX_COLS];
 static int tokens[B*T];
 static float dweight[NUM_WEIGHTS], dbias[MAX_ROWS];
 static uint64_t rng = 5;
@@ -36,9 +37,9 @@ static uint64_t rng = 5;
 static double gradient[B][NUM_WEIGHTS + MAX_ROWS];
 
 static Site draw(const Case* c) {
-    test_fill(dout, sizeof(dout) / sizeof(float), &rng);
-    test_fill(inp, sizeof(inp) / sizeof(float), &rng);
-    test_fill(dlookup, sizeof(dlookup) / sizeof(float), &rng);
+    test_fill(dout, (size_t)(B*T * (c->rows > c->cols ? c->rows : c->cols)), &rng);
+    test_fill(inp, (size_t)(B*T * (c->kind == SITE_LAYERNORM ? c->rows : c->cols)), &rng);
+    test_fill(dlookup, (size_t)(B*T * c->cols), &rng);
     test_fill(mean, B*T, &rng);
     test_fill(rstd, B*T, &rng);
     for (int i = 0; i < B*T; i++) { // a third of the tokens are the first or the last word, so that words repeat
@@ -125,8 +126,8 @@ static void expect_gradient(const Site* s, const float* weight, int first, int e
         }
     }
     site_gradient(dw, s->dbias ? db : NULL, s, weight, first, end, T, o, count, scratch);
-    expect_close(dw, want_dw, (size_t)(count * s->cols), 2e-6f);
-    if (s->dbias) { expect_close(db, want_db, (size_t)count, 2e-6f); }
+    expect_close(dw, want_dw, (size_t)(count * s->cols), 2e-5f);
+    if (s->dbias) { expect_close(db, want_db, (size_t)count, 2e-5f); }
     give_back(scratch, scratch_size);
 }
 
@@ -244,8 +245,10 @@ static void test_gather_of_any_batch(void) {
         single_rows(&s);
         for (size_t i = 0; i < sizeof(split) / sizeof(split[0]); i++) {
             Products want = by_single_rows(&s, split[i][0], split[i][1]);
-            Products got = by_gather(&s, NEEDS_S | NEEDS_K, split[i][0], split[i][1], 2, 0.0);
-            expect_products(&s, &got, &want, NEEDS_S | NEEDS_K, split[i][0], 0.0);
+            for (int needs = 0; needs < 4; needs++) {
+                Products got = by_gather(&s, needs, split[i][0], split[i][1], 2, 0.0);
+                expect_products(&s, &got, &want, needs, split[i][0], 0.0);
+            }
         }
     }
 }
@@ -254,10 +257,11 @@ static void test_gather_repeats_itself(void) {
     for (int k = 0; k < NUM_CASES; k++) {
         Site s = draw(&cases[k]);
         for (int threads = 1; threads <= 3; threads++) {
-            Products once = by_gather(&s, NEEDS_S | NEEDS_K, n, m, threads, 0.0);
-            Products twice = by_gather(&s, NEEDS_S | NEEDS_K, n, m, threads, 0.0);
+            int needs = threads == 3 ? NEEDS_S : NEEDS_S | NEEDS_K;
+            Products once = by_gather(&s, needs, n, m, threads, 0.0);
+            Products twice = by_gather(&s, needs, n, m, threads, 0.0);
             expect(memcmp(&once, &twice, sizeof(once)) == 0);
-            for (int i = 0; i < n*n; i++) { expect(once.K[i] == once.K[i % n * n + i / n]); }
+            for (int i = 0; i < n*n; i++) { expect(once.K[i] == once.K[i % n * n + i / n]); } // symmetric to the bit
         }
     }
 }
@@ -270,11 +274,13 @@ static void test_gather_keeps_nan_apart(void) {
         single_rows(&s);
         Products want = by_single_rows(&s, n, m);
         poison(&s, weight);
-        Products got = by_gather(&s, NEEDS_S | NEEDS_K, n, m, 2, 0.0);
-        expect(!isfinite(got.s[2]) && !isfinite(got.K[2*n + 2]));
-        got.s[2] = want.s[2];
-        for (int i = 0; i < n; i++) { got.K[2*n + i] = want.K[2*n + i]; got.K[i*n + 2] = want.K[i*n + 2]; }
-        expect_products(&s, &got, &want, NEEDS_S | NEEDS_K, n, 0.0);
+        for (int needs = NEEDS_S; needs <= (NEEDS_S | NEEDS_K); needs += NEEDS_K) {
+            Products got = by_gather(&s, needs, n, m, 2, 0.0);
+            expect(!isfinite(got.s[2]) && (needs == NEEDS_S || !isfinite(got.K[2*n + 2])));
+            got.s[2] = want.s[2];
+            for (int i = 0; i < n && needs & NEEDS_K; i++) { got.K[2*n + i] = want.K[2*n + i]; got.K[i*n + 2] = want.K[i*n + 2]; }
+            expect_products(&s, &got, &want, needs, n, 0.0);
+        }
     }
 }
 

@@ -17,7 +17,8 @@ typedef struct { const char* name; Layer layer[8]; int count; } Family;
 
 static const Family families[] = {
     { "768 channels", { { 768, 768 }, { 768, 2304 }, { 768, 3072 }, { 3072, 768 } }, 4 },
-    { "128 to 384 channels", { { 128, 128 }, { 128, 384 }, { 128, 512 }, { 512, 128 }, { 384, 384 }, { 384, 1152 }, { 384, 1536 }, { 1536, 384 } }, 8 },
+    { "128 to 384 channels", { { 128, 128 }, { 128, 384 }, { 128, 512 }, { 512, 128 },
+                                { 384, 384 }, { 384, 1152 }, { 384, 1536 }, { 1536, 384 } }, 8 },
     { "the vocabulary", { { 768, 50257 } }, 1 },
 };
 enum { NUM_FAMILIES = sizeof(families) / sizeof(families[0]) };
@@ -180,8 +181,10 @@ void products_measure(const Report* report, int rounds, int threads, int quick) 
     w[BLAS].optional = 1;
     snprintf(w[PEAK].request, sizeof(w[PEAK].request), "%d", threads);
     for (int i = OURS; i <= BLAS; i++) { worker_text(&w[i], description[i], sizeof(description[i])); }
-    report_text(report, "GFLOP/s with %d threads, medians of %d interleaved rounds. NT: forward, NN: gradient of the input, TN: gradient of the weight. "
-                "Peak: multiply-adds on registers alone, vectors of %s, measured in turn with each. OpenBLAS: %s. Ratio: ours to OpenBLAS, above 1 ours is faster.",
+    report_text(report, "GFLOP/s with %d threads, medians of %d interleaved rounds. NT: forward, NN: gradient of the input, "
+                "TN: gradient of the weight. "
+                "Peak: multiply-adds on registers alone, vectors of %s, measured in turn with each. "
+                "OpenBLAS: %s. Ratio: ours to OpenBLAS, above 1 ours is faster.",
                 threads, rounds, peak_vectors, description[BLAS][0] ? description[BLAS] : "not found");
     for (int i = 0; i < (quick ? 2 : (int)NUM_FAMILIES); i++) { family(report, w, &families[i], rounds, quick ? 1 : 3); }
     for (int i = NUM_WORKERS - 1; i >= 0; i--) { worker_stop(&w[i]); }

@@ -7,25 +7,39 @@
 #include <time.h>
 #include <unistd.h>
 
-static void print(const Report* r, const char* file_form, const char* terminal_form, const char* format, va_list args) {
-    char text[1024];
-    vsnprintf(text, sizeof(text), format, args);
-    printf(terminal_form, text);
-    if (r->file) { fprintf(r->file, file_form, text); }
-}
+enum { WIDTH = 120, MOST_TEXT = 1024 };
 
 void report_heading(const Report* r, const char* format, ...) {
+    char text[MOST_TEXT];
     va_list args;
     va_start(args, format);
-    print(r, "## %s\n\n", "\n== %s\n", format, args);
+    vsnprintf(text, sizeof(text), format, args);
     va_end(args);
+    printf("\n== %s\n", text);
+    if (r->file) { fprintf(r->file, "## %s\n\n", text); }
+}
+
+// Lines of at most WIDTH, broken at blanks.
+static void print_wrapped(const char* text) {
+    size_t column = 0;
+    while (*text) {
+        size_t word = strcspn(text, " ");
+        if (column > 0 && column + 1 + word > WIDTH) { putchar('\n'); column = 0; }
+        column += (size_t)printf("%s%.*s", column > 0 ? " " : "", (int)word, text);
+        text += word + strspn(text + word, " ");
+    }
+    putchar('\n');
 }
 
 void report_text(const Report* r, const char* format, ...) {
+    char text[MOST_TEXT];
     va_list args;
     va_start(args, format);
-    print(r, "%s\n\n", "%s\n", format, args);
+    vsnprintf(text, sizeof(text), format, args);
     va_end(args);
+    print_wrapped(text);
+    fflush(stdout);
+    if (r->file) { fprintf(r->file, "%s\n\n", text); }
 }
 
 void report_table(const Report* r, const Table* t) {

@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-enum { TABLE_ROWS = 64, TABLE_COLS = 16, TABLE_CELL = 48 };
+enum { TABLE_ROWS = 64, TABLE_COLS = 16, TABLE_CELL = 72 };
 
 // The first row is the heading. Columns stand to the right, the first to the left.
 typedef struct {

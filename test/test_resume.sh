@@ -1,0 +1,130 @@
+#!/bin/sh
+# test_resume.sh -- a run that was killed at random moments, or stopped by Ctrl-C, and then resumed leaves the same bytes behind as
+# one that was left alone.
+set -u
+trainer=$PWD/${BUILD:-build}/train_gpt2_drpt
+data=$PWD/test/fixtures/examples.bin # 5 rows: with batches of 3 and of 2 every epoch begins somewhere else
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
+failed=0
+
+fail() { echo "test_resume.sh: $*"; failed=1; }
+
+plain="--init L2,H2,C12,V17,T9 --general $data --val $data --batch 3 --steps 240 --save-every 6 --val-every 40 --lr 3e-3 --weight-decay 0.1
+       --schedule cosine --warmup 9 --final-lr 0.1 --seed 5 --threads 2"
+regularized="$plain --target $data --target-batch 2 --method subset --group block --log-geometry 1"
+
+train() { "$trainer" "$@" > out.txt 2> errors.txt || { fail "train $* exits with $?:"; cat errors.txt; }; }
+
+# refuses TEXT ARGUMENTS...: exits with 1 and says one line with the text in it
+refuses() {
+    want=$1; shift
+    ASAN_OPTIONS=detect_leaks=0 "$trainer" "$@" > out.txt 2> errors.txt
+    [ $? -eq 1 ] || fail "$* should exit with 1"
+    [ "$(wc -l < errors.txt)" -eq 1 ] && grep -q '^error: ' errors.txt || { fail "$* should say one line:"; cat errors.txt; }
+    grep -qF -- "$want" errors.txt || { fail "$* does not say '$want':"; cat errors.txt; }
+}
+
+# same FOLDER FOLDER: the final model, byte for byte; the logs but for the times
+same() {
+    cmp "$1/model_final.bin" "$2/model_final.bin" || fail "$2: another model"
+    for log in log.csv eval.csv main.log geometry.csv; do
+        [ -e "$1/$log" ] || [ -e "$2/$log" ] || continue
+        if [ $log = log.csv ]; then fields=1-10; else fields=1-; fi
+        cut -d, -f$fields "$1/$log" > left.txt
+        cut -d, -f$fields "$2/$log" > right.txt
+        diff left.txt right.txt > difference.txt || { fail "$2: another $log:"; head -4 difference.txt; }
+    done
+    [ -z "$(find "$2" -name '*.tmp')" ] || fail "$2: left behind $(find "$2" -name '*.tmp')"
+}
+
+# killed NAME OPTIONS...: killed and resumed again and again, until it comes to its end
+killed() {
+    name=$1; shift
+    kills=0
+    for delay in 0.03 0.09 0.13 0.07 0.11 0.05 0.15 0.1 0.08 0.12; do
+        [ -e "$name/model_final.bin" ] && break
+        "$trainer" "$@" --out "$name" --resume 1 > out.txt 2>&1 &
+        pid=$!
+        sleep $delay
+        kill -9 $pid 2> /dev/null && kills=$((kills + 1))
+        wait $pid 2> /dev/null
+    done
+    [ $kills -ge 3 ] || fail "$name: was killed only $kills times; it should take longer"
+    train "$@" --out "$name" --resume 1
+}
+
+# ---- killed
+
+train $plain --out undisturbed_plain
+killed killed_plain $plain
+same undisturbed_plain killed_plain
+
+train $regularized --out undisturbed
+killed killed_regularized $regularized
+same undisturbed killed_regularized
+
+# ---- the same again: the same bits
+
+train $regularized --out again
+same undisturbed again
+[ "$(wc -l < again/log.csv)" -eq 242 ] || fail "log.csv should have a header, 240 steps and the final evaluation"
+
+# ---- Ctrl-C
+
+"$trainer" $regularized --out stopped > stopped.txt 2>&1 &
+pid=$!
+tries=0
+while [ "$(cat stopped/log.csv 2> /dev/null | wc -l)" -lt 4 ] && [ $tries -lt 500 ]; do sleep 0.02; tries=$((tries + 1)); done
+kill -INT $pid
+wait $pid
+[ $? -eq 130 ] || fail "Ctrl-C should end the run with 130"
+[ ! -e stopped/model_final.bin ] || fail "Ctrl-C came too late to test anything"
+command=$(sed -n 's/^continue with: //p' stopped.txt)
+[ -n "$command" ] || { fail "Ctrl-C should tell how to continue:"; cat stopped.txt; }
+# the texts of a --config file live as long as the program, which the sanitizer calls a leak
+ASAN_OPTIONS=detect_leaks=0 sh -c "$command" > out.txt 2>&1 || { fail "the printed command fails: $command"; cat out.txt; }
+same undisturbed stopped
+
+# ---- what a folder holds
+
+cp -r undisturbed finished
+train $regularized --out finished --resume 1
+same undisturbed finished
+
+train $plain --out kept --keep-checkpoints 2
+[ "$(cd kept && echo DONE_* model_0* state_*)" = "DONE_00000234 DONE_00000240 model_00000234.bin model_00000240.bin \
+state_00000234_00000.bin state_00000240_00000.bin" ] || fail "--keep-checkpoints 2 leaves $(ls kept)"
+same undisturbed_plain kept
+
+cp -r kept unfinished # a checkpoint counts when its DONE is there
+rm unfinished/DONE_00000240
+echo garbage > unfinished/model_00000240.bin
+train $plain --out unfinished --keep-checkpoints 2 --resume 1
+same undisturbed_plain unfinished
+
+train $plain --out fresh --resume 1 # nothing to continue: from the beginning
+same undisturbed_plain fresh
+
+# an lr with more digits than one would print must come back from config.txt as the same number
+train $plain --lr 0.0010000001057050123 --schedule constant --steps 12 --save-every 0 --out digits
+(ASAN_OPTIONS=detect_leaks=0; export ASAN_OPTIONS; train --config digits/config.txt --out digits_again)
+same digits digits_again
+
+# ---- other options
+
+cp "$data" examples.bin
+cp "$data" other.bin
+
+refuses 'holds checkpoints' $regularized --out finished
+refuses '--batch' $regularized --out finished --resume 1 --batch 4
+refuses '--target-batch' $regularized --out finished --resume 1 --target-batch 1
+refuses '--seed' $regularized --out finished --resume 1 --seed 6
+refuses 'beyond --steps' $regularized --out finished --resume 1 --steps 100
+refuses '--accumulate' $plain --out kept --resume 1 --accumulate 2
+refuses 'rows' $plain --out kept --resume 1 --general "[eo][xt]*.bin" # other.bin and examples.bin: twice as many
+same undisturbed finished
+same undisturbed_plain kept
+
+exit $failed
