@@ -9,7 +9,7 @@
 # make help        this list
 # make clean       remove what was built
 #
-# CC=clang chooses the compiler.
+# CC=clang chooses the compiler; USE_BLAS=1 links OpenBLAS instead of llmc/matmul.c.
 
 CC     ?= cc
 CFLAGS ?= -O3 -march=native
@@ -22,7 +22,13 @@ FLAGS  += -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omi
 BUILD  := build/san
 endif
 
-objects := $(patsubst %,$(BUILD)/%.o,$(wildcard llmc/*.c drpt/*.c))
+sources := $(wildcard llmc/*.c drpt/*.c)
+ifdef USE_BLAS
+sources := $(patsubst llmc/matmul.c,llmc/blas/matmul.c,$(sources))
+LDLIBS  += -lopenblas
+BUILD   := $(BUILD)/blas
+endif
+objects := $(sources:%=$(BUILD)/%.o)
 tools   := $(patsubst %.c,$(BUILD)/%,$(wildcard dev/*.c))
 tests   := $(patsubst test/%.c,$(BUILD)/test/%,$(wildcard test/test_*.c))
 

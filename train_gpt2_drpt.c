@@ -259,9 +259,9 @@ static void gelu_backward(float* dinp, // holds dout on entry
     #pragma omp parallel for simd
     for (size_t i = 0; i < n; i++) {
         float x = inp[i];
-        float sigmoid = 1.0f / (1.0f + fast_exp(-GELU_A * (x + GELU_B * x * x * x)));
+        float e = fast_exp(-GELU_A * (x + GELU_B * x * x * x)), sigmoid = 1.0f / (1.0f + e);
         float slope = GELU_A * (1.0f + 3.0f * GELU_B * x * x);
-        dinp[i] *= sigmoid * (1.0f + x * (1.0f - sigmoid) * slope);
+        dinp[i] *= sigmoid * (1.0f + x * (e * sigmoid) * slope); // 1 - sigmoid without cancellation
     }
 }
 
@@ -1031,6 +1031,7 @@ static void run_open(Run* run) {
     if (n > 0) { run->general_reader = reader_open(&run->general, (uint64_t)c->seed, 1); }
     if (m > 0) { run->target_reader = reader_open(&run->target, (uint64_t)c->seed + 1, 1); }
     if (run->first_step > 0) { load_state(run, run->first_step); }
+    if (c->dump_update) { output_probe(c->dump_update); } // now rather than at the last step
     if (c->sample_every > 0) { run->tokenizer = open_tokenizer(c, &run->model.config, "--sample-every"); }
     if (c->out) {
         folder_create(c->out);
@@ -1072,7 +1073,7 @@ static void stop(Run* run, const char* program, int step) {
     printf("stopped after step %d of %d\n", step, run->steps);
     if (run->config.out) {
         save_checkpoint(run, step);
-        printf("continue with: %s --config %s/config.txt --resume 1\n", program, run->config.out);
+        printf("continue with: %s --config '%s/config.txt' --resume 1\n", program, run->config.out);
     }
     run_close(run);
     exit(130);

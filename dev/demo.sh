@@ -17,31 +17,31 @@ die() { printf 'error: %s\n' "$*" >&2; exit 1; }
 # ---------------------------------------------------------------------------------------------
 # What is run.
 
-base_options='--init L2,H4,C64,V41,T12 --batch 32 --steps 4000 --warmup 100 --schedule cosine --final-lr 0.1'
-post_options='--batch 32 --target-batch 16 --steps 400 --warmup 10 --schedule linear --final-lr 0'
-base_lr=3e-3
+base_steps=4000 post_steps=400 base_lr=3e-3
+base_options="--init L2,H4,C64,V41,T12 --batch 32 --steps $base_steps --warmup 100 --schedule cosine --final-lr 0.1 --val-every 1000"
+post_options="--batch 32 --target-batch 16 --steps $post_steps --warmup 10 --schedule linear --final-lr 0 --val-every 20"
 common_options='--weight-decay 0 --clip 1 --threads 1 --val-batches -1'
 
-# The learning rate of each was the best of a sweep on other worlds, by another program; then the grid of --full, and what
-# a step costs, in those of plain training, to foretell the remaining time.
+# name | label | options | learning rate | the grid of --full | cost. The rate was the best of a sweep on other worlds, by another
+# program. The cost foretells the remaining time: about the seconds of a run.
 default_plan='
-target        | target                | --method target                            | 1.5e-3 | 3e-4 1e-3 1.5e-3 3e-3 6e-3 1e-2 | 1.5
-full          | full                  | --method full                              | 3e-3   | 3e-4 1e-3 1.5e-3 3e-3 6e-3 1e-2 | 1.5
-mix           | mix (0.2 target)      | --method mix --mix 0.2                     | 1e-3   | 3e-4 1e-3 1.5e-3 3e-3 6e-3 1e-2 | 1.5
-random        | random (1/8)          | --method random --keep 0.125 --group layer | 3e-3   | 1.5e-3 3e-3 6e-3                | 1.5
-subset-layer  | subset by layer (1/4) | --method subset --keep 0.25 --group layer  | 6e-3   | 1.5e-3 3e-3 6e-3 1e-2           | 2
+target        | target                | --method target                             | 1.5e-3 | 3e-4 1e-3 1.5e-3 3e-3 6e-3 1e-2 | 1.5
+full          | full                  | --method full                               | 3e-3   | 3e-4 1e-3 1.5e-3 3e-3 6e-3 1e-2 | 1.5
+mix           | mix (0.2 target)      | --method mix --mix 0.2                      | 1e-3   | 3e-4 1e-3 1.5e-3 3e-3 6e-3 1e-2 | 1.5
+random        | random (1/8)          | --method random --keep 0.125 --group layer  | 3e-3   | 1.5e-3 3e-3 6e-3                | 1.5
+subset-layer  | subset by layer (1/4) | --method subset --keep 0.25 --group layer   | 6e-3   | 1.5e-3 3e-3 6e-3 1e-2           | 2
 subset-global | subset global (1/8)   | --method subset --keep 0.125 --group global | 6e-3   | 1.5e-3 3e-3 6e-3                | 2
-cone-layer    | cone by layer         | --method cone --group layer                | 6e-3   | 1.5e-3 3e-3 6e-3                | 3
-cone-global   | cone global           | --method cone --group global               | 3e-3   | 1.5e-3 3e-3 6e-3                | 3
+cone-layer    | cone by layer         | --method cone --group layer                 | 6e-3   | 1.5e-3 3e-3 6e-3                | 3
+cone-global   | cone global           | --method cone --group global                | 3e-3   | 1.5e-3 3e-3 6e-3                | 3
 '
 
-rate=fixed # how the learning rates came about, for the report
+rates=fixed # how the learning rates came about, for the report
 out=demo seeds='0 1 2' plan=$default_plan full='' jobs=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
 while [ $# -gt 0 ]; do
     case $1 in
-        --full)  full=yes rate=chosen seeds='0 1 2 3 4' ;;
+        --full)  full=yes rates=chosen seeds='0 1 2 3 4' ;;
         --out)   out=${2:?--out needs a folder}; shift ;;
-        --plan)  plan=$(cat "${2:?--plan needs a file}") || exit 1; rate=planned; shift ;;
+        --plan)  plan=$(cat "${2:?--plan needs a file}") || exit 1; rates=planned; shift ;;
         --seeds) seeds=${2:?--seeds needs numbers}; shift ;;
         --jobs)  jobs=${2:?--jobs needs a number}; shift ;;
         --help)  sed -n '2,/^set/s/^# \{0,1\}//p' "$0"; exit 0 ;;
@@ -98,13 +98,13 @@ train() { # FOLDER ARGUMENT...
 
 # shellcheck disable=SC2086 # options are words
 pretrain() { # FOLDER SEED
-    train "$1" $base_options --lr "$base_lr" $common_options --seed "$2" --val-every 1000 \
+    train "$1" $base_options --lr "$base_lr" $common_options --seed "$2" \
         --general "$out/seed$2/data/pretrain.bin" --val "$out/seed$2/data/test.bin" --val-general "$out/seed$2/data/labelled.bin"
 }
 
 # shellcheck disable=SC2086
 posttrain() { # FOLDER SEED OPTIONS LR
-    train "$1" --init "$out/seed$2/base/model_final.bin" $3 --lr "$4" $post_options $common_options --seed "$2" --val-every 20 \
+    train "$1" --init "$out/seed$2/base/model_final.bin" $3 --lr "$4" $post_options $common_options --seed "$2" \
         --general "$out/seed$2/data/general.bin" --target "$out/seed$2/data/target.bin" \
         --val "$out/seed$2/data/test.bin" --val-general "$out/seed$2/data/labelled.bin"
 }
@@ -148,13 +148,13 @@ said() { awk -F, '$2 == "val" { loss = $3; exact = $5 } END { printf "test loss 
 # On a terminal, one line that is rewritten. A run is done as far as its log.csv goes, which has a header and a last row.
 report_progress() {
     while sleep 1; do
-        (cd "$out" && wc -l seed*/*/log.csv 2>/dev/null) | awk -v seconds=$(($(date +%s) - begun)) -v jobs="$state/jobs" '
+        (cd "$out" && wc -l seed*/*/log.csv 2>/dev/null) | awk -v seconds=$(($(date +%s) - begun)) -v jobs="$state/jobs" -v base="$base_steps" -v post="$post_steps" '
             function clock(s) { return sprintf("%d:%02d", int(s / 60), s % 60) }
             { lines[$2] = $1 }
             END {
                 while ((getline row < jobs) > 0) {
                     split(row, f, "|")
-                    part = lines[f[1] "/log.csv"] / (f[3] == "base" ? 4002 : 402)
+                    part = lines[f[1] "/log.csv"] / ((f[3] == "base" ? base : post) + 2)
                     all += 1; ended += part >= 1; cost += f[5]; done += f[5] * part
                 }
                 left = done > 0.03 * cost ? sprintf(", about %s left ", clock(seconds * (cost - done) / done)) : ""
@@ -165,6 +165,7 @@ report_progress() {
 
 stop() {
     trap '' INT TERM HUP
+    # shellcheck disable=SC2086 # numbers
     kill $workers $monitor 2>/dev/null
     wait
     rm -rf "$state"
@@ -236,7 +237,10 @@ collect() {
         label=$(echo "$plan" | awk -F'|' -v name="$name" '{ gsub(/ /, "", $1) } $1 == name { gsub(/^ *| *$/, "", $2); print $2 }')
         summarise "$folder" "$name" "$label"
     done | awk -F, -v columns="$columns,chosen" '
-        { row[NR] = $0; key[NR] = $1 "," $3; if (!(key[NR] in best) || $20 + 0 < loss[key[NR]]) { best[key[NR]] = NR; loss[key[NR]] = $20 + 0 } }
+        {
+            row[NR] = $0; key[NR] = $1 "," $3; loss = $20 ~ /^[0-9]/ ? $20 + 0 : 1e30 # nan
+            if (!(key[NR] in best) || loss < lowest[key[NR]]) { best[key[NR]] = NR; lowest[key[NR]] = loss }
+        }
         END { print columns; for (i = 1; i <= NR; i++) print row[i] "," (best[key[i]] == i) }' >"$out/results.csv"
 }
 
@@ -246,7 +250,7 @@ write_report() {
 
 $took, on one thread each.
 
-$(awk -v markdown=1 -v rate="$rate" -f dev/demo.awk "$out/results.csv")
+$(awk -v markdown=1 -v rate="$rates" -f dev/demo.awk "$out/results.csv")
 
 ## What the data is
 
@@ -285,6 +289,6 @@ printf '\n'
 run_all
 collect
 printf '\n'
-awk -v rate="$rate" -f dev/demo.awk "$out/results.csv"
+awk -v rate="$rates" -f dev/demo.awk "$out/results.csv"
 write_report >"$out/report.md"
 printf '%s\n%s/results.csv, %s/report.md\n' "$took" "$out" "$out"

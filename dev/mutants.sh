@@ -7,8 +7,8 @@
 set -eu
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
-CFLAGS="-O1 -march=native -w"
-export CFLAGS
+CFLAGS="-O1 -march=native -w" OMP_WAIT_POLICY=passive # waiting threads would only be in the way of one another
+export CFLAGS OMP_WAIT_POLICY
 list=$tmp/list
 sed '1,/^exit/d; /^#/d; /^$/d' "$0" | grep -F -e "${1-}" >"$list" || { echo "no mutant contains '$1'"; exit 1; }
 
@@ -78,8 +78,7 @@ drpt/gather.c~s/o = thread \* slab; o < s->rows; o += threads \* slab/o = thread
 drpt/gather.c~s/T \* most((size_t)m, 1);/T;/~test_site~scratch too small for several target rows
 
 # ---- scores from pairs of positions
-drpt/pairs.c~s/(needs & NEEDS_K) ||//~test_site~no K from pairs
-drpt/pairs.c~s/return (double)m \* T \* products < .*/return 0;/~test_site pairs~pairs never used
+drpt/pairs.c~s/(needs & NEEDS_K) || (s/(s/~test_site~no K from pairs
 drpt/pairs.c~s/for (int i = first; i < n; i++) { st->s/for (int i = first; i < n - 1; i++) { st->s/~test_site~last general row left out
 drpt/pairs.c~s/(size_t)m \* row)/row)/~test_site~q of the first target row
 drpt/pairs.c~s/x\[k\] \*= y\[k\] + c/x[k] *= y[k]/~test_site~no bias
@@ -168,3 +167,79 @@ drpt/drpt.c~s/check(d.method == METHOD_target || n > 0, .*//~test_drpt~no genera
 drpt/drpt.c~s/check(d->num_sites < DRPT_MAX_SITES, .*//~test_drpt~sites beyond the table
 drpt/drpt.c~s/!d->plain && d->group == DRPT_GLOBAL/d->group == DRPT_GLOBAL/~test_drpt~plain training keeps the blocks
 drpt/drpt.c~s/if (first->block >= 0)/if (first->block > 3)/~test_drpt~geometry: no block
+
+# ---- the trainer: layers
+train_gpt2_drpt.c~s/wpe + (size_t)(n % T) \* C/wpe + (size_t)(n \/ T) * C/~test_parity logits~a row's place for a token's
+train_gpt2_drpt.c~s/p = p \* r + 1.0f\/120;//~test_gpt2 fast_exp~a term of the polynomial
+train_gpt2_drpt.c~s/x > 87.0f ? 87.0f : x/x/~test_gpt2 fast_exp~no upper end
+train_gpt2_drpt.c~s/squares \/ C + 1e-5f/squares \/ C/~test_parity logits~layernorm without its epsilon
+train_gpt2_drpt.c~s/(x\[c\] - m) \* (x\[c\] - m)/x[c] * x[c] - m * m/~test_gpt2 layernorm~variance by cancellation
+train_gpt2_drpt.c~s/weight\[c\] - average - (x/weight[c] - (x/~test_gradient layernorm~backward without the average
+train_gpt2_drpt.c~s/dx\[c\] += r \*/dx[c] = r */~test_gradient layernorm~the stream's gradient overwritten
+train_gpt2_drpt.c~s/head_take(a.q, x, scale/head_take(a.q, x, 1.0f/~test_gpt2 attention~scores not scaled
+train_gpt2_drpt.c~s/head_put(dx, a.dq, scale/head_put(dx, a.dq, 1.0f/~test_gradient attention~queries' gradient not scaled
+train_gpt2_drpt.c~s/(size_t)i \* keys, t + i + 1, keys); }/(size_t)i * keys, keys, keys); }/~test_gpt2 attention~the future is seen
+train_gpt2_drpt.c~s/^    for (int u = seen; u < keys; u++) { S\[u\] = 0.0f; }//~test_gpt2 attention~scores of the future kept
+train_gpt2_drpt.c~s/{ S\[u\] = dS\[u\] = 0.0f; }/{ S[u] = 0.0f; }/~test_gradient attention~gradients of the future kept
+train_gpt2_drpt.c~s/    memset(a.dk, 0.*//~test_gradient attention~keys' gradient not begun at zero
+train_gpt2_drpt.c~s/dS\[u\] = S\[u\] \* (dS\[u\] - along)/dS[u] = S[u] * dS[u]/~test_gradient attention~softmax backward without its row sum
+train_gpt2_drpt.c~s/return largest + logf(sum)/return logf(sum)/~test_gpt2 cross_entropy~log sum exp without the largest
+train_gpt2_drpt.c~s/0.044715f/0.0447f/~test_gpt2 gelu~another gelu
+train_gpt2_drpt.c~s/1.0f + 3.0f \* GELU_B/1.0f + GELU_B/~test_gradient gelu~the cube's derivative
+train_gpt2_drpt.c~s/out\[i\] += inp\[i\]/out[i] = inp[i]/~test_gradient residual~the branch alone
+train_gpt2_drpt.c~s/x\[targets\[n\]\] -= w;/x[targets[n]] -= 1.0f;/~test_gradient cross_entropy~weights are all one
+train_gpt2_drpt.c~s/        if (weight\[n\] == 0.0f) { memset.*//~test_gpt2 cross_entropy~positions that are not trained on looked at
+train_gpt2_drpt.c~s/if (x\[v\] > x\[best\])/if (x[v] >= x[best])/~test_gpt2 cross_entropy~ties to the last token
+
+# ---- the trainer: block and model
+train_gpt2_drpt.c~s/+ l \* tensor\[TENSOR_##name\].rows/+ 0 * tensor[TENSOR_##name].rows/~test_parity logits~all blocks are the first
+train_gpt2_drpt.c~s/    residual_backward(d->attproj, dx, NC);//~test_gradient plain_model~attention's branch without a gradient
+train_gpt2_drpt.c~s/    memset(model->dx, 0.*//~test_gradient gradients_add_up~the last pass's gradient kept
+train_gpt2_drpt.c~s/if (l == 0 || keep_blocks)/if (l == 0)/~test_gradient mixed_model~blocks overwrite each other's gradients
+train_gpt2_drpt.c~s/    drpt_project(drpt, DRPT_SUBLAYER);//~test_update every_method~sublayers share
+train_gpt2_drpt.c~0,/    drpt_project(drpt, DRPT_BLOCK);/s///~test_update every_method~blocks share
+train_gpt2_drpt.c~s/drpt->block = l;/drpt->block = 0;/~test_update logs~geometry: all blocks are the first
+train_gpt2_drpt.c~s/rng_seed((uint64_t)seed, (uint64_t)i + 1, l)/rng_seed((uint64_t)seed, 1, l)/~test_gpt2 init~tensors alike
+train_gpt2_drpt.c~s/i == TENSOR_wte ? size - unused : size/size/~test_gpt2 init~padded rows are random
+train_gpt2_drpt.c~s/sqrtf(2.0f \* (float)model->config.layers)/sqrtf((float)model->config.layers)/~test_gpt2 init~residual projections too wide
+
+# ---- the trainer: generation, evaluation, steps
+train_gpt2_drpt.c~s/memcpy(values + (size_t)t \* C, a->qkv + 2\*C/memcpy(values + (size_t)t * C, a->qkv + C/~test_gpt2 decode_is_forward~keys cached for values
+train_gpt2_drpt.c~s/(maxT + 1) \/ 2/maxT \/ 2/~test_gpt2 generate~the window shorter than said
+train_gpt2_drpt.c~s/count > maxT ? count - maxT : 0/0/~test_gpt2 generate~a prompt beyond the context
+train_gpt2_drpt.c~s/most < data->rows ? most : data->rows/data->rows/~test_gpt2 evaluate~--val-batches not heeded
+train_gpt2_drpt.c~s/trained > 0 \&\& hits == trained/hits > 0/~test_gpt2 evaluate~a row is exact with one hit
+train_gpt2_drpt.c~s/drpt->plain ? 1.0 : (double)usable.rows/1.0/~test_update every_method~general rows divided by n twice
+train_gpt2_drpt.c~s/(double)micro_rows \/ (double)usable.rows/1.0/~test_update plain_and_accumulated~micro-batches each count in full
+train_gpt2_drpt.c~s/c->clip \/ row.grad_norm : 1.0/1.0 : 1.0/~test_parity training~no clipping
+train_gpt2_drpt.c~s/row.lr, scale, step + 1)/row.lr, scale, step + 2)/~test_parity training~AdamW's step counted from 2
+train_gpt2_drpt.c~s/t->rows > 1 ? (float)c->weight_decay : 0.0f/(float)c->weight_decay/~test_gpt2 decay~vectors are decayed
+train_gpt2_drpt.c~s/row->update_ratio = t > 0.0 ? u \/ t/row->update_ratio = t > 0.0 ? t \/ u/~test_update logs~the ratio upside down
+train_gpt2_drpt.c~s/for (int step = run->first_step;/for (int step = 0;/~test_gpt2 resume~begins anew with the weights of a checkpoint
+train_gpt2_drpt.c~s/{ reader_seek(&run->target_reader.*/{ }/~test_gpt2 resume~the target's place forgotten
+
+# ---- batches
+llmc/batch.c~s/(double)all.rows \* batch_trained(b, row)/(double)all.rows * b->T/~test_gpt2 batch_weigh~a row's token mean over all its places
+llmc/batch.c~s/? (float)share : 0.0f/? (float)share : (float)share/~test_gpt2 batch_weigh~all tokens trained on
+llmc/batch.c~s/total \/ (double)all.tokens/total \/ (double)all.rows/~test_gpt2 batch_weigh~tokens divided by rows
+
+# ---- optimizer
+llmc/optimizer.c~s/(1.0f - a.beta2) \* g \* g/(1.0f - a.beta1) * g * g/~test_gpt2 adamw~the wrong beta
+llmc/optimizer.c~s/sqrtf(v_new \* v_unbiased) + a.eps/sqrtf(v_new * v_unbiased + a.eps)/~test_gpt2 adamw_eps~eps under the root
+llmc/optimizer.c~s/v_unbiased = (float)(1.0 \/ (1.0 - pow(a.beta2, step)))/v_unbiased = 1.0f/~test_gpt2 adamw~second moment biased
+llmc/optimizer.c~s/ + a.weight_decay \* params\[i\]//~test_gpt2 adamw~AdamW without decay
+llmc/optimizer.c~s/float g = scale \* grads\[i\]/float g = grads[i]/~test_gpt2 adamw~AdamW not clipped
+llmc/optimizer.c~s/        grads\[i\] = 0.0f;//~test_gpt2 adamw~gradients kept
+llmc/optimizer.c~s/scale \* grads\[i\] + weight_decay/scale * grads[i] - weight_decay/~test_gpt2 sgd~SGD decays the other way
+llmc/optimizer.c~s/p == PARTS - 1 ? n : begin/begin/~test_gpt2 squared_norm~the rest of a division left out
+llmc/optimizer.c~s/lr \* (step + 1) \/ warmup/lr * step \/ warmup/~test_gpt2 schedules~a first step of rate 0
+llmc/optimizer.c~s/0.8 \* steps/0.9 * steps/~test_gpt2 schedules~wsd decays late
+llmc/optimizer.c~s/0.5 \* (1.0 + cos/(cos/~test_gpt2 schedules~another cosine
+llmc/optimizer.c~s/final + (1.0 - final) \* left/final + left/~test_gpt2 schedules~final added on top
+
+# ---- files
+llmc/gpt2_file.c~s/put64(header, GENERAL_POSITION, .*//~test_gpt2 resume~the general place not written
+llmc/gpt2_file.c~s/put64(header, OURS + 2, .*//~test_gpt2 resume~the target's epoch not written
+llmc/gpt2_file.c~s/input_read(f, path, v, /input_read(f, path, m, /~test_gpt2 resume~moments mixed up
+llmc/gpt2_file.c~s/check(isfinite(params\[i\]), /check(1 || isfinite(params[i]), /~test_gpt2 broken_model~NaN in a model
+llmc/gpt2_file.c~s/i < num_params; i++) { check(isfinite/i + 1 < num_params; i++) { check(isfinite/~test_gpt2 broken_model~its last weight not looked at

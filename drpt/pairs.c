@@ -13,7 +13,7 @@ enum { MOST_COLUMNS = 256 }; // target positions at a time
 // Per position of the batch: rows + cols for each target position (the lookup's terms take 3 cols more), against
 // rows * cols. K has pairs of all positions, which is hardly ever less; it is left to the other route.
 int pairs_are_cheaper(const Site* s, int needs, int m, int T) {
-    if ((needs & NEEDS_K) || (s->kind != SITE_LINEAR && s->kind != SITE_TOKEN)) { return 0; }
+    if (m == 0 || (needs & NEEDS_K) || (s->kind != SITE_LINEAR && s->kind != SITE_TOKEN)) { return 0; }
     double products = s->kind == SITE_TOKEN ? s->rows + 4.0 * s->cols : (double)s->rows + s->cols;
     return (double)m * T * products < (double)s->rows * s->cols;
 }

@@ -27,6 +27,14 @@ Output output_open(const char* path) {
     return o;
 }
 
+void output_probe(const char* path) {
+    Output o = output_open(path);
+    fclose(o.file);
+    unlink(o.beside);
+    free(o.path);
+    free(o.beside);
+}
+
 _Noreturn static void give_up(const Output* o) {
     int reason = errno;
     unlink(o->beside);

@@ -19,6 +19,7 @@ typedef struct {
 Output output_open(const char* path);
 void output_write(Output* o, const void* data, size_t bytes);
 void output_close(Output* o);
+void output_probe(const char* path);                     // ends the program unless the file could be written; writes nothing
 
 // Reading: the size is known before anything is allocated, and a short read ends the program.
 FILE* input_open(const char* path, size_t* bytes);

@@ -211,6 +211,18 @@ static void test_init(void) {
     gpt2_free(&other);
 }
 
+// A model with a weight that is no number is refused, not trained.
+static void test_broken_model(void) {
+    static const float broken[] = { NAN, INFINITY, -INFINITY };
+    for (int i = 0; i < 3; i++) {
+        GPT2 model = gpt2_create("L1,H2,C6,V11,T7", 1, 0);
+        model.params[i == 0 ? 0 : i == 1 ? model.num_params / 2 : model.num_params - 1] = broken[i];
+        model_write(scratch("broken.bin"), &model.config, model.params, model.num_params);
+        expect_dies("not a number", omp_set_num_threads(1); gpt2_create(scratch("broken.bin"), 1, 0)); // a child has no other threads
+        gpt2_free(&model);
+    }
+}
+
 // ---------------------------------------------------------------------------------------------
 // The optimizer.
 
@@ -542,6 +554,7 @@ int main(int argc, char** argv) {
         { "cross_entropy", test_cross_entropy },
         { "tensors", test_tensors },
         { "init", test_init },
+        { "broken_model", test_broken_model },
         { "adamw", test_adamw },
         { "adamw_eps", test_adamw_eps },
         { "sgd", test_sgd },

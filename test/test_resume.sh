@@ -3,17 +3,19 @@
 # one that was left alone.
 set -u
 trainer=$PWD/${BUILD:-build}/train_gpt2_drpt
-data=$PWD/test/fixtures/examples.bin # 5 rows: with batches of 3 and of 2 every epoch begins somewhere else
+fixture=$PWD/test/fixtures/examples.bin
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1
+cp "$fixture" data.bin # 5 rows: with batches of 3 and of 2 every epoch begins somewhere else
 failed=0
 
 fail() { echo "test_resume.sh: $*"; failed=1; }
 
-plain="--init L2,H2,C12,V17,T9 --general $data --val $data --batch 3 --steps 240 --save-every 6 --val-every 40 --lr 3e-3 --weight-decay 0.1
+plain="--init L2,H2,C12,V17,T9 --general data.bin --val data.bin --batch 3 --steps 240 --save-every 12 --val-every 40 --lr 3e-3 --weight-decay 0.1
        --schedule cosine --warmup 9 --final-lr 0.1 --seed 5 --threads 2"
-regularized="$plain --target $data --target-batch 2 --method subset --group block --log-geometry 1"
+short="$plain --steps 48"
+regularized="$plain --target data.bin --target-batch 2 --method subset --group block --log-geometry 1"
 
 train() { "$trainer" "$@" > out.txt 2> errors.txt || { fail "train $* exits with $?:"; cat errors.txt; }; }
 
@@ -43,7 +45,7 @@ same() {
 killed() {
     name=$1; shift
     kills=0
-    for delay in 0.03 0.09 0.13 0.07 0.11 0.05 0.15 0.1 0.08 0.12; do
+    for delay in 0.02 0.04 0.07 0.03 0.11 0.05 0.15 0.06 0.09 0.2; do
         [ -e "$name/model_final.bin" ] && break
         "$trainer" "$@" --out "$name" --resume 1 > out.txt 2>&1 &
         pid=$!
@@ -67,9 +69,10 @@ same undisturbed killed_regularized
 
 # ---- the same again: the same bits
 
-train $regularized --out again
-same undisturbed again
-[ "$(wc -l < again/log.csv)" -eq 242 ] || fail "log.csv should have a header, 240 steps and the final evaluation"
+train $short --target data.bin --method cone --group global --out once
+train $short --target data.bin --method cone --group global --out twice
+same once twice
+[ "$(wc -l < undisturbed/log.csv)" -eq 242 ] || fail "log.csv should have a header, 240 steps and the final evaluation"
 
 # ---- Ctrl-C
 
@@ -93,19 +96,20 @@ cp -r undisturbed finished
 train $regularized --out finished --resume 1
 same undisturbed finished
 
-train $plain --out kept --keep-checkpoints 2
-[ "$(cd kept && echo DONE_* model_0* state_*)" = "DONE_00000234 DONE_00000240 model_00000234.bin model_00000240.bin \
-state_00000234_00000.bin state_00000240_00000.bin" ] || fail "--keep-checkpoints 2 leaves $(ls kept)"
-same undisturbed_plain kept
+train $short --out undisturbed_short
+train $short --out kept --keep-checkpoints 2
+[ "$(cd kept && echo DONE_* model_0* state_*)" = "DONE_00000036 DONE_00000048 model_00000036.bin model_00000048.bin \
+state_00000036_00000.bin state_00000048_00000.bin" ] || fail "--keep-checkpoints 2 leaves $(ls kept)"
+same undisturbed_short kept
 
 cp -r kept unfinished # a checkpoint counts when its DONE is there
-rm unfinished/DONE_00000240
-echo garbage > unfinished/model_00000240.bin
-train $plain --out unfinished --keep-checkpoints 2 --resume 1
-same undisturbed_plain unfinished
+rm unfinished/DONE_00000048
+echo garbage > unfinished/model_00000048.bin
+train $short --out unfinished --keep-checkpoints 2 --resume 1
+same undisturbed_short unfinished
 
-train $plain --out fresh --resume 1 # nothing to continue: from the beginning
-same undisturbed_plain fresh
+train $short --out fresh --resume 1 # nothing to continue: from the beginning
+same undisturbed_short fresh
 
 # an lr with more digits than one would print must come back from config.txt as the same number
 train $plain --lr 0.0010000001057050123 --schedule constant --steps 12 --save-every 0 --out digits
@@ -114,17 +118,17 @@ same digits digits_again
 
 # ---- other options
 
-cp "$data" examples.bin
-cp "$data" other.bin
+cp data.bin examples.bin
+cp data.bin other.bin
 
 refuses 'holds checkpoints' $regularized --out finished
 refuses '--batch' $regularized --out finished --resume 1 --batch 4
 refuses '--target-batch' $regularized --out finished --resume 1 --target-batch 1
 refuses '--seed' $regularized --out finished --resume 1 --seed 6
 refuses 'beyond --steps' $regularized --out finished --resume 1 --steps 100
-refuses '--accumulate' $plain --out kept --resume 1 --accumulate 2
-refuses 'rows' $plain --out kept --resume 1 --general "[eo][xt]*.bin" # other.bin and examples.bin: twice as many
+refuses '--accumulate' $short --out kept --resume 1 --accumulate 2
+refuses 'rows' $short --out kept --resume 1 --general "[eo][xt]*.bin" # other.bin and examples.bin: twice as many
 same undisturbed finished
-same undisturbed_plain kept
+same undisturbed_short kept
 
 exit $failed

@@ -2,6 +2,7 @@
 // of single rows written out in double precision from the formulas of drpt/site.h.
 #include "../drpt/assemble.h"
 #include "../drpt/gather.h"
+#include "../drpt/pairs.h"
 #include "../llmc/matmul.h"
 #include "test.h"
 
@@ -246,8 +247,30 @@ static void test_gather_of_any_batch(void) {
         for (size_t i = 0; i < sizeof(split) / sizeof(split[0]); i++) {
             Products want = by_single_rows(&s, split[i][0], split[i][1]);
             for (int needs = 0; needs < 4; needs++) {
-                Products got = by_gather(&s, needs, split[i][0], split[i][1], 2, 0.0);
+                Products got = by_gather(&s, needs, split[i][0], split[i][1], 3, 0.0);
                 expect_products(&s, &got, &want, needs, split[i][0], 0.0);
+            }
+        }
+    }
+}
+
+// With room for a few target positions at a time, so that there are several blocks of them and the last is cut off.
+static void test_pairs_in_blocks(void) {
+    for (int k = 0; k < NUM_CASES; k++) {
+        Site s = draw(&cases[k]);
+        if (s.kind != SITE_LINEAR && s.kind != SITE_TOKEN) { continue; }
+        single_rows(&s);
+        Products want = by_single_rows(&s, n, m);
+        for (int positions = 1; positions <= m*T + 1; positions += 3) {
+            for (int needs = NEEDS_Q; needs <= NEEDS_S; needs++) {
+                Products got = {0};
+                Statistics st = { got.K, got.s, 0.0, NULL };
+                size_t floats = (size_t)(2 * B*T * positions);
+                float* scratch = take(floats);
+                gather_pairs(&st, &s, needs, n, m, T, scratch, floats);
+                got.q = st.q;
+                expect_products(&s, &got, &want, needs, n, 0.0);
+                give_back(scratch, floats);
             }
         }
     }
@@ -275,7 +298,7 @@ static void test_gather_keeps_nan_apart(void) {
         Products want = by_single_rows(&s, n, m);
         poison(&s, weight);
         for (int needs = NEEDS_S; needs <= (NEEDS_S | NEEDS_K); needs += NEEDS_K) {
-            Products got = by_gather(&s, needs, n, m, 2, 0.0);
+            Products got = by_gather(&s, needs, n, m, 3, 0.0);
             expect(!isfinite(got.s[2]) && (needs == NEEDS_S || !isfinite(got.K[2*n + 2])));
             got.s[2] = want.s[2];
             for (int i = 0; i < n && needs & NEEDS_K; i++) { got.K[2*n + i] = want.K[2*n + i]; got.K[i*n + 2] = want.K[i*n + 2]; }
@@ -378,6 +401,7 @@ int main(int argc, char** argv) {
         { "site/slabs", test_slabs },
         { "site/gather_is_inner_products", test_gather_is_inner_products },
         { "site/gather_of_any_batch", test_gather_of_any_batch },
+        { "site/pairs_in_blocks", test_pairs_in_blocks },
         { "site/gather_repeats_itself", test_gather_repeats_itself },
         { "site/gather_keeps_nan_apart", test_gather_keeps_nan_apart },
         { "site/token_cross_terms", test_token_cross_terms },
