@@ -891,7 +891,7 @@ static void measure_update(const Run* run, StepRow* row) {
 static void note_degenerate(const Drpt* d, char* note, size_t size) {
     note[0] = '\0';
     if (d->rows_dropped > 0) { snprintf(note, size, "%d gradients with NaN or Inf left out", d->rows_dropped); }
-    else if (d->groups_skipped > 0) { snprintf(note, size, "%d of %d groups without an update", d->groups_skipped, d->num_groups); }
+    else if (d->groups_skipped > 0) { snprintf(note, size, "%d groups with nothing to project, or on", d->groups_skipped); }
 }
 
 // One optimizer step, its evaluation before it.

@@ -7,13 +7,13 @@ set -eu
 out=${BUILD:-build}/slow_demo
 mkdir -p "$out"
 cat >"$out/plan.txt" <<'PLAN'
-target        | target                | --method target                            | 3e-3 | | 1.5
-full          | full                  | --method full                              | 3e-3 | | 1.5
-mix           | mix (0.2 target)      | --method mix --mix 0.2                     | 3e-3 | | 1.5
-random        | random (1/8)          | --method random --keep 0.125 --group layer | 3e-3 | | 1.5
-subset        | subset by layer (1/4) | --method subset --keep 0.25 --group layer  | 3e-3 | | 2
-subset-eighth | subset by layer (1/8) | --method subset --keep 0.125 --group layer | 3e-3 | | 2
-cone          | cone by layer         | --method cone --group layer                | 3e-3 | | 3
+target        | target                | --method target                            | 3e-3 | | 4
+full          | full                  | --method full                              | 3e-3 | | 4
+mix           | mix (0.2 target)      | --method mix --mix 0.2                     | 3e-3 | | 4
+random        | random (1/8)          | --method random --keep 0.125 --group layer | 3e-3 | | 4
+subset        | subset by layer (1/4) | --method subset --keep 0.25 --group layer  | 3e-3 | | 5
+subset-eighth | subset by layer (1/8) | --method subset --keep 0.125 --group layer | 3e-3 | | 5
+cone          | cone by layer         | --method cone --group layer                | 3e-3 | | 7
 PLAN
 sh dev/demo.sh --out "$out" --plan "$out/plan.txt"
 
