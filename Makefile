@@ -4,6 +4,7 @@
 # make picture     draw demo/curves.png again (matplotlib, in a virtual environment of its own)
 # make test        build and run every test; fails if one does
 # make test SAN=1  the same under the address and undefined-behaviour sanitizers
+# make mutants     break the code line by line: a test must notice each
 # make test-slow   does the demo still show what it is meant to show?
 # make bench       time the training step and its parts (OPS=1: single matrix products; ARGS=--help)
 # make help        this list
@@ -51,6 +52,9 @@ $(BUILD)/double/%.c.o: %.c Makefile
 test: all $(tests)
 	@BUILD=$(BUILD) sh test/run.sh $(tests)
 
+mutants:
+	sh dev/mutants.sh
+
 test-slow: all
 	@BUILD=$(BUILD) sh test/slow_demo.sh
 
@@ -78,6 +82,6 @@ help:
 clean:
 	rm -rf build
 
-.PHONY: all test test-slow demo picture venv bench help clean
+.PHONY: all test mutants test-slow demo picture venv bench help clean
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

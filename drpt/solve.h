@@ -29,7 +29,7 @@ enum { NEEDS_Q = 0, NEEDS_S = 1, NEEDS_K = 2 };
     X(target, NEEDS_Q,             "beta = 1: ordinary training on the target rows")                                      \
     X(mix,    NEEDS_Q,             "beta = --mix, alpha = (1 - mix)/n: ordinary training on both")                        \
     X(random, NEEDS_Q,             "alpha = 1/k on k = --keep * n rows drawn at random, a control")                       \
-    X(subset, NEEDS_S,             "alpha = 1/k on the k = --keep * n rows with the highest scores <g_i, t>")             \
+    X(subset, NEEDS_S,             "alpha = 1/k on the k = --keep * n rows with the highest scores s_i")             \
     X(filter, NEEDS_S,             "alpha = 1/k on the k rows whose score is not negative")                               \
     X(span,   NEEDS_S | NEEDS_K,   "projection of t on the span of the general gradients, with --ridge")                  \
     X(cone,   NEEDS_S | NEEDS_K,   "projection of t on their cone: alpha >= 0, with --ridge")
