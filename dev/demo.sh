@@ -1,7 +1,7 @@
 #!/bin/sh
 # demo.sh -- the main job, end to end: worlds, a base model in each, every method from that base, and what came out.
 #
-#   sh dev/demo.sh [--full] [--out FOLDER] [--plan FILE] [--seeds "0 1 2"] [--jobs N]
+#   sh dev/demo.sh [--full] [--out FOLDER] [--plan FILE] [--seeds "0 1 2"] [--jobs N] [--base-steps 4000] [--steps 400]
 #
 # --full   five seeds and every learning rate of the grid; the one of each method and seed is chosen on val.bin
 # --out    where everything goes [demo]
@@ -17,9 +17,9 @@ die() { printf 'error: %s\n' "$*" >&2; exit 1; }
 # ---------------------------------------------------------------------------------------------
 # What is run.
 
-base_steps=4000 post_steps=400 base_lr=3e-3
-base_options="--init L2,H4,C64,V41,T12 --batch 32 --steps $base_steps --warmup 100 --schedule cosine --final-lr 0.1 --val-every 1000"
-post_options="--batch 32 --target-batch 16 --steps $post_steps --warmup 10 --schedule linear --final-lr 0 --val-every 20"
+base_lr=3e-3
+base_options='--init L2,H4,C64,V41,T12 --batch 32 --warmup 100 --schedule cosine --final-lr 0.1 --val-every 1000'
+post_options='--batch 32 --target-batch 16 --warmup 10 --schedule linear --final-lr 0 --val-every 20'
 common_options='--weight-decay 0 --clip 1 --threads 1 --val-batches -1'
 
 # name | label | options | learning rate | the grid of --full | cost. The rate was the best of a sweep on other worlds, by another
@@ -36,7 +36,8 @@ cone-global   | cone global           | --method cone --group global            
 '
 
 rates=fixed # how the learning rates came about, for the report
-out=demo seeds='0 1 2' plan=$default_plan full='' jobs=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
+out=demo seeds='0 1 2' plan=$default_plan full='' base_steps=4000 post_steps=400
+jobs=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
 while [ $# -gt 0 ]; do
     case $1 in
         --full)  full=yes rates=chosen seeds='0 1 2 3 4' ;;
@@ -44,6 +45,8 @@ while [ $# -gt 0 ]; do
         --plan)  plan=$(cat "${2:?--plan needs a file}") || exit 1; rates=planned; shift ;;
         --seeds) seeds=${2:?--seeds needs numbers}; shift ;;
         --jobs)  jobs=${2:?--jobs needs a number}; shift ;;
+        --base-steps) base_steps=${2:?--base-steps needs a number}; shift ;;
+        --steps) post_steps=${2:?--steps needs a number}; shift ;;
         --help)  sed -n '2,/^set/s/^# \{0,1\}//p' "$0"; exit 0 ;;
         *)       die "$1: no such option; --help lists them" ;;
     esac
@@ -54,6 +57,7 @@ build=${BUILD:-build}
 trainer=$build/train_gpt2_drpt
 { [ -x "$trainer" ] && [ -x "$build/dev/tasks" ]; } || die "$trainer or $build/dev/tasks is not there; run make first"
 case $jobs in '' | *[!0-9]* | 0) die "--jobs $jobs: must be a number of runs" ;; esac
+base_options="$base_options --steps $base_steps" post_options="$post_options --steps $post_steps"
 mkdir -p "$out" || exit 1
 
 # One line a run: folder | seed | options | learning rate | cost. The bases come first: whoever takes a later line can

@@ -3,13 +3,14 @@
 #include "../llmc/dataset.h"
 #include "../llmc/files.h"
 #include "../llmc/rng.h"
+#include "scratch.h"
 #include "test.h"
 
 #include <errno.h>
 
 enum { HEADER_BYTES = 4 * HEADER_INTS, T = 4, ROWS = 3, VOCAB = 11 };
 
-static char folder[] = "/tmp/test_dataset_XXXXXX";
+static const char* folder;
 static char path[256], other[256], all[256];
 
 static uint16_t stream[2 * 64];
@@ -293,15 +294,11 @@ int main(int argc, char** argv) {
         { "token_beyond_the_model", test_token_beyond_the_model },
         { "unwritable", test_unwritable },
     };
-    check(mkdtemp(folder) != NULL, "%s: cannot be made: %s", folder, strerror(errno));
-    snprintf(path, sizeof(path), "%s/a.bin", folder);
-    snprintf(other, sizeof(other), "%s/b.bin", folder);
-    snprintf(all, sizeof(all), "%s/[ab].bin", folder);
+    snprintf(path, sizeof(path), "%s", scratch("a.bin"));
+    snprintf(other, sizeof(other), "%s", scratch("b.bin"));
+    snprintf(all, sizeof(all), "%s", scratch("[ab].bin"));
+    folder = scratch_folder;
     for (int i = 0; i < 128; i++) { stream[i] = (uint16_t)i; }
 
-    int status = test_main(argc, argv, tests, sizeof(tests) / sizeof(tests[0]));
-    unlink(path);
-    unlink(other);
-    rmdir(folder);
-    return status;
+    return test_main(argc, argv, tests, sizeof(tests) / sizeof(tests[0]));
 }

@@ -1,11 +1,12 @@
 // test_json.c -- what is JSON and what is not, and where the fault stands.
 #include "../llmc/check.h"
 #include "../llmc/json.h"
+#include "scratch.h"
 #include "test.h"
 
 #include <errno.h>
 
-static char path[] = "/tmp/test_json_XXXXXX";
+static const char* path;
 
 static void write_text(const char* text, size_t n) {
     FILE* f = fopen(path, "wb");
@@ -174,10 +175,7 @@ int main(int argc, char** argv) {
         { "twice_the_same_key", test_twice_the_same_key },
         { "truncations", test_truncations },
     };
-    int file = mkstemp(path);
-    check(file >= 0, "%s: cannot be made: %s", path, strerror(errno));
-    close(file);
+    path = scratch("file");
     int status = test_main(argc, argv, tests, sizeof(tests) / sizeof(tests[0]));
-    unlink(path);
     return status;
 }

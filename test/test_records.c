@@ -3,11 +3,12 @@
 #include "../llmc/json.h"
 #include "../llmc/records.h"
 #include "../llmc/tokenizer.h"
+#include "scratch.h"
 #include "test.h"
 
 #include <errno.h>
 
-static char path[] = "/tmp/test_records_XXXXXX";
+static const char* path;
 static Tokenizer* tokenizer;
 
 static void write_text(const char* text) {
@@ -149,12 +150,9 @@ int main(int argc, char** argv) {
         { "prompts", test_prompts },
         { "refusals", test_refusals },
     };
-    int file = mkstemp(path);
-    check(file >= 0, "%s: cannot be made: %s", path, strerror(errno));
-    close(file);
+    path = scratch("file");
     tokenizer = tokenizer_open("bytes");
     int status = test_main(argc, argv, tests, sizeof(tests) / sizeof(tests[0]));
     tokenizer_free(tokenizer);
-    unlink(path);
     return status;
 }

@@ -1,4 +1,5 @@
 // test_tasks.c -- the demo's data: every row follows its rule, and the mixtures have their shares.
+#include "scratch.h"
 #include "test.h"
 
 #define main tasks_main
@@ -6,6 +7,7 @@
 #undef main
 
 #include <fcntl.h>
+#include <sys/stat.h>
 
 enum { ROWS_PRETRAIN = 20000, ROWS_GENERAL = 12800, OTHER = -1 };
 
@@ -13,7 +15,7 @@ typedef struct {
     int skill, tag, x[LENGTH], y[LENGTH]; // y with the skill undone, so that y[i] should be sigma(x[i])
 } Row;
 
-static char* folder;
+static const char* folder;
 
 static const char* const file_names[] = { "pretrain.bin", "general.bin", "target.bin", "val.bin", "test.bin", "labelled.bin" };
 
@@ -230,8 +232,8 @@ static void test_seeds(void) {
 
 static void test_refuses(void) {
     char* no_folder[] = { "tasks", NULL };
-    char* no_rows[] = { "tasks", "--out", folder, "--target", "0", NULL };
-    char* unknown[] = { "tasks", "--out", folder, "--rows", "3", NULL };
+    char* no_rows[] = { "tasks", "--out", (char*)(uintptr_t)folder, "--target", "0", NULL };
+    char* unknown[] = { "tasks", "--out", (char*)(uintptr_t)folder, "--rows", "3", NULL };
     expect_dies("--out", tasks_main(1, no_folder));
     expect_dies("--target", tasks_main(5, no_rows));
     expect_dies("--rows", tasks_main(5, unknown));
@@ -249,9 +251,8 @@ static void remove_worlds(void) {
 }
 
 int main(int argc, char** argv) {
-    char name[] = "/tmp/test tasks XXXXXX";
-    folder = mkdtemp(name);
-    check(folder != NULL, "no temporary folder can be made");
+    folder = scratch("with a blank");
+    check(mkdir(folder, 0777) == 0, "%s: cannot be made", folder);
     const Test tests[] = {
         { "world", test_world }, { "labelled rows", test_labelled_rows }, { "target rows", test_target_rows },
         { "pretrain rows", test_pretrain_rows }, { "general rows", test_general_rows }, { "seeds", test_seeds },

@@ -3,11 +3,12 @@
 #include "../llmc/files.h"
 #include "../llmc/tokenizer.h"
 #include "../llmc/unicode.h"
+#include "scratch.h"
 #include "test.h"
 
 #include <errno.h>
 
-static char folder[] = "/tmp/test_tokenizer_XXXXXX";
+static const char* folder;
 static char path[256];
 
 // A tokenizer file in the making: the 256 bytes, in an order that is not theirs, and what is added.
@@ -383,10 +384,7 @@ int main(int argc, char** argv) {
         { "utf8", test_utf8 },
         { "gpt2", test_gpt2 },
     };
-    check(mkdtemp(folder) != NULL, "%s: cannot be made: %s", folder, strerror(errno));
-    snprintf(path, sizeof(path), "%s/tokenizer.bin", folder);
-    int status = test_main(argc, argv, tests, sizeof(tests) / sizeof(tests[0]));
-    unlink(path);
-    rmdir(folder);
-    return status;
+    snprintf(path, sizeof(path), "%s", scratch("tokenizer.bin"));
+    folder = scratch_folder;
+    return test_main(argc, argv, tests, sizeof(tests) / sizeof(tests[0]));
 }

@@ -4,37 +4,13 @@
 
 #pragma GCC diagnostic ignored "-Wunused-function" // no test calls all of it
 
+#include "scratch.h"
 #include "test.h"
 
 #define TESTING
 #include "../train_gpt2_drpt.c"
 
 #include <fcntl.h>
-
-// ---------------------------------------------------------------------------------------------
-// A folder for files, gone when the test ends.
-
-static char scratch_folder[256];
-
-static void scratch_remove(void) {
-    char command[300];
-    snprintf(command, sizeof(command), "rm -rf '%s'", scratch_folder);
-    if (system(command) != 0) { fprintf(stderr, "%s: left behind\n", scratch_folder); }
-}
-
-// The path of a file there; eight of them are valid at a time.
-static const char* scratch(const char* name) {
-    static char path[8][512];
-    static int next;
-    if (!scratch_folder[0]) {
-        snprintf(scratch_folder, sizeof(scratch_folder), "%s/drpt.XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
-        if (!mkdtemp(scratch_folder)) { perror(scratch_folder); exit(1); }
-        atexit(scratch_remove);
-    }
-    char* p = path[next++ % 8];
-    snprintf(p, sizeof(path[0]), "%s/%s", scratch_folder, name);
-    return p;
-}
 
 // ---------------------------------------------------------------------------------------------
 // What the trainer prints is not the test's.

@@ -1,0 +1,64 @@
+#!/bin/sh
+# test_demo.sh -- the demo's scripts, on runs far too short to learn anything: what is run, kept, stopped and reported.
+set -u
+build=${BUILD:-build}
+work=$(mktemp -d "${TMPDIR:-/tmp}/test demo XXXXXX") || exit 1
+trap 'rm -rf "$work"' EXIT
+failed=0
+
+fail() { echo "test_demo.sh: $*"; failed=1; }
+demo() { BUILD=$build sh dev/demo.sh --seeds 3 --base-steps 12 --steps 6 --jobs 2 "$@" >"$work/out.txt" 2>"$work/errors.txt"; }
+expect() { grep -qF -- "$1" "$2" || { fail "no '$1' in"; cat "$2"; }; } # TEXT FILE
+without_times() { awk -F, '{ $(NF - 2) = ""; print }' "$1"; }
+
+# A whole demo: every run is in results.csv, with what its eval.csv says.
+demo --out "$work/a" || { fail "ends with $?"; cat "$work/errors.txt"; }
+expect '9 runs, 0 of them finished before' "$work/out.txt"
+[ "$(wc -l <"$work/a/results.csv")" -eq 9 ] || fail "results.csv should have a header and 8 rows"
+for row in $(sed 1d "$work/a/results.csv" | tr ' ' _); do
+    folder=$(echo "$row" | cut -d , -f 26) loss=$(echo "$row" | cut -d , -f 9,10,11)
+    expect "6,val,$loss" "$work/a/$folder/eval.csv"
+    [ "$(echo "$row" | cut -d , -f 27)" = 1 ] || fail "$folder should count"
+done
+[ "$(grep -c '^| .* |$' "$work/a/report.md")" -eq 17 ] || { fail "the tables of report.md should have 11 and 6 rows"; cat "$work/a/report.md"; }
+expect '| target, stopped at its best (oracle) |' "$work/a/report.md"
+
+# Started again it repeats nothing; a run that is not whole, it alone; and the results are the same.
+cp "$work/a/results.csv" "$work/before.csv"
+demo --out "$work/a" || fail "ends with $? the second time"
+expect '9 runs, 9 of them finished before' "$work/out.txt"
+cmp -s "$work/before.csv" "$work/a/results.csv" || fail "results.csv changed although nothing was run"
+rm "$work/a/seed3/cone-layer-6e-3/finished"
+demo --out "$work/a" || fail "ends with $? the third time"
+expect '9 runs, 8 of them finished before' "$work/out.txt"
+[ "$(without_times "$work/before.csv")" = "$(without_times "$work/a/results.csv")" ] || fail "a repeated run came out differently"
+
+# A loss that is no number is shown, and is not the best.
+awk -F, -v OFS=, '$1 == "cone-layer" { $9 = "nan" } { print }' "$work/before.csv" >"$work/nan.csv"
+awk -f dev/demo.awk "$work/nan.csv" >"$work/table.txt"
+grep -q '^cone by layer  *6e-3  *nan ' "$work/table.txt" || { fail "nan should be shown:"; cat "$work/table.txt"; }
+grep -q '^cone by layer  *0/1  *0/1' "$work/table.txt" || fail "nan should be below nothing"
+
+# Stopped, it leaves nothing running and says so with its exit status.
+BUILD=$build sh dev/demo.sh --seeds 3 --base-steps 100000 --out "$work/b" >"$work/out.txt" 2>"$work/errors.txt" &
+demo=$!
+tries=0
+until [ -s "$work/b/seed3/base/log.csv" ] || [ $((tries += 1)) -gt 300 ]; do sleep 0.1; done
+kill "$demo"
+wait "$demo"
+[ $? -eq 130 ] || fail "stopped, it should exit with 130"
+expect 'stopped; ' "$work/errors.txt"
+lines=$(wc -l <"$work/b/seed3/base/log.csv")
+sleep 0.3
+[ "$lines" -eq "$(wc -l <"$work/b/seed3/base/log.csv")" ] || fail "stopped, it left a trainer running"
+
+# A trainer that fails ends it, in one line.
+mkdir -p "$work/broken/dev"
+cp "$build/dev/tasks" "$work/broken/dev/"
+printf '#!/bin/sh\necho "error: broken on purpose" >&2\nexit 1\n' >"$work/broken/train_gpt2_drpt"
+chmod +x "$work/broken/train_gpt2_drpt"
+build=$work/broken
+if demo --out "$work/c"; then fail "should fail with its trainer"; fi
+[ "$(cat "$work/errors.txt")" = "error: $work/c/seed3/base did not finish: error: broken on purpose" ] || { fail "should say why:"; cat "$work/errors.txt"; }
+
+exit $failed
