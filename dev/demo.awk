@@ -57,7 +57,7 @@ function percent(name, quantity) { m = mean(name, quantity); return m == "nan" ?
 # One row of the table. The terminal's stays below 80 columns and leaves the last two out.
 function line(name, lr, loss, best, accuracy, exact, general, train, step) {
     if (markdown) printf "| %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", name, lr, loss, best, accuracy, exact, general, train, step
-    else printf "%-22s %-" (rate_chosen ? 11 : 6) "s %12s %6s %8s %7s %12s\n", name, lr, loss, best, accuracy, exact, general
+    else printf "%-22s %-" (rate_chosen ? 12 : 6) "s %12s %6s %8s %7s %12s\n", name, lr, loss, best, accuracy, exact, general
 }
 
 function table(    i, name) {
@@ -93,7 +93,7 @@ function comparison(    i, j, row, head, rule, all) {
             head = head cell(order[j]) cell("its best"); rule = rule "---|---|"
             row = row cell(wins(order[i], order[j], "test_loss") "/" all) cell(wins(order[i], order[j], "best_test_loss") "/" all)
         }
-        if (!shown++) print markdown ? "| seeds in which the final test loss is below that of |" head "\n|---|" rule : sprintf("%-22s", "lower final loss than") head
+        if (!shown++) print markdown ? "| seeds in which the final test loss is below that of |" head "\n|---|" rule : sprintf("%-22s", "ends below") head
         print markdown ? "| " label[order[i]] " |" row : sprintf("%-22s", label[order[i]]) row
     }
 }
@@ -137,7 +137,7 @@ function legend(    n) {
     }
     print "\nMean +- standard error over " n ", after the last step. best: the lowest of a run, which"
     print "only an oracle knows; accuracy: of symbols; exact: of rows; general loss: on the"
-    print "labelled dialects, which may be forgotten. In how many of the seeds is the\n"
+    print "labelled dialects, which may be forgotten. Seeds in which a method ends below another:\n"
 }
 
 END {

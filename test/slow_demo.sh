@@ -1,8 +1,9 @@
 #!/bin/sh
 # slow_demo.sh -- does the demo still show what it is meant to show? (make test-slow: minutes, so not part of make test)
 #
-# Three seeds, every method at one learning rate. The bounds on the means are those that the recipe's prototype, another program
-# with other random numbers, suggested: wide, but no method fits into another's.
+# Three seeds. The bounds on the means are wide, because a compiler or processor that rounds otherwise changes the single results as another
+# seed would. Measured on five seeds with two builds each, from lowest to highest: target 2.2 to 5.9, its best 2.2 to 3.5, full
+# 1.5 to 2.1, mix 1.3 to 1.8, random 2.1 to 3.1, subset 0.2 to 1.2, cone 0.04 to 0.20.
 set -eu
 out=${BUILD:-build}/slow_demo
 mkdir -p "$out"
@@ -11,9 +12,8 @@ target        | target                | --method target                         
 full          | full                  | --method full                              | 3e-3 | | 4
 mix           | mix (0.2 target)      | --method mix --mix 0.2                     | 3e-3 | | 4
 random        | random (1/8)          | --method random --keep 0.125 --group layer | 3e-3 | | 4
-subset        | subset by layer (1/4) | --method subset --keep 0.25 --group layer  | 3e-3 | | 5
-subset-eighth | subset by layer (1/8) | --method subset --keep 0.125 --group layer | 3e-3 | | 5
-cone          | cone by layer         | --method cone --group layer                | 3e-3 | | 7
+subset        | subset by layer (1/4) | --method subset --keep 0.25 --group layer  | 6e-3 | | 5
+cone          | cone by layer         | --method cone --group layer                | 6e-3 | | 7
 PLAN
 sh dev/demo.sh --out "$out" --plan "$out/plan.txt"
 
@@ -34,14 +34,13 @@ awk -F, '
     }
     END {
         expect(3.40, "target", "base_test_loss", 3.60)
-        expect(2.7, "target", "test_loss", 20)
+        expect(2.2, "target", "test_loss", 20)
         expect(-1, "target", "target_loss", 0.01)
         expect(2.5, "target", "best_test_loss", 4)
         expect(1.3, "full", "test_loss", 2.2)
         expect(1.1, "mix", "test_loss", 2.0)
         expect(1.5, "random", "test_loss", 4)
-        expect(-1, "subset", "test_loss", 0.9)
-        expect(-1, "subset-eighth", "test_loss", 1.2)
+        expect(-1, "subset", "test_loss", 1.1)
         expect(-1, "cone", "test_loss", 0.5)
         expect(mean("cone", "test_loss"), "subset", "test_loss", mean("mix", "test_loss"))
         expect(mean("mix", "test_loss"), "target", "test_loss", 20)
