@@ -26,7 +26,7 @@ pretrain() {
     cat "$data/tinyshakespeare.txt" "$data/alpaca_en_demo.json" >"$out/base.txt"
     "$build/dev/prep" --input "$out/base.txt" --out "$out/base_train.bin" --val "$out/base_val.bin" --val-fraction 0.02
     "$trainer" --init L4,H4,C128,V257,T160 --general "$out/base_train.bin" --val "$out/base_val.bin" --seq 160 --batch 12 --steps 2500 \
-        --lr 2e-3 --warmup 100 --schedule cosine --final-lr 0.1 --weight-decay 0.1 --val-every 500 --val-batches -1 --out "$out/base"
+        --lr 2e-3 --warmup 100 --schedule cosine --final-lr 0.1 --weight-decay 0.1 --val-every 500 --val-batches -1 --out "$out/base" --resume 1
 }
 
 prepare() { # SEED
