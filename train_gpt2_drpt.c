@@ -345,7 +345,7 @@ static void cross_entropy_backward(float* losses, float* logits, const int* targ
     X(lnfb,       1,      1,     C,    '0')
 #define PARAMS(X) OUTER_PARAMS(X) BLOCK_PARAMS(X) FINAL_PARAMS(X)
 
-// What the forward of a block keeps for its backward,
+// What the forward of a block keeps for its backward; with --recompute only residual3, the rest is computed again,
 //         name       floats
 #define BLOCK_ACTS(X)      \
     X(ln1,        N*C)     \
@@ -416,7 +416,8 @@ static void point_params(Params* p, float* base, const Tensor tensor[NUM_TENSORS
 // One block, both ways. w: weights, a: activations; g and d: their gradients. The backward reads the forward from the last
 // line to the first.
 
-static void block_forward(const BlockActs* a, const float* x, const BlockParams* w, float* scratch, int B, int T, int C, int NH) {
+// All that the backward of a block reads, the block's output left out.
+static void block_hidden(const BlockActs* a, const float* x, const BlockParams* w, float* scratch, int B, int T, int C, int NH) {
     int N = B * T;
     size_t NC = (size_t)N * C;
     layernorm_forward(a->ln1, a->ln1_mean, a->ln1_rstd, x, w->ln1w, w->ln1b, N, C);
@@ -427,8 +428,13 @@ static void block_forward(const BlockActs* a, const float* x, const BlockParams*
     layernorm_forward(a->ln2, a->ln2_mean, a->ln2_rstd, a->residual2, w->ln2w, w->ln2b, N, C);
     matmul_forward(a->fch, a->ln2, w->fcw, w->fcb, N, C, 4*C);
     gelu_forward(a->fch_gelu, a->fch, 4*NC);
+}
+
+static void block_forward(const BlockActs* a, const float* x, const BlockParams* w, float* scratch, int B, int T, int C, int NH) {
+    int N = B * T;
+    block_hidden(a, x, w, scratch, B, T, C, NH);
     matmul_forward(a->residual3, a->fch_gelu, w->fcprojw, w->fcprojb, N, 4*C, C);
-    residual_forward(a->residual3, a->residual2, NC);
+    residual_forward(a->residual3, a->residual2, (size_t)N * C);
 }
 
 // dx is the gradient of residual3 on entry, that of the block's input x on return.
@@ -467,6 +473,7 @@ typedef struct {
     Params weight, grad;
     float *params, *grads, *m, *v;    // (num_params) each; the last three only for training
     int B, T;                         // the largest batch there is memory for
+    int recompute;                    // 1: the blocks share their activations, residual3 apart
     BlockActs* act;                   // (L)
     BlockGrads* dact;                 // (L), all the same memory unless a group reaches across blocks
     float *encoded, *lnf, *lnf_mean, *lnf_rstd, *logits, *losses;
@@ -513,7 +520,15 @@ static void layout_acts(GPT2* model, int training, int keep_blocks) {
     model->act = arena_take(arena, sizeof(BlockActs) * L);
     model->dact = arena_take(arena, sizeof(BlockGrads) * L);
     model->encoded = take(arena, N * C);
-    for (size_t l = 0; l < L; l++) { layout_block_acts(model->act ? &model->act[l] : NULL, arena, N, C, NH); }
+    for (size_t l = 0; l < L; l++) {
+        BlockActs* a = model->act ? &model->act[l] : NULL;
+        if (l == 0 || !model->recompute) { layout_block_acts(a, arena, N, C, NH); continue; }
+        float* residual3 = take(arena, N * C);
+        if (a) {
+            *a = model->act[0];
+            a->residual3 = residual3;
+        }
+    }
     model->lnf = take(arena, N * C);
     model->lnf_mean = take(arena, N);
     model->lnf_rstd = take(arena, N);
@@ -565,9 +580,10 @@ static GPT2 gpt2_create(const char* init, int seed, int training) {
     return model;
 }
 
-static void gpt2_alloc(GPT2* model, int B, int T, int training, int keep_blocks) {
+static void gpt2_alloc(GPT2* model, int B, int T, int training, int keep_blocks, int recompute) {
     model->B = B;
     model->T = T;
+    model->recompute = recompute;
     layout_acts(model, training, keep_blocks);
     arena_alloc(&model->act_arena, "the activations");
     layout_acts(model, training, keep_blocks);
@@ -607,6 +623,7 @@ static void gpt2_backward(GPT2* model, const int* tokens, const int* targets, co
     for (int l = L - 1; l >= 0; l--) {
         const float* x = l > 0 ? model->act[l - 1].residual3 : model->encoded;
         drpt->block = l;
+        if (model->recompute && l < L - 1) { block_hidden(&model->act[l], x, &model->weight.block[l], model->scratch, B, T, C, NH); }
         block_backward(&model->grad.block[l], &model->dact[l], model->dx, &model->weight.block[l], &model->act[l], x,
                        drpt, model->scratch, B, T, C, NH);
     }
@@ -860,10 +877,7 @@ static void compute_update(Run* run, int step, StepRow* row) {
     batch_weigh(b, b->n, rows, by_tokens, 1.0);
     for (int a = 0; a < b->accumulate; a++) {
         size_t at = (size_t)a * (size_t)rows * (size_t)b->T;
-        const unsigned char* micro_usable = b->usable + (size_t)a * (size_t)rows;
-        int micro_rows = 0;
-        for (int i = 0; i < b->n; i++) { micro_rows += micro_usable[i]; }
-        drpt_begin(drpt, (uint64_t)step, a == 0, micro_usable, usable.rows > 0 ? (double)micro_rows / (double)usable.rows : 0.0);
+        drpt_begin(drpt, (uint64_t)step, b->usable);
         gpt2_forward(&run->model, b->inputs + at, rows, b->T);
         gpt2_backward(&run->model, b->inputs + at, b->targets + at, b->weight + at, drpt, rows, b->T);
         add_losses(&general, &run->model, b, b->weight + at, 0, b->n);
@@ -883,7 +897,6 @@ static void measure_update(const Run* run, StepRow* row) {
     if (d->m == 0) { return; }
     double u = row->grad_norm, t = sqrt(d->norm_t2);
     if (d->method == METHOD_target) { row->update_cos = row->update_ratio = u > 0.0 ? 1.0 : 0.0; return; }
-    if (run->config.accumulate > 1) { return; } // the target gradients of several micro-batches are never added up
     row->update_cos = u * t > 0.0 ? d->dot_ut / (u * t) : 0.0;
     row->update_ratio = t > 0.0 ? u / t : 0.0;
 }
@@ -969,7 +982,6 @@ static void open_data(Run* run) {
 }
 
 static void check_options(const Config* c, const DrptOptions* o) {
-    const char* method = o->method ? o->method : c->target ? "subset" : "full";
     check(c->init, "--init is missing: a checkpoint file, or sizes such as L4,H4,C128,V257,T128");
     check(c->out || !c->resume, "--resume needs --out, the directory of the run to continue");
     check(c->out || !c->save_every, "--save-every needs --out, a directory for the checkpoints");
@@ -977,9 +989,7 @@ static void check_options(const Config* c, const DrptOptions* o) {
     check(!o->log_geometry || c->target, "--log-geometry needs --target: there is no geometry without a target");
     check(c->general || c->target || (c->steps == 0 && (c->val || c->val_general)),
           "no data: give --general (and --target), or --steps 0 and --val to evaluate");
-    check(c->accumulate == 1 || strcmp(method, "full") == 0 || strcmp(method, "target") == 0,
-          "--accumulate %d with --method %s: not built yet; use a larger --batch", c->accumulate, method);
-    check(c->accumulate == 1 || !o->log_geometry, "--accumulate with --log-geometry: not built yet");
+    check(!c->recompute || !c->target || strcmp(o->group, "global") != 0, "--recompute with --group global: the activations of all blocks are needed to the end");
     check(!c->dump_update || c->steps != 0, "--dump-update needs a step; --steps is 0");
 }
 
@@ -1019,14 +1029,19 @@ static void run_open(Run* run) {
     run->model = gpt2_create(checkpoint ? checkpoint : c->init, c->seed, 1);
     free(checkpoint);
     open_data(run);
-    int n = c->general ? c->batch : 0, m = c->target ? c->target_batch : 0, most = n + m > c->batch ? n + m : c->batch;
-    size_t step_rows = (size_t)c->accumulate * (size_t)(n > 0 ? n : m), rows = n > 0 ? run->general.rows : run->target.rows;
+    // The feasible set is made of all general rows of a step, so its micro-batches are one batch where there is a target. Of its
+    // blocks only the outputs are kept, and the rest is computed again: a micro-batch's memory is mostly that rest.
+    int as_one = c->target && c->accumulate > 1, times = as_one ? c->accumulate : 1;
+    int n = c->general ? times * c->batch : 0, m = c->target ? times * c->target_batch : 0, most = n + m > c->batch ? n + m : c->batch;
+    size_t step_rows = (size_t)c->accumulate * (size_t)c->batch, rows = c->general ? run->general.rows : run->target.rows;
+    if (!c->general) { step_rows = (size_t)c->accumulate * (size_t)c->target_batch; }
     run->steps = c->steps >= 0 ? c->steps : rows > step_rows ? (int)(rows / step_rows) : 1;
     check(run->first_step <= run->steps, "%s: stands at step %d, beyond --steps %d", c->out, run->first_step, run->steps);
     if (n + m > 0) { run->drpt = drpt_create(&run->options, n, m, run->T, 4 * run->model.config.channels, (uint64_t)c->seed); }
     run->drpt.verify = VERIFY_SITES;
-    gpt2_alloc(&run->model, most, run->T, 1, drpt_keeps_blocks(&run->drpt));
-    run->batch = batch_create(n, m, run->T, c->accumulate);
+    int keep_blocks = drpt_keeps_blocks(&run->drpt);
+    gpt2_alloc(&run->model, most, run->T, 1, keep_blocks, (c->recompute || as_one) && !keep_blocks);
+    run->batch = batch_create(n, m, run->T, as_one ? 1 : c->accumulate);
     run->eval = batch_create(c->batch, 0, run->T, 1);
     if (n > 0) { run->general_reader = reader_open(&run->general, (uint64_t)c->seed, 1); }
     if (m > 0) { run->target_reader = reader_open(&run->target, (uint64_t)c->seed + 1, 1); }

@@ -90,15 +90,12 @@ void drpt_free(Drpt* d) { arena_free(&d->arena); }
 
 int drpt_keeps_blocks(const Drpt* d) { return !d->plain && d->group == DRPT_GLOBAL; }
 
-void drpt_begin(Drpt* d, uint64_t step, int first, const unsigned char* usable, double share) {
+void drpt_begin(Drpt* d, uint64_t step, const unsigned char* usable) {
     d->step = step;
     d->usable = usable;
-    d->share = share;
     d->num_groups = d->num_sites = 0;
-    if (first) {
-        d->dot_ut = d->norm_t2 = 0.0;
-        d->rows_dropped = d->groups_skipped = 0;
-    }
+    d->dot_ut = d->norm_t2 = 0.0;
+    d->rows_dropped = d->groups_skipped = 0;
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -217,7 +214,7 @@ static Verdict solve(Drpt* d) {
     Knobs knobs = d->knobs;
     knobs.seed += 0x2545f4914f6cdd1du * d->step + 0x5851f42d4c957f2du * (uint64_t)d->num_groups++; // random: each group of each step its own
     Verdict v = drpt_solve(d->alpha, &d->beta, d->method, &d->statistics, d->usable, needs(d), d->n, knobs, d->work);
-    for (int i = 0; i < d->n; i++) { d->weight[i] = (float)(d->alpha[i] *= d->share); } // from here on, of the update as it is
+    for (int i = 0; i < d->n; i++) { d->weight[i] = (float)d->alpha[i]; }
     for (int j = 0; j < d->m; j++) { d->weight[d->n + j] = (float)d->beta; }
     d->rows_dropped += v.dropped;
     d->groups_skipped += v.skipped;

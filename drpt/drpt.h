@@ -55,7 +55,6 @@ typedef struct {
     int plain;                // method full without target rows: a site is an ordinary weight gradient
     int verify;               // check at drpt_project() that recorded buffers were left alone
     int n, m, T;              // rows of the batch, tokens of a row
-    double share;             // of the step's general rows that this micro-batch holds
     const unsigned char* usable; // (n) 0 for rows without a trained token
     uint64_t step;
 
@@ -86,8 +85,8 @@ typedef struct {
 Drpt drpt_create(const DrptOptions* o, int n, int m, int T, int widest, uint64_t seed);
 void drpt_free(Drpt* d);
 
-// Before a backward pass of a micro-batch; `first` clears what is logged about the step.
-void drpt_begin(Drpt* d, uint64_t step, int first, const unsigned char* usable, double share);
+// Before a backward pass.
+void drpt_begin(Drpt* d, uint64_t step, const unsigned char* usable);
 
 // Record a site. The buffers must keep their values until it is projected.
 //     linear     dweight (OC,C), dbias (OC)   dout (B,T,OC), inp (B,T,C)

@@ -6,7 +6,7 @@
 
 typedef struct {
     const char *init, *general, *target, *val, *val_general, *out;
-    int batch, target_batch, seq, accumulate, steps;
+    int batch, target_batch, seq, accumulate, recompute, steps;
     double lr, final_lr, weight_decay, clip, beta1, beta2, eps;
     int warmup;
     const char *schedule, *optimizer;

@@ -128,9 +128,9 @@ static void create(const char* method, const char* group) {
     plugin.verify = 1;
 }
 
-static void step(uint64_t at, int first, const unsigned char* usable, double share) {
+static void step(uint64_t at, const unsigned char* usable) {
     memset(&got, 0, sizeof(got));
-    drpt_begin(&plugin, at, first, usable, share);
+    drpt_begin(&plugin, at, usable);
     backward(&plugin, &got);
 }
 
@@ -144,7 +144,7 @@ static void single_rows(void) {
     for (int b = 0; b < B; b++) {
         for (int i = 0; i < N*V; i++) { dlogits[i] = i / (T*V) == b ? all[i] : 0.0f; }
         memset(&single[b], 0, sizeof(Params));
-        drpt_begin(&plain, 0, 1, all_usable, 1.0);
+        drpt_begin(&plain, 0, all_usable);
         backward(&plain, &single[b]);
     }
     memcpy(dlogits, all, sizeof(all));
@@ -204,7 +204,7 @@ static void test_plain_is_the_gradient(void) {
     DrptOptions o = drpt_defaults;
     plugin = drpt_create(&o, B, 0, T, H, 0);
     expect(plugin.method == METHOD_full && !drpt_keeps_blocks(&plugin));
-    step(0, 1, all_usable, 1.0);
+    step(0, all_usable);
     kept = w;
     for (int site = 0; site < NUM_SITES; site++) { // one after the other, or the largest would hide the rest
         float slope = 0.0f, want;
@@ -227,7 +227,7 @@ static void test_plain_is_the_sum_of_the_rows(void) {
     single_rows();
     DrptOptions o = drpt_defaults;
     plugin = drpt_create(&o, B, 0, T, H, 0);
-    step(0, 1, all_usable, 1.0);
+    step(0, all_usable);
     float want[NUM_PARAMS] = {0};
     for (int k = 0; k < NUM_PARAMS; k++) { for (int b = 0; b < B; b++) { want[k] += ((float*)&single[b])[k]; } }
     expect_close((float*)&got, want, NUM_PARAMS, 2e-6f);
@@ -245,7 +245,7 @@ static void expect_method(Method method, int group) {
     int groups = group_of[group][NUM_SITES - 1] + 1, skipped = 0;
     create(method_name[method], group_name[group]);
     expect(drpt_keeps_blocks(&plugin) == (group == DRPT_GLOBAL));
-    step(5, 1, all_usable, 1.0);
+    step(5, all_usable);
     for (int member = 0; member < groups; member++) {
         Group p = products(group, member);
         solve(&p, method, all_usable);
@@ -289,14 +289,14 @@ static void test_global_is_the_weighted_loss(void) {
         Drpt plain = drpt_create(&o, B, 0, T, H, 0);
         for (int at = 0; at < 2; at++) {
             draw();
-            step((uint64_t)at, 1, all_usable, 1.0);
+            step((uint64_t)at, all_usable);
             memcpy(all, dlogits, sizeof(all));
             for (int i = 0; i < N*V; i++) {
                 int b = i / (T*V);
                 dlogits[i] *= (float)(b < n ? plugin.alpha[b] : plugin.beta);
             }
             memset(&want, 0, sizeof(want));
-            drpt_begin(&plain, 0, 1, all_usable, 1.0);
+            drpt_begin(&plain, 0, all_usable);
             backward(&plain, &want);
             expect_close((float*)&got, (float*)&want, NUM_PARAMS, 1e-5f);
         }
@@ -312,36 +312,17 @@ static void test_a_step_repeats_itself(void) {
             draw();
             omp_set_num_threads(4 - group);
             create(method_name[method], group_name[group]);
-            step(3, 1, all_usable, 1.0);
+            step(3, all_usable);
             once = got;
             double dot = plugin.dot_ut, norm = plugin.norm_t2;
-            step(4, 1, all_usable, 1.0);
-            step(3, 1, all_usable, 1.0);
+            step(4, all_usable);
+            step(3, all_usable);
             expect(memcmp(&once, &got, sizeof(got)) == 0);
             expect(dot == plugin.dot_ut && norm == plugin.norm_t2);
-            step(3, 0, all_usable, 1.0); // a second micro-batch of the same step
-            expect(fabs(plugin.dot_ut - 2 * dot) <= 1e-12 * norm && fabs(plugin.norm_t2 - 2 * norm) <= 1e-12 * norm);
             drpt_free(&plugin);
         }
     }
     omp_set_num_threads(1);
-}
-
-// A micro-batch holds its share of the step's general rows; its target rows are weighed by the trainer.
-static void test_share(void) {
-    draw();
-    single_rows();
-    for (int method = METHOD_full; method <= METHOD_mix; method++) {
-        create(method_name[method], "global");
-        step(0, 1, all_usable, 0.25);
-        Group p = products(DRPT_GLOBAL, 0);
-        solve(&p, (Method)method, all_usable);
-        double dot = p.beta * p.q;
-        for (int i = 0; i < n; i++) { p.alpha[i] *= 0.25; dot += p.alpha[i] * p.s[i]; }
-        expect_update(&p, DRPT_GLOBAL, 0);
-        expect(fabs(plugin.dot_ut - dot) <= 1e-5 * (fabs(dot) + p.q)); // of the update as it is
-        drpt_free(&plugin);
-    }
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -357,7 +338,7 @@ static int log_step(uint64_t at, const unsigned char* usable, int with_header) {
     FILE* f = tmpfile();
     if (f == NULL) { perror("tmpfile"); exit(1); }
     drpt_log_geometry(&plugin, f, with_header);
-    step(at, 1, usable, 1.0);
+    step(at, usable);
     rewind(f);
     for (; lines < MAX_LINES && fgets(line, sizeof(line), f); lines++) {
         int c = 0;
@@ -468,7 +449,7 @@ static void test_a_row_with_nan_is_dropped(void) {
             int hit = 0;
             create(method_name[method], group_name[group]);
             poisoned = 2;
-            step(0, 1, all_usable, 1.0);
+            step(0, all_usable);
             poisoned = -1;
             for (int member = 0; member <= group_of[group][NUM_SITES - 1]; member++) {
                 int untouched = group == DRPT_LAYER || group == DRPT_SUBLAYER ? member == 0 : 0;
@@ -490,7 +471,7 @@ static void test_a_target_with_nan_gives_no_update(void) {
     for (int method = 0; method < NUM_METHODS; method++) {
         create(method_name[method], "layer");
         poisoned = n + 1;
-        step(0, 1, all_usable, 1.0);
+        step(0, all_usable);
         poisoned = -1;
         expect(plugin.groups_skipped == NUM_SITES - 1 && plugin.rows_dropped == 0);
         expect(isfinite(plugin.dot_ut) && isfinite(plugin.norm_t2));
@@ -510,7 +491,7 @@ static void test_unusable_rows(void) {
         if (method == METHOD_random) { continue; }
         for (int i = 0; i < 2; i++) {
             create(method_name[method], "global");
-            step(0, 1, i ? none : some, 1.0);
+            step(0, i ? none : some);
             Group p = products(DRPT_GLOBAL, 0);
             solve(&p, (Method)method, i ? none : some);
             if (i == 0) { expect(p.alpha[1] == 0.0 && p.alpha[2] == 0.0); }
@@ -529,7 +510,7 @@ static void step_over(float* buffer) {
     omp_set_num_threads(1);
     create("subset", "global");
     broken = buffer;
-    step(0, 1, all_usable, 1.0);
+    step(0, all_usable);
 }
 
 static void test_buffers_that_move_on_are_noticed(void) {
@@ -569,7 +550,7 @@ static void record_many(int count) {
     omp_set_num_threads(1); // for a child, as above
     DrptOptions o = drpt_defaults;
     plugin = drpt_create(&o, 1, 1, 1, 1, 0);
-    drpt_begin(&plugin, 0, 1, all_usable, 1.0);
+    drpt_begin(&plugin, 0, all_usable);
     for (int i = 0; i < count; i++) { drpt_site(&plugin, "one", weight, NULL, one, one, 1, 1); }
     drpt_project(&plugin, DRPT_GLOBAL);
     drpt_free(&plugin);
@@ -588,7 +569,7 @@ static void test_target_without_general_rows(void) {
     DrptOptions o = drpt_defaults;
     o.method = "target";
     plugin = drpt_create(&o, 0, B, T, H, 0);
-    step(0, 1, NULL, 0.0);
+    step(0, NULL);
     for (int k = 0; k < NUM_PARAMS; k++) { for (int b = 0; b < B; b++) { want[k] += ((float*)&single[b])[k]; } }
     expect_close((float*)&got, want, NUM_PARAMS, 2e-6f);
     drpt_free(&plugin);
@@ -626,7 +607,6 @@ int main(int argc, char** argv) {
         { "drpt/every_method_and_group", test_every_method_and_group },
         { "drpt/global_is_the_weighted_loss", test_global_is_the_weighted_loss },
         { "drpt/a_step_repeats_itself", test_a_step_repeats_itself },
-        { "drpt/share", test_share },
         { "drpt/geometry", test_geometry },
         { "drpt/random_differs", test_random_differs },
         { "drpt/a_row_with_nan_is_dropped", test_a_row_with_nan_is_dropped },

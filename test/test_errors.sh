@@ -215,8 +215,7 @@ refuses '--out' $good --resume 1
 refuses '--out' $good --save-every 1
 refuses '--out' $good --target examples.bin --log-geometry 1
 refuses '--target' $good --out never --log-geometry 1
-refuses '--accumulate' $good --target examples.bin --accumulate 2
-refuses '--accumulate' $good --target examples.bin --method full --accumulate 2 --log-geometry 1 --out never
+refuses '--recompute' $good --target examples.bin --group global --recompute 1
 refuses '--dump-update' $good --steps 0 --dump-update update.bin
 refuses 'holds checkpoints' $good --out run
 refuses 'beyond --steps 1' $good --out run --resume 1 --steps 1

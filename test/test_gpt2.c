@@ -337,7 +337,7 @@ static void test_decode_is_forward(void) {
     GPT2 model = gpt2_create(decoded_model, 3, 0);
     int tokens[CONTEXT], V = model.config.vocab_size;
     fill_params(&model, 0.3f);
-    gpt2_alloc(&model, 1, CONTEXT, 0, 0);
+    gpt2_alloc(&model, 1, CONTEXT, 0, 0, 0);
     for (int t = 0; t < CONTEXT; t++) { tokens[t] = test_below(V); }
     Decoder d = decoder_create(&model.config);
     gpt2_forward(&model, tokens, 1, CONTEXT);
@@ -373,7 +373,7 @@ static void test_generate(void) {
         enum { MORE = 50 };
         fill_params(&model, 0.4f);
         for (int k = 0; k < 18; k++) { model.weight.wte[256 * 18 + k] = 0.0f; } // end of text: seldom the likeliest
-        gpt2_alloc(&model, 1, CONTEXT, 0, 0);
+        gpt2_alloc(&model, 1, CONTEXT, 0, 0, 0);
         for (int t = 0; t < prompt; t++) { want[t] = tokens[t] = (uint16_t)test_below(256); }
         size_t count = plain_generate(&model, want, (size_t)prompt, MORE);
         const char* path = scratch("generated");
@@ -470,7 +470,7 @@ static void test_untrained_do_not_matter(void) {
     enum { rows = 4, T = 6 };
     GPT2 model = gpt2_create("L1,H2,C8,V13,T8", 1, 1);
     fill_params(&model, 0.4f);
-    gpt2_alloc(&model, rows, T, 1, 0);
+    gpt2_alloc(&model, rows, T, 1, 0, 0);
     Drpt drpt = drpt_create(&drpt_defaults, rows, 0, T, 32, 1);
     Batch b = batch_create(rows, 0, T, 1);
     float* kept = floats(model.num_params);
@@ -482,7 +482,7 @@ static void test_untrained_do_not_matter(void) {
     }
     for (int pass = 0; pass < 2; pass++) {
         batch_weigh(&b, 0, rows, 0, 1.0);
-        drpt_begin(&drpt, 0, 1, b.usable, 1.0);
+        drpt_begin(&drpt, 0, b.usable);
         gpt2_forward(&model, b.inputs, rows, T);
         gpt2_backward(&model, b.inputs, b.targets, b.weight, &drpt, rows, T);
         if (pass == 1) { break; }

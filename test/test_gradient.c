@@ -238,7 +238,7 @@ static double model_loss(void) {
 
 static void model_open_random(const char* init, int n, int m, int len, int keep_blocks) {
     model = gpt2_create(init, 7, 1);
-    gpt2_alloc(&model, n + m, len, 1, keep_blocks);
+    gpt2_alloc(&model, n + m, len, 1, keep_blocks, 0);
     fill_params(&model, 0.4);
     batch = batch_create(n, m, len, 1);
     for (int i = 0; i < n + m; i++) {
@@ -258,7 +258,7 @@ static void model_backward(Drpt* drpt) {
     int usable = (int)batch_count(&batch, 0, batch.n).rows, rows = batch.n + batch.m;
     batch_weigh(&batch, 0, batch.n, by_tokens, drpt->plain ? 1.0 : usable);
     batch_weigh(&batch, batch.n, rows, by_tokens, 1.0);
-    drpt_begin(drpt, 0, 1, batch.usable, 1.0);
+    drpt_begin(drpt, 0, batch.usable);
     gpt2_forward(&model, batch.inputs, rows, batch.T);
     gpt2_backward(&model, batch.inputs, batch.targets, batch.weight, drpt, rows, batch.T);
 }

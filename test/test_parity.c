@@ -52,7 +52,7 @@ static void test_logits(void) {
     GPT2 model = gpt2_create(FIXTURES "model.bin", 0, 0);
     Batch b = batch_create((int)data.rows, 0, (int)data.T, 1);
     for (size_t i = 0; i < data.rows; i++) { batch_row(&b, i, &data, i, 17); }
-    gpt2_alloc(&model, b.n, b.T, 0, 0);
+    gpt2_alloc(&model, b.n, b.T, 0, 0, 0);
     gpt2_forward(&model, b.inputs, b.n, b.T);
     expect(count == data.rows * data.T * 17);
     expect_close(model.logits, want, count, 2e-6f);

@@ -60,7 +60,7 @@ static void row_gradient(float* to, int row, double each) {
     size_t size = sizeof(float) * run.model.num_params;
     for (int k = 0; k < T; k++) { weight[k] = run.batch.mask[row * T + k] ? (float)each : 0.0f; }
     memset(run.model.grads, 0, size);
-    drpt_begin(&plain, 0, 1, &one, 1.0);
+    drpt_begin(&plain, 0, &one);
     gpt2_forward(&run.model, run.batch.inputs + row * T, 1, T);
     gpt2_backward(&run.model, run.batch.inputs + row * T, run.batch.targets + row * T, weight, &plain, 1, T);
     memcpy(to, run.model.grads, size);
@@ -309,9 +309,38 @@ static void test_plain_and_accumulated(void) {
         expect_update(cases[i / 2].method, 3, cases[i / 2].options);
         run_close(&run);
     }
-    expect_dies("--accumulate", run_step("--accumulate 2 --method subset", 3, 1, 0, 0));
-    expect_dies("--accumulate", run_step("--accumulate 2", 3, 1, 0, 0));
-    expect_dies("--accumulate", run_step("--accumulate 2 --method full --log-geometry 1 --out nowhere", 3, 1, 0, 0));
+}
+
+// Micro-batches with a target make one feasible set: the update is that of one batch of all rows, bit for bit where
+// no block is computed again in another way.
+static void test_accumulated_methods(void) {
+    omp_set_num_threads(2);
+    for (int method = 0; method < METHODS; method++) {
+        for (int group = 0; group < 4; group++) {
+            char options[256];
+            snprintf(options, sizeof(options), "--method %s --group %s --mix 0.3 --ridge 0.1 --accumulate 3", methods[method], groups[group]);
+            run_step(options, ROWS / 3, TARGETS / 3, method % 2, 1);
+            take_products(group);
+            expect_update(method, group, options);
+            run_close(&run);
+        }
+    }
+}
+
+// Activations that are computed again are the same ones.
+static void test_recompute(void) {
+    static const char* const options[] = { "--method cone", "--method cone --recompute 1", "--method cone --group block", "--method cone --group block --recompute 1" };
+    size_t size = 0;
+    float* kept = NULL;
+    for (int i = 0; i < 4; i++) {
+        run_step(options[i], ROWS, TARGETS, 0, 1);
+        size = sizeof(float) * run.model.num_params;
+        if (!kept) { kept = malloc(size); check(kept != NULL, "out of memory"); }
+        if (i % 2 == 0) { memcpy(kept, u, size); } else { expect(memcmp(kept, u, size) == 0); }
+        run_close(&run);
+    }
+    free(kept);
+    expect_dies("--recompute", run_step("--method cone --group global --recompute 1", ROWS, TARGETS, 0, 0));
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -446,6 +475,8 @@ int main(int argc, char** argv) {
     static const Test tests[] = {
         { "every_method", test_every_method },
         { "plain_and_accumulated", test_plain_and_accumulated },
+        { "accumulated_methods", test_accumulated_methods },
+        { "recompute", test_recompute },
         { "logs", test_logs },
     };
     prepare();
