@@ -457,7 +457,7 @@ static void block_backward(const BlockParams* g, const BlockGrads* d, float* dx,
     drpt_site(drpt, "attproj", g->attprojw, g->attprojb, d->attproj, a->atty, C, C);
     attention_backward(d->qkv, d->atty, a->qkv, a->atty, a->lse, scratch, B, T, C, NH);
     matmul_backward_input(d->ln1, d->qkv, w->qkvw, N, C, 3*C);
-    drpt_site(drpt, "qkv", g->qkvw, g->qkvb, d->qkv, a->ln1, C, 3*C);
+    drpt_site_fused(drpt, "qkv", g->qkvw, g->qkvb, d->qkv, a->ln1, C, 3*C);
     layernorm_backward_input(dx, d->ln1, x, w->ln1w, a->ln1_mean, a->ln1_rstd, N, C);
     drpt_site_layernorm(drpt, "ln1", g->ln1w, g->ln1b, d->ln1, x, a->ln1_mean, a->ln1_rstd, C);
     drpt_project(drpt, DRPT_BLOCK);
@@ -869,23 +869,25 @@ static void compute_update(Run* run, int step, StepRow* row) {
     Batch* b = &run->batch;
     Drpt* drpt = &run->drpt;
     int by_tokens = strcmp(run->options.weigh, "tokens") == 0, rows = b->n + b->m;
+    int with_general = drpt_wants_general(drpt, (uint64_t)step), first = with_general ? 0 : b->n; // first row of a pass
     Mean general = {0}, target = {0};
-    batch_fill(b, &run->general_reader, &run->target_reader, run->model.config.vocab_size);
+    batch_fill(b, &run->general_reader, &run->target_reader, with_general, run->model.config.vocab_size);
     Count usable = batch_count(b, 0, b->n);
     // Plain training: the mean loss. Else each row stands for itself and the feasible set gives it its weight.
     batch_weigh(b, 0, b->n, by_tokens, drpt->plain ? 1.0 : (double)usable.rows);
     batch_weigh(b, b->n, rows, by_tokens, 1.0);
     for (int a = 0; a < b->accumulate; a++) {
-        size_t at = (size_t)a * (size_t)rows * (size_t)b->T;
-        drpt_begin(drpt, (uint64_t)step, b->usable);
-        gpt2_forward(&run->model, b->inputs + at, rows, b->T);
-        gpt2_backward(&run->model, b->inputs + at, b->targets + at, b->weight + at, drpt, rows, b->T);
-        add_losses(&general, &run->model, b, b->weight + at, 0, b->n);
-        add_losses(&target, &run->model, b, b->weight + at, b->n, rows);
+        size_t at = ((size_t)a * (size_t)rows + (size_t)first) * (size_t)b->T;
+        drpt_begin(drpt, (uint64_t)step, b->usable, b->domain);
+        gpt2_forward(&run->model, b->inputs + at, rows - first, b->T);
+        gpt2_backward(&run->model, b->inputs + at, b->targets + at, b->weight + at, drpt, rows - first, b->T);
+        add_losses(&general, &run->model, b, b->weight + at, 0, b->n - first);
+        add_losses(&target, &run->model, b, b->weight + at, b->n - first, rows - first);
     }
     row->loss = mean_of(general);
     row->target_loss = mean_of(target);
-    row->tokens = (long)b->accumulate * rows * b->T;
+    row->tokens = (long)b->accumulate * (rows - first) * b->T;
+    row->projecting_ms = drpt->plain ? NAN : 1e3 * drpt->seconds;
 }
 
 // The norm of the update, its angle to the target gradient and its length in units of it.
@@ -897,8 +899,8 @@ static void measure_update(const Run* run, StepRow* row) {
     if (d->m == 0) { return; }
     double u = row->grad_norm, t = sqrt(d->norm_t2);
     if (d->method == METHOD_target) { row->update_cos = row->update_ratio = u > 0.0 ? 1.0 : 0.0; return; }
-    row->update_cos = u * t > 0.0 ? d->dot_ut / (u * t) : 0.0;
-    row->update_ratio = t > 0.0 ? u / t : 0.0;
+    row->update_cos = u * t > 0.0 || isnan(t) ? d->dot_ut / (u * t) : 0.0;
+    row->update_ratio = t > 0.0 || isnan(t) ? u / t : 0.0;
 }
 
 static void note_degenerate(const Drpt* d, char* note, size_t size) {
@@ -910,7 +912,7 @@ static void note_degenerate(const Drpt* d, char* note, size_t size) {
 // One optimizer step, its evaluation before it.
 static void train_step(Run* run, int step) {
     const Config* c = &run->config;
-    StepRow row = { .step = step, .val_loss = NAN, .val_general_loss = NAN, .update_cos = NAN, .update_ratio = NAN };
+    StepRow row = { .step = step, .val_loss = NAN, .val_general_loss = NAN, .update_cos = NAN, .update_ratio = NAN, .projecting_ms = NAN };
     char note[96];
     if (c->val_every > 0 && step % c->val_every == 0) {
         row.val_loss = evaluate_and_log(run, &run->val, "val", step);
@@ -946,6 +948,11 @@ static RunState run_state(const Run* run, int step) {
 static void save_checkpoint(const Run* run, int step) {
     RunState state = run_state(run, step);
     if (run->drpt.geometry) { fflush(run->drpt.geometry); } // a run that is killed goes on from here, and so do its logs
+    if (drpt_has_state(&run->drpt)) {
+        char* path = checkpoint_basis(run->config.out, step);
+        drpt_save(&run->drpt, path);
+        free(path);
+    }
     checkpoint_save(run->config.out, &run->model.config, &state, run->model.params, run->model.m, run->model.v, run->model.num_params);
 }
 
@@ -954,6 +961,11 @@ static void load_state(Run* run, int step) {
     DataPosition at = checkpoint_load_state(run->config.out, &now, run->model.m, run->model.v, run->model.num_params);
     if (run->general.rows > 0) { reader_seek(&run->general_reader, at.general_epoch, at.general_position); }
     if (run->target.rows > 0) { reader_seek(&run->target_reader, at.target_epoch, at.target_position); }
+    if (drpt_has_state(&run->drpt)) {
+        char* path = checkpoint_basis(run->config.out, step);
+        drpt_load(&run->drpt, path);
+        free(path);
+    }
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -990,6 +1002,7 @@ static void check_options(const Config* c, const DrptOptions* o) {
     check(c->general || c->target || (c->steps == 0 && (c->val || c->val_general)),
           "no data: give --general (and --target), or --steps 0 and --val to evaluate");
     check(!c->recompute || !c->target || strcmp(o->group, "global") != 0, "--recompute with --group global: the activations of all blocks are needed to the end");
+    check(strcmp(o->metric, "adam") != 0 || strcmp(c->optimizer, "adamw") == 0, "--metric adam needs --optimizer adamw: it is measured by its moments");
     check(!c->dump_update || c->steps != 0, "--dump-update needs a step; --steps is 0");
 }
 
@@ -1037,7 +1050,11 @@ static void run_open(Run* run) {
     if (!c->general) { step_rows = (size_t)c->accumulate * (size_t)c->target_batch; }
     run->steps = c->steps >= 0 ? c->steps : rows > step_rows ? (int)(rows / step_rows) : 1;
     check(run->first_step <= run->steps, "%s: stands at step %d, beyond --steps %d", c->out, run->first_step, run->steps);
-    if (n + m > 0) { run->drpt = drpt_create(&run->options, n, m, run->T, 4 * run->model.config.channels, (uint64_t)c->seed); }
+    if (n + m > 0) {
+        size_t C = (size_t)run->model.config.channels;
+        run->drpt = drpt_create(&run->options, n, m, run->T, (int)(4*C), 4*C * (C + 1), (int)run->general.num_files, (uint64_t)c->seed);
+        drpt_moments(&run->drpt, run->model.grads, run->model.v, c->beta2, c->eps);
+    }
     run->drpt.verify = VERIFY_SITES;
     int keep_blocks = drpt_keeps_blocks(&run->drpt);
     gpt2_alloc(&run->model, most, run->T, 1, keep_blocks, (c->recompute || as_one) && !keep_blocks);
@@ -1096,7 +1113,7 @@ static void stop(Run* run, const char* program, int step) {
 
 static void finish(Run* run) {
     StepRow row = { .step = run->steps, .loss = NAN, .target_loss = NAN, .lr = NAN, .grad_norm = NAN,
-                    .update_cos = NAN, .update_ratio = NAN, .ms = NAN };
+                    .update_cos = NAN, .update_ratio = NAN, .ms = NAN, .projecting_ms = NAN };
     row.val_loss = evaluate_and_log(run, &run->val, "val", run->steps);
     row.val_general_loss = evaluate_and_log(run, &run->val_general, "val_general", run->steps);
     runlog_step(&run->log, &row, "");

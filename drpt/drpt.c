@@ -5,41 +5,59 @@
 #include "../llmc/check.h"
 
 #include <omp.h>
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 // ---------------------------------------------------------------------------------------------
 // What a run can be told.
 
-#define METHOD_NAME(name, ...) #name,
-static const char* const method_names[] = { DRPT_METHODS(METHOD_NAME) };
-#define METHOD_NEEDS(name, needs, ...) needs,
-static const int method_needs[] = { DRPT_METHODS(METHOD_NEEDS) };
-#define METHOD_CHOICE(name, ...) "|" #name
-#define METHOD_HELP(name, needs, help) "\n        " #name ": " help
-static const char* const group_names[] = { "layer", "sublayer", "block", "global" };
+#define NAME(name, ...) #name,
+#define CHOICE(name, ...) "|" #name
+#define HELP(name, needs, help) "\n        " #name ": " help
+#define SHORT_HELP(name, help) "\n        " #name ": " help
+static const char* const method_names[] = { DRPT_METHODS(NAME) };
+static const char* const rescale_names[] = { DRPT_RESCALES(NAME) };
+static const char* const route_names[] = { DRPT_ROUTES(NAME) };
+static const char* const sides_names[] = { DRPT_SIDES(NAME) };
+static const char* const group_names[] = { "matrix", "layer", "sublayer", "block", "global" };
+#define COUNT(names) (int)(sizeof(names) / sizeof(names[0]))
 
-const DrptOptions drpt_defaults = { .group = "layer", .weigh = "rows", .keep = 0.5, .mix = 0.5 };
+const DrptOptions drpt_defaults = {
+    .group = "layer", .weigh = "rows", .keep = 0.5, .mix = 0.5, .tau = 1.0, .radius = 0.5, .strength = "1", .rescale = "none",
+    .metric = "gradient", .score = "auto", .sketch = 64, .rank = 32, .sides = "both", .refresh = 20, .forget = 0.5,
+};
 
 #define AT(field) offsetof(DrptOptions, field)
 static const Option options[] = {
     { .name = "The regularizer" },
-    { "method",       NULL, OPTION_TEXT,   AT(method),       0, 0,    &(DRPT_METHODS(METHOD_CHOICE))[1],
-      "the feasible set; subset with --target, else full" DRPT_METHODS(METHOD_HELP) "\n       " },
-    { "group",        NULL, OPTION_TEXT,   AT(group),        0, 0,    "layer|sublayer|block|global", "what shares a projection" },
-    { "keep",         NULL, OPTION_REAL,   AT(keep),         0, 1,    NULL, "kept fraction of the general rows (subset, random)" },
-    { "ridge",        NULL, OPTION_REAL,   AT(ridge),        0, 1e9,  NULL, "added to K's diagonal, in units of its mean (span, cone)" },
+    { "method",       NULL, OPTION_TEXT,   AT(method),       0, 0,    &(DRPT_METHODS(CHOICE))[1],
+      "the feasible set; subset with --target, else full" DRPT_METHODS(HELP) "\n       " },
+    { "group",        NULL, OPTION_TEXT,   AT(group),        0, 0,    "matrix|layer|sublayer|block|global",
+      "what shares a projection; matrix: a layer, but Q, K and V apart" },
+    { "keep",         NULL, OPTION_REAL,   AT(keep),         0, 1,    NULL, "kept fraction of the general rows (subset, random, greedy, capped)" },
+    { "ridge",        NULL, OPTION_REAL,   AT(ridge),        0, 1e9,  NULL,
+      "added to K's diagonal, in units of its mean (span, cone, simplex, capped)" },
+    { "tau",          NULL, OPTION_REAL,   AT(tau),          0, 1e9,  NULL,
+      "weight of |u|^2/2 against <u,t>; 1 projects, 0 only ranks (greedy, span, cone, simplex, capped)" },
     { "mix",          NULL, OPTION_REAL,   AT(mix),          0, 1,    NULL, "weight of the target gradient (mix)" },
+    { "radius",       NULL, OPTION_REAL,   AT(radius),       0, 1e9,  NULL, "in units of the general mean's length (trust, cagrad, --rescale cap)" },
+    { "strength",     NULL, OPTION_TEXT,   AT(strength),     0, 0,    NULL,
+      "u = (1 - x) t + x P(t), x from 0 to 1; auto: from how the target rows agree on what P leaves out (span, cone, simplex, capped)" },
+    { "rescale",      NULL, OPTION_TEXT,   AT(rescale),      0, 0,    &(DRPT_RESCALES(CHOICE))[1],
+      "the update's length" DRPT_RESCALES(SHORT_HELP) "\n       " },
+    { "metric",       NULL, OPTION_TEXT,   AT(metric),       0, 0,    "gradient|adam", "of the scores; adam: <g, t / (sqrt(v) + eps)> (subset, filter)" },
+    { "normalise",    NULL, OPTION_SWITCH, AT(normalise),    0, 1,    NULL,
+      "each layer's scores by their mean magnitude before a group adds them up, a control (subset, filter)" },
+    { "score",        NULL, OPTION_TEXT,   AT(score),        0, 0,    &(DRPT_ROUTES(CHOICE))[1],
+      "how inner products are found" DRPT_ROUTES(SHORT_HELP) "\n       " },
+    { "sketch",       NULL, OPTION_INT,    AT(sketch),       1, 4096, NULL, "numbers that a side of a gradient is projected to (--score sketch)" },
+    { "rank",         NULL, OPTION_INT,    AT(rank),         1, 65536, NULL, "of a basis (inside, outside)" },
+    { "sides",        NULL, OPTION_TEXT,   AT(sides),        0, 0,    &(DRPT_SIDES(CHOICE))[1], "of a matrix that a basis restricts (inside, outside)" },
+    { "refresh",      NULL, OPTION_INT,    AT(refresh),      1, 1e9,  NULL, "steps between new bases (inside, outside), or new sketches" },
+    { "forget",       NULL, OPTION_REAL,   AT(forget),       0, 1,    NULL, "what a basis keeps of its past at a refresh: 0 nothing, 1 all" },
     { "weigh",        NULL, OPTION_TEXT,   AT(weigh),        0, 0,    "rows|tokens", "what counts alike: each row's token mean, or each trained token" },
     { "log-geometry", NULL, OPTION_SWITCH, AT(log_geometry), 0, 1,    NULL, "scores, weights and angles of every step and group, into geometry.csv" },
-    { "score",    NULL, OPTION_LATER, 0, 0, 0, NULL, "" },
-    { "sketch",   NULL, OPTION_LATER, 0, 0, 0, NULL, "" },
-    { "strength", NULL, OPTION_LATER, 0, 0, 0, NULL, "" },
-    { "tau",      NULL, OPTION_LATER, 0, 0, 0, NULL, "" },
-    { "radius",   NULL, OPTION_LATER, 0, 0, 0, NULL, "" },
-    { "rescale",  NULL, OPTION_LATER, 0, 0, 0, NULL, "" },
-    { "rank",     NULL, OPTION_LATER, 0, 0, 0, NULL, "" },
-    { "sides",    NULL, OPTION_LATER, 0, 0, 0, NULL, "" },
-    { "refresh",  NULL, OPTION_LATER, 0, 0, 0, NULL, "" },
 };
 
 OptionTable drpt_option_table(DrptOptions* o) {
@@ -53,49 +71,144 @@ static int position(const char* const* names, int count, const char* name, const
     return i;
 }
 
+// Negative: auto.
+static double parse_strength(const char* text) {
+    char* end;
+    if (strcmp(text, "auto") == 0) { return -1.0; }
+    double x = strtod(text, &end);
+    check(end != text && *end == '\0' && x >= 0.0 && x <= 1.0, "--strength %s: a number from 0 to 1, or auto", text);
+    return x;
+}
+
+static int is_one_of(Method method, const Method* list, int count) {
+    for (int i = 0; i < count; i++) { if (list[i] == method) { return 1; } }
+    return 0;
+}
+#define IS_ONE_OF(method, ...) is_one_of(method, (const Method[]){ __VA_ARGS__ }, (int)(sizeof((Method[]){ __VA_ARGS__ }) / sizeof(Method)))
+
+static void check_rows(Method method, const char* name, int n, int m) {
+    check(method == METHOD_full || m > 0, "--method %s needs target rows: give --target, or --method full", name);
+    check(method == METHOD_target || n > 0, "--method %s needs general rows: give --general, or --method target", name);
+}
+
+// A knob that its method would ignore is a misunderstanding.
+static void check_knobs(const DrptOptions* o, Method method, const char* name, Knobs k, int m) {
+    int is_convex = IS_ONE_OF(method, METHOD_span, METHOD_cone, METHOD_simplex, METHOD_capped);
+    int is_basis = IS_ONE_OF(method, METHOD_inside, METHOD_outside), by_score = IS_ONE_OF(method, METHOD_subset, METHOD_filter);
+    check(k.strength == 1.0 || (!is_basis && !IS_ONE_OF(method, METHOD_full, METHOD_target, METHOD_mix)),
+          "--strength %s: --method %s has no projection to soften", o->strength, name);
+    check(k.strength >= 0.0 || is_convex, "--strength auto: works with span, cone, simplex and capped, not with --method %s", name);
+    check(k.strength >= 0.0 || m >= 2, "--strength auto: compares target rows with each other; give --target-batch 2 or more");
+    check(k.rescale == RESCALE_none || (m > 0 && !is_basis), "--rescale %s: --method %s has no length to choose", o->rescale, name);
+    check(k.tau > 0.0 || k.ridge > 0.0 || !IS_ONE_OF(method, METHOD_span, METHOD_cone), "--tau 0: --method %s needs --ridge then, or has no end", name);
+    check(strcmp(o->metric, "adam") != 0 || (by_score && k.strength == 1.0 && k.rescale == RESCALE_none),
+          "--metric adam: ranks the rows of --method subset and filter, without --strength and --rescale");
+    check(!o->normalise || (by_score && strcmp(o->metric, "adam") != 0), "--normalise: ranks the rows of --method subset and filter, in --metric gradient");
+    check(!is_basis || strcmp(o->group, "layer") == 0 || strcmp(o->group, "matrix") == 0, "--group %s: a basis belongs to one matrix; use layer or matrix", o->group);
+}
+
 // ---------------------------------------------------------------------------------------------
 // Memory, taken once.
+
+// Gradients of a site that are kept from gathering to assembling: not more than this.
+static const size_t most_kept = (size_t)1 << 27; // floats
 
 static void layout(Drpt* d, int widest) {
     size_t n = (size_t)d->n, m = (size_t)d->m;
     d->weight = arena_take(&d->arena, sizeof(float) * (n + m));
-    if (d->plain) { d->scratch = arena_take(&d->arena, 0); return; } // nothing is scaled
+    if (d->plain || d->basis) { d->scratch = arena_take(&d->arena, 0); return; } // nothing is scaled
     size_t gather = gather_scratch(d->n, d->m, d->T, widest), assemble = assemble_scratch(d->n + d->m, d->T);
     d->scratch_size = (gather > assemble ? gather : assemble) + 16;
-    d->statistics.K = arena_take(&d->arena, sizeof(double) * n * n);
-    d->statistics.s = arena_take(&d->arena, sizeof(double) * n);
-    d->statistics.partial = arena_take(&d->arena, sizeof(double) * (n + 1) * (n + 1) * (size_t)d->threads);
+    Statistics* s = &d->statistics;
+    s->K = arena_take(&d->arena, sizeof(double) * n * n);
+    s->s = arena_take(&d->arena, sizeof(double) * n);
+    s->score = d->gather.metric || d->normalise ? arena_take(&d->arena, sizeof(double) * n) : s->s;
+    s->S = d->needs & NEEDS_ROWS ? arena_take(&d->arena, sizeof(double) * n * m) : NULL;
+    s->Q = d->needs & NEEDS_ROWS ? arena_take(&d->arena, sizeof(double) * m * m) : NULL;
+    s->partial = arena_take(&d->arena, sizeof(double) * gather_partial(d->n, d->m, d->threads));
+    d->before = arena_take(&d->arena, sizeof(double) * n);
     d->alpha = arena_take(&d->arena, sizeof(double) * n);
-    d->work = arena_take(&d->arena, sizeof(double) * solve_work(d->n));
+    d->work = arena_take(&d->arena, sizeof(double) * solve_work(d->n, d->m, d->rows.domains));
     d->scratch = arena_take(&d->arena, sizeof(float) * d->scratch_size * (size_t)d->threads);
+    d->gather.kept = arena_take(&d->arena, sizeof(float) * d->gather.kept_size);
 }
 
-Drpt drpt_create(const DrptOptions* o, int n, int m, int T, int widest, uint64_t seed) {
-    Drpt d = { .n = n, .m = m, .T = T, .threads = omp_get_max_threads() };
+// What the statistics are needed for: the method; the angle to the target, which every step logs; the geometry.
+static int needs_of(const Drpt* d) {
+    int log = d->method == METHOD_target ? NEEDS_Q : NEEDS_S;
+    return solve_needs(d->method, d->knobs) | log | (d->geometry && !d->gather.metric ? NEEDS_S | NEEDS_K : 0);
+}
+
+static Gather gather_plan(const Drpt* d, const DrptOptions* o, size_t largest) {
+    size_t kept = ((size_t)d->n + 1) * largest;
+    return (Gather){
+        .n = d->n, .m = d->m, .T = d->T, .threads = d->threads, .metric = strcmp(o->metric, "adam") == 0,
+        .route = (Route)position(route_names, NUM_ROUTES, o->score, "score"),
+        .keep_gradients = d->group <= DRPT_LAYER, .kept_size = d->group <= DRPT_LAYER && (d->needs & NEEDS_K) && kept <= most_kept ? kept : 0,
+    };
+}
+
+Drpt drpt_create(const DrptOptions* o, int n, int m, int T, int widest, size_t largest, int domains, uint64_t seed) {
+    Drpt d = { .n = n, .m = m, .T = T, .threads = omp_get_max_threads(), .refresh = o->refresh, .normalise = o->normalise };
     const char* method = o->method ? o->method : m > 0 ? "subset" : "full";
     d.method = (Method)position(method_names, NUM_METHODS, method, "method");
-    d.group = (DrptGroup)position(group_names, 4, o->group, "group");
-    d.knobs = (Knobs){ .keep = o->keep, .ridge = o->ridge, .mix = o->mix, .seed = seed };
+    d.group = (DrptGroup)position(group_names, COUNT(group_names), o->group, "group");
+    d.knobs = (Knobs){ .keep = o->keep, .ridge = o->ridge, .mix = o->mix, .tau = o->tau, .radius = o->radius, .strength = parse_strength(o->strength),
+                       .rescale = (Rescale)position(rescale_names, NUM_RESCALES, o->rescale, "rescale"), .seed = seed };
     d.plain = d.method == METHOD_full && m == 0;
-    check(d.method == METHOD_full || m > 0, "--method %s needs target rows: give --target, or --method full", method);
-    check(d.method == METHOD_target || n > 0, "--method %s needs general rows: give --general, or --method target", method);
+    d.rows = (Rows){ .n = n, .m = m, .domains = domains > 0 ? domains : 1 };
+    check_rows(d.method, method, n, m);
+    check_knobs(o, d.method, method, d.knobs, m);
+    d.needs = needs_of(&d);
+    d.gather = gather_plan(&d, o, largest);
+    if (IS_ONE_OF(d.method, METHOD_inside, METHOD_outside)) {
+        d.basis = basis_create(o->rank, (Sides)position(sides_names, NUM_SIDES, o->sides, "sides"), o->forget, seed, d.threads);
+    } else if (d.gather.route == ROUTE_sketch && !d.plain) {
+        d.sketches = d.gather.sketches = sketch_create(o->sketch, n, m, T, seed);
+    }
     layout(&d, widest);
     arena_alloc(&d.arena, "the regularizer");
     layout(&d, widest);
+    d.gather.scratch = d.scratch;
+    d.gather.part = d.scratch_size;
     for (int b = 0; b < n + m; b++) { d.weight[b] = 1.0f; }
     return d;
 }
 
-void drpt_free(Drpt* d) { arena_free(&d->arena); }
+void drpt_free(Drpt* d) {
+    basis_free(d->basis);
+    sketch_free(d->sketches);
+    arena_free(&d->arena);
+}
+
+void drpt_moments(Drpt* d, const float* grads, const float* v, double beta2, double eps) {
+    d->grads = grads;
+    d->v = v;
+    d->beta2 = beta2;
+    d->gather.eps = (float)eps;
+}
 
 int drpt_keeps_blocks(const Drpt* d) { return !d->plain && d->group == DRPT_GLOBAL; }
+int drpt_has_state(const Drpt* d) { return d->basis != NULL; }
+void drpt_save(const Drpt* d, const char* path) { basis_write(d->basis, path); }
+void drpt_load(Drpt* d, const char* path) { basis_read(d->basis, path); }
 
-void drpt_begin(Drpt* d, uint64_t step, const unsigned char* usable) {
+int drpt_wants_general(const Drpt* d, uint64_t step) { return !d->basis || step % (uint64_t)d->refresh == 0; }
+
+void drpt_begin(Drpt* d, uint64_t step, const unsigned char* usable, const int* domain) {
     d->step = step;
-    d->usable = usable;
-    d->num_groups = d->num_sites = 0;
-    d->dot_ut = d->norm_t2 = 0.0;
+    d->rows.usable = usable;
+    d->rows.domain = domain;
+    d->with_general = drpt_wants_general(d, step);
+    d->num_groups = d->num_sites = d->next_index = 0;
+    d->dot_ut = d->norm_t2 = d->basis || d->gather.metric ? NAN : 0.0;
+    d->seconds = 0.0;
     d->rows_dropped = d->groups_skipped = 0;
+    d->gather.correction = step > 0 ? (float)(1.0 / (1.0 - pow(d->beta2, (double)step))) : 1.0f; // after `step` updates of v
+    if (d->sketches && d->sketch_age != step / (uint64_t)d->refresh + 1) {
+        d->sketch_age = step / (uint64_t)d->refresh + 1;
+        sketch_refresh(d->sketches, d->knobs.seed + 0x9e3779b97f4a7c15u * d->sketch_age);
+    }
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -112,7 +225,7 @@ static uint64_t hash_words(uint64_t hash, const void* words, size_t count) {
 }
 
 static uint64_t checksum(const Drpt* d, const Site* s) {
-    size_t positions = (size_t)(d->n + d->m) * d->T, rows = (size_t)s->rows, cols = (size_t)s->cols;
+    size_t positions = (size_t)((d->with_general ? d->n : 0) + d->m) * d->T, rows = (size_t)s->rows, cols = (size_t)s->cols;
     uint64_t hash = hash_words(0xcbf29ce484222325u, s->dout, positions * (s->kind == SITE_POSITION ? cols : rows));
     hash = hash_words(hash, s->inp, positions * (s->kind == SITE_LAYERNORM ? rows : cols));
     hash = hash_words(hash, s->dlookup, positions * cols);
@@ -124,7 +237,13 @@ static uint64_t checksum(const Drpt* d, const Site* s) {
 // In plain training there is nothing to wait for: every row has weight 1 and the gradient is formed at once.
 static void record(Drpt* d, Site s) {
     s.block = d->block;
+    s.index = d->next_index++;
+    if (s.parts == 0) { s.parts = 1; s.stride = s.kind == SITE_POSITION ? s.cols : s.rows; }
     if (d->plain) { drpt_assemble(&s, d->weight, d->n, d->T, d->scratch, d->scratch_size, d->threads); return; }
+    if (d->gather.metric) {
+        s.vweight = d->v + (s.dweight - d->grads);
+        s.vbias = s.dbias ? d->v + (s.dbias - d->grads) : NULL;
+    }
     check(d->num_sites < DRPT_MAX_SITES, "the model has more than %d layers", DRPT_MAX_SITES);
     d->site[d->num_sites] = s;
     d->checksum[d->num_sites++] = d->verify ? checksum(d, &s) : 0;
@@ -133,6 +252,16 @@ static void record(Drpt* d, Site s) {
 void drpt_site(Drpt* d, const char* name, float* dweight, float* dbias, const float* dout, const float* inp, int C, int OC) {
     record(d, (Site){ .kind = SITE_LINEAR, .name = name, .dweight = dweight, .dbias = dbias, .dout = dout, .inp = inp,
                       .rows = OC, .cols = C });
+}
+
+void drpt_site_fused(Drpt* d, const char* name, float* dweight, float* dbias, const float* dout, const float* inp, int C, int OC) {
+    if (d->plain || d->group != DRPT_MATRIX) { drpt_site(d, name, dweight, dbias, dout, inp, C, OC); return; }
+    int parts = (int)strlen(name), rows = OC / parts;
+    for (int i = 0; i < parts; i++) {
+        size_t at = (size_t)i * (size_t)rows;
+        record(d, (Site){ .kind = SITE_LINEAR, .name = name, .dweight = dweight + at * (size_t)C, .dbias = dbias + at, .dout = dout + at, .inp = inp,
+                          .rows = rows, .cols = C, .stride = OC, .part = i, .parts = parts });
+    }
 }
 
 void drpt_site_layernorm(Drpt* d, const char* name, float* dweight, float* dbias, const float* dout, const float* inp,
@@ -173,47 +302,101 @@ static double squared_norm(const Drpt* d) {
     return sum;
 }
 
+static const char* site_name(const Site* s, char* name, size_t size) {
+    char block[16] = "";
+    if (s->block >= 0) { snprintf(block, sizeof(block), "h%d.", s->block); }
+    if (s->parts > 1) { snprintf(name, size, "%s%c", block, s->name[s->part]); }
+    else { snprintf(name, size, "%s%s", block, s->name); }
+    return name;
+}
+
+// A value that was not measured is an empty cell.
+static void cell(FILE* f, double x) {
+    fputc(',', f);
+    if (!isnan(x)) { fprintf(f, "%.9g", x); }
+}
+
 void drpt_log_geometry(Drpt* d, FILE* file, int with_header) {
     d->geometry = file;
+    d->needs = needs_of(d);
     if (!with_header) { return; }
-    fprintf(file, "step,group,beta,update_cos,update_ratio,dropped,skipped");
+    if (d->basis) { fprintf(file, "step,group,rank_left,rank_right,overlap_left,overlap_right,energy\n"); return; }
+    fprintf(file, "step,group,beta,update_cos,update_ratio,dropped,skipped,retained,effective,negative,strength,route");
     for (int i = 0; i < d->n; i++) { fprintf(file, ",score_%d", i); }
     for (int i = 0; i < d->n; i++) { fprintf(file, ",alpha_%d", i); }
     fputc('\n', file);
 }
 
+// retained: the part of |t|^2 along u, for a projection |u|^2/|t|^2. effective: (sum alpha)^2 / sum alpha^2, how many rows of equal weight
+// would make as noisy a mean. negative: rows whose score is.
 static void log_group(const Drpt* d, const Site* first, const Site* last, Verdict v) {
-    double u = sqrt(fmax(0.0, squared_norm(d))), t = sqrt(d->statistics.q), dot = dot_with_target(d);
-    fprintf(d->geometry, "%llu,", (unsigned long long)d->step);
-    if (first->block >= 0) { fprintf(d->geometry, "h%d.", first->block); }
-    fprintf(d->geometry, first == last ? "%s" : "%s..%s", first->name, last->name);
-    fprintf(d->geometry, ",%.9g,%.9g,%.9g,%d,%d", d->beta, u * t > 0.0 ? dot / (u * t) : 0.0, t > 0.0 ? u / t : 0.0,
-            v.dropped, v.skipped);
-    for (int i = 0; i < d->n; i++) { fprintf(d->geometry, ",%.9g", d->statistics.s[i]); }
-    for (int i = 0; i < d->n; i++) { fprintf(d->geometry, ",%.9g", d->alpha[i]); }
+    double u = d->gather.metric ? NAN : sqrt(fmax(0.0, squared_norm(d))), t = sqrt(d->statistics.q), dot = dot_with_target(d);
+    double cosine = u * t > 0.0 ? dot / (u * t) : u * t, sum = 0.0, squares = 0.0;
+    int negative = 0;
+    char name[64];
+    for (int i = 0; i < d->n; i++) {
+        sum += d->alpha[i];
+        squares += d->alpha[i] * d->alpha[i];
+        negative += d->statistics.score[i] < 0.0;
+    }
+    fprintf(d->geometry, "%llu,%s", (unsigned long long)d->step, site_name(first, name, sizeof(name)));
+    if (first != last) { fprintf(d->geometry, "..%s", last->name); }
+    cell(d->geometry, d->beta);
+    cell(d->geometry, cosine);
+    cell(d->geometry, t > 0.0 ? u / t : 0.0);
+    fprintf(d->geometry, ",%d,%d", v.dropped, v.skipped);
+    cell(d->geometry, cosine * cosine);
+    cell(d->geometry, squares > 0.0 ? sum * sum / squares : 0.0);
+    fprintf(d->geometry, ",%d", negative);
+    cell(d->geometry, v.strength);
+    fprintf(d->geometry, ",%s", route_names[d->gathered.route]);
+    for (int i = 0; i < d->n; i++) { cell(d->geometry, d->statistics.score[i]); }
+    for (int i = 0; i < d->n; i++) { cell(d->geometry, d->alpha[i]); }
     fputc('\n', d->geometry);
 }
 
-// What the statistics are needed for: the method; the angle to the target, which every step logs; the geometry.
-static int needs(const Drpt* d) {
-    int log = d->method == METHOD_target ? NEEDS_Q : NEEDS_S;
-    return method_needs[d->method] | log | (d->geometry ? NEEDS_S | NEEDS_K : 0);
+static void log_basis(const Drpt* d, const Site* s, BasisReport r) {
+    char name[64];
+    fprintf(d->geometry, "%llu,%s,%d,%d", (unsigned long long)d->step, site_name(s, name, sizeof(name)), r.rank_left, r.rank_right);
+    cell(d->geometry, r.overlap_left);
+    cell(d->geometry, r.overlap_right);
+    cell(d->geometry, r.energy);
+    fputc('\n', d->geometry);
+}
+
+// Layer-normalised scores: what the site added to s, by its mean magnitude.
+static void add_normalised(Drpt* d) {
+    const double* s = d->statistics.s;
+    double sum = 0.0;
+    int count = 0;
+    for (int i = 0; i < d->n; i++) {
+        double added = fabs(s[i] - d->before[i]);
+        if (d->rows.usable[i] && isfinite(added)) { sum += added; count++; }
+    }
+    for (int i = 0; i < d->n; i++) { d->statistics.score[i] += sum > 0.0 ? (s[i] - d->before[i]) * count / sum : 0.0; }
 }
 
 static void gather(Drpt* d, const Site* site, int count) {
     Statistics* s = &d->statistics;
-    memset(s->K, 0, sizeof(double) * (size_t)d->n * d->n);
-    memset(s->s, 0, sizeof(double) * (size_t)d->n);
+    size_t n = (size_t)d->n, m = (size_t)d->m;
+    memset(s->K, 0, sizeof(double) * n * n);
+    memset(s->s, 0, sizeof(double) * n);
+    memset(s->score, 0, sizeof(double) * n);
+    if (s->S) { memset(s->S, 0, sizeof(double) * n * m); memset(s->Q, 0, sizeof(double) * m * m); }
     s->q = 0.0;
+    d->gather.needs = d->needs;
     for (int i = 0; i < count; i++) {
-        drpt_gather(s, &site[i], needs(d), d->n, d->m, d->T, d->scratch, d->scratch_size, d->threads);
+        if (d->normalise) { memcpy(d->before, s->s, sizeof(double) * n); }
+        d->gathered = drpt_gather(s, &site[i], &d->gather);
+        if (d->normalise) { add_normalised(d); }
     }
+    if (d->gather.metric) { memcpy(s->s, s->score, sizeof(double) * n); } // the only scores there are
 }
 
 static Verdict solve(Drpt* d) {
     Knobs knobs = d->knobs;
-    knobs.seed += 0x2545f4914f6cdd1du * d->step + 0x5851f42d4c957f2du * (uint64_t)d->num_groups++; // random: each group of each step its own
-    Verdict v = drpt_solve(d->alpha, &d->beta, d->method, &d->statistics, d->usable, needs(d), d->n, knobs, d->work);
+    knobs.seed += 0x2545f4914f6cdd1du * d->step + 0x5851f42d4c957f2du * (uint64_t)d->num_groups++; // of random: each group of each step its own
+    Verdict v = drpt_solve(d->alpha, &d->beta, d->method, &d->statistics, d->rows, d->needs, knobs, d->work);
     for (int i = 0; i < d->n; i++) { d->weight[i] = (float)d->alpha[i]; }
     for (int j = 0; j < d->m; j++) { d->weight[d->n + j] = (float)d->beta; }
     d->rows_dropped += v.dropped;
@@ -224,12 +407,28 @@ static Verdict solve(Drpt* d) {
 }
 
 static void project_group(Drpt* d, const Site* site, int count) {
+    double began = omp_get_wtime();
     gather(d, site, count);
     Verdict v = solve(d);
+    d->seconds += omp_get_wtime() - began;
     if (d->geometry) { log_group(d, &site[0], &site[count - 1], v); }
     for (int i = 0; i < count; i++) {
-        drpt_assemble(&site[i], d->weight, d->n + d->m, d->T, d->scratch, d->scratch_size, d->threads);
+        if (count == 1 && d->gathered.kept) { drpt_assemble_kept(site, d->alpha, d->beta, d->gather.kept, d->n, d->threads); }
+        else { drpt_assemble(&site[i], d->weight, d->n + d->m, d->T, d->scratch, d->scratch_size, d->threads); }
     }
+}
+
+static void project_on_basis(Drpt* d, const Site* site) {
+    int first = d->with_general ? d->n : 0;
+    double began = omp_get_wtime();
+    if (d->with_general) {
+        BasisReport report = basis_refresh(d->basis, site, d->n, d->T, d->rows.usable);
+        d->rows_dropped += report.dropped;
+        d->seconds += omp_get_wtime() - began;
+        if (d->geometry) { log_basis(d, site, report); }
+    }
+    double norm2 = (d->method == METHOD_inside ? basis_inside : basis_outside)(d->basis, site, first, first + d->m, d->T);
+    d->groups_skipped += !isfinite(norm2) || (d->method == METHOD_inside && norm2 == 0.0);
 }
 
 void drpt_project(Drpt* d, DrptGroup complete) {
@@ -237,7 +436,9 @@ void drpt_project(Drpt* d, DrptGroup complete) {
     for (int i = 0; d->verify && i < d->num_sites; i++) {
         check(checksum(d, &d->site[i]) == d->checksum[i], "%s: a buffer changed between drpt_site() and drpt_project()", d->site[i].name);
     }
-    int count = d->group == DRPT_LAYER ? 1 : d->num_sites;
-    for (int i = 0; i < d->num_sites; i += count) { project_group(d, &d->site[i], count); }
+    int count = d->group <= DRPT_LAYER ? 1 : d->num_sites;
+    for (int i = 0; i < d->num_sites; i += count) {
+        if (d->basis) { project_on_basis(d, &d->site[i]); } else { project_group(d, &d->site[i], count); }
+    }
     d->num_sites = 0;
 }

@@ -16,12 +16,18 @@
 // the recorded buffers are about to be reused. Nothing in a backward pass reads a weight gradient, so
 // the gradients of the activations are what they always were.
 //
+// Two methods keep a low-rank basis of the general gradients instead (basis.h), and need general rows only in the steps
+// that refresh it.
+//
 // Scaling: the trainer weighs the tokens' losses so that general row i of the batch gives g_i itself
 // (not g_i / n) and the target rows add up to t. Then alpha_i = 1/n is ordinary training.
 #ifndef DRPT_DRPT_H
 #define DRPT_DRPT_H
 
+#include "basis.h"
+#include "gather.h"
 #include "site.h"
+#include "sketch.h"
 #include "solve.h"
 #include "../llmc/arena.h"
 #include "../llmc/options.h"
@@ -33,15 +39,18 @@
 extern "C" {
 #endif
 
-// What shares a projection, from fine to coarse. A sublayer is the attention or the MLP of a block, with its
-// layer normalisation; the two embeddings are a block, the last layer normalisation another.
-typedef enum { DRPT_LAYER, DRPT_SUBLAYER, DRPT_BLOCK, DRPT_GLOBAL } DrptGroup;
+// What shares a projection, from fine to coarse. A matrix is a layer, or Q, K or V of the layer that makes them; a sublayer is the
+// attention or the MLP of a block, with its layer normalisation; the two embeddings are a block, the last layer normalisation another.
+typedef enum { DRPT_MATRIX, DRPT_LAYER, DRPT_SUBLAYER, DRPT_BLOCK, DRPT_GLOBAL } DrptGroup;
 
 typedef struct {
     const char* method;
     const char* group;
-    const char* weigh;   // rows: each row's own token mean counts alike; tokens: each trained token does
-    double keep, ridge, mix;
+    const char* weigh;      // rows: each row's own token mean counts alike; tokens: each trained token does
+    const char* strength;   // a number, or auto
+    const char *rescale, *metric, *score, *sides;
+    double keep, ridge, mix, tau, radius, forget;
+    int normalise, sketch, rank, refresh;
     int log_geometry;
 } DrptOptions;
 
@@ -55,16 +64,23 @@ typedef struct {
     int plain;                // method full without target rows: a site is an ordinary weight gradient
     int verify;               // check at drpt_project() that recorded buffers were left alone
     int n, m, T;              // rows of the batch, tokens of a row
-    const unsigned char* usable; // (n) 0 for rows without a trained token
+    Rows rows;                // of this step, for the solver
     uint64_t step;
+    int with_general;         // 0: the pass holds the target rows alone
+    int refresh;              // steps from one basis, or sketch, to the next
+    int normalise;            // scores of a group are sums of its sites', each by its mean magnitude
 
-    // Recorded since the last projection.
-    int num_sites, num_groups, block;
+    // Recorded since the last projection; in this pass.
+    int num_sites, num_groups, block, next_index;
     Site site[DRPT_MAX_SITES];
     uint64_t checksum[DRPT_MAX_SITES];
 
     // Of the group at hand.
     Statistics statistics;
+    int needs;                // of them
+    Gather gather;
+    Gathered gathered;        // of the site last seen
+    double* before;           // (n) s before the site at hand
     double *alpha, beta;      // (n)
     float* weight;            // (n+m) per row: alpha, then beta
     double* work;             // of the solver
@@ -72,21 +88,34 @@ typedef struct {
     size_t scratch_size;      // floats of one part
     int threads;
     Arena arena;
+    Basis* basis;             // NULL: not asked for
+    SketchStore* sketches;    // likewise
+    uint64_t sketch_age;      // how often they were refreshed
+    const float *grads, *v;   // Adam's metric: gradients and AdamW's second moments, laid out alike
+    double beta2;
 
     // Of the step: what the trainer logs.
-    double dot_ut, norm_t2;   // <u,t> and |t|^2 over all groups
+    double dot_ut, norm_t2;   // <u,t> and |t|^2 over all groups; NaN where nothing measures them
+    double seconds;           // spent on gathering and solving
     int rows_dropped;         // (row, group) pairs left out: a gradient with a NaN or Inf in it
     int groups_skipped;       // groups without a direction to go: t zero or not finite, or nothing in the feasible set
     FILE* geometry;           // NULL: not asked for
 } Drpt;
 
-// widest: the largest number of columns of any site (for GPT-2 4*C). Ends the program on unknown names and on
-// combinations that make no sense.
-Drpt drpt_create(const DrptOptions* o, int n, int m, int T, int widest, uint64_t seed);
+// widest: the largest number of columns of any site (for GPT-2 4*C); largest: floats of the largest site of a block; domains: how
+// many sources the general rows come from.
+// Ends the program on unknown names and on combinations that make no sense.
+Drpt drpt_create(const DrptOptions* o, int n, int m, int T, int widest, size_t largest, int domains, uint64_t seed);
 void drpt_free(Drpt* d);
 
-// Before a backward pass.
-void drpt_begin(Drpt* d, uint64_t step, const unsigned char* usable);
+// Where AdamW's second moments stand, and its beta2 and eps: for --metric adam. v and grads are laid out alike.
+void drpt_moments(Drpt* d, const float* grads, const float* v, double beta2, double eps);
+
+// Does this step need general rows? If not, the pass holds the m target rows alone.
+int drpt_wants_general(const Drpt* d, uint64_t step);
+
+// Before a backward pass. usable (n): 0 for rows without a trained token; domain (n): where they come from, or NULL.
+void drpt_begin(Drpt* d, uint64_t step, const unsigned char* usable, const int* domain);
 
 // Record a site. The buffers must keep their values until it is projected.
 //     linear     dweight (OC,C), dbias (OC)   dout (B,T,OC), inp (B,T,C)
@@ -94,6 +123,8 @@ void drpt_begin(Drpt* d, uint64_t step, const unsigned char* usable);
 //     position   dweight (maxT,C)             dout (B,T,C)
 //     token      dweight (V,C)                as the head: dout (B,T,V), inp (B,T,C); as the lookup: dlookup (B,T,C), tokens (B,T)
 void drpt_site(Drpt* d, const char* name, float* dweight, float* dbias, const float* dout, const float* inp, int C, int OC);
+// A projection that is several in one: `name` has a letter for each, OC / strlen(name) rows belong to each.
+void drpt_site_fused(Drpt* d, const char* name, float* dweight, float* dbias, const float* dout, const float* inp, int C, int OC);
 void drpt_site_layernorm(Drpt* d, const char* name, float* dweight, float* dbias, const float* dout, const float* inp,
                          const float* mean, const float* rstd, int C);
 void drpt_site_position(Drpt* d, const char* name, float* dweight, const float* dout, int C);
@@ -107,7 +138,12 @@ void drpt_project(Drpt* d, DrptGroup complete);
 // Does a group reach across blocks, so that their gradients must all be kept to the end?
 int drpt_keeps_blocks(const Drpt* d);
 
-// The header row of geometry.csv; then drpt_project() adds one row a group.
+// What a run carries from step to step besides the weights: the bases. Nothing is written or read where there are none.
+int drpt_has_state(const Drpt* d);
+void drpt_save(const Drpt* d, const char* path);
+void drpt_load(Drpt* d, const char* path);
+
+// The header row of geometry.csv; then drpt_project() adds one row a group (a basis: one a site and refresh).
 void drpt_log_geometry(Drpt* d, FILE* file, int with_header);
 
 #ifdef __cplusplus

@@ -8,6 +8,7 @@ static void layout(Batch* b) {
     b->mask = arena_take(&b->arena, positions);
     b->weight = arena_take(&b->arena, sizeof(float) * positions);
     b->usable = arena_take(&b->arena, rows);
+    b->domain = arena_take(&b->arena, sizeof(int) * rows);
 }
 
 Batch batch_create(int n, int m, int T, int accumulate) {
@@ -31,13 +32,14 @@ void batch_row(Batch* b, size_t row, const Dataset* data, size_t from, int vocab
     size_t at = row * (size_t)b->T;
     dataset_row(data, from, vocab_size, b->inputs + at, b->targets + at, b->mask + at, (size_t)b->T);
     b->usable[row] = batch_trained(b, row) > 0;
+    b->domain[row] = dataset_domain(data, from);
 }
 
-void batch_fill(Batch* b, Reader* general, Reader* target, int vocab_size) {
-    size_t row = 0;
+void batch_fill(Batch* b, Reader* general, Reader* target, int with_general, int vocab_size) {
     for (int a = 0; a < b->accumulate; a++) {
-        for (int i = 0; i < b->n; i++) { batch_row(b, row++, general->data, reader_next(general), vocab_size); }
-        for (int j = 0; j < b->m; j++) { batch_row(b, row++, target->data, reader_next(target), vocab_size); }
+        size_t row = (size_t)a * (size_t)(b->n + b->m), first = row + (size_t)b->n;
+        for (int i = 0; with_general && i < b->n; i++) { batch_row(b, row + (size_t)i, general->data, reader_next(general), vocab_size); }
+        for (int j = 0; j < b->m; j++) { batch_row(b, first + (size_t)j, target->data, reader_next(target), vocab_size); }
     }
 }
 

@@ -11,6 +11,7 @@ typedef struct {
     unsigned char* mask;          // (accumulate, n+m, T) 1: trained on
     float* weight;                // (accumulate, n+m, T) share of the loss
     unsigned char* usable;        // (accumulate, n+m) 1: the row has a trained token
+    int* domain;                  // (accumulate, n+m) which file of its data the row comes from
     Arena arena;
 } Batch;
 
@@ -20,8 +21,9 @@ void batch_free(Batch* b);
 // Row `from` of the data as row `row` of the batch, counted through all micro-batches.
 void batch_row(Batch* b, size_t row, const Dataset* data, size_t from, int vocab_size);
 
-// The next rows of both readers; one that is not needed (n or m is 0) may be empty.
-void batch_fill(Batch* b, Reader* general, Reader* target, int vocab_size);
+// The next rows of both readers; one that is not needed (n or m is 0) may be empty, and without `with_general` the general rows
+// stay what they were.
+void batch_fill(Batch* b, Reader* general, Reader* target, int with_general, int vocab_size);
 
 int batch_trained(const Batch* b, size_t row);    // trained tokens of a row
 

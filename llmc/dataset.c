@@ -201,6 +201,12 @@ static void copy_tokens(const DataFile* f, size_t row, const uint16_t* from, int
     }
 }
 
+int dataset_domain(const Dataset* d, size_t row) {
+    int file = 0;
+    while (row >= d->file[file].rows) { row -= d->file[file++].rows; }
+    return file;
+}
+
 void dataset_row(const Dataset* d, size_t row, int vocab_size, int* inputs, int* targets, unsigned char* mask, size_t T) {
     check(row < d->rows && T >= d->T, "row %zu into %zu positions: the data has %zu rows of %zu", row, T, d->rows, d->T);
     const DataFile* f = d->file;

@@ -48,6 +48,9 @@ size_t dataset_row_length(const char* pattern);
 // Ends the program if a token is not below vocab_size.
 void dataset_row(const Dataset* d, size_t row, int vocab_size, int* inputs, int* targets, unsigned char* mask, size_t T);
 
+// The number of the file that a row is in.
+int dataset_domain(const Dataset* d, size_t row);
+
 // A reader takes rows one after another without end. Epoch e visits every row once, in the order of
 // the stream (seed, e), or in file order. (epoch, position) is its whole state.
 typedef struct {

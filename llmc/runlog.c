@@ -103,6 +103,7 @@ static void show_line(RunLog* log, const StepRow* r, const char* note) {
     if (!isnan(r->ms)) {
         printf(" | lr %.2e | norm %.3f", r->lr, r->grad_norm);
         show("cos", r->update_cos);
+        if (!isnan(r->projecting_ms)) { printf(" | projection %.0f %%", 100.0 * r->projecting_ms / r->ms); }
         printf(" | %.1f ms | %.0f tok/s | %d:%02d left", r->ms, (double)r->tokens / r->ms * 1e3, (int)left / 60, (int)left % 60);
     }
     printf("%s%s\n", note[0] ? " | " : "", note);

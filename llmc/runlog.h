@@ -9,7 +9,7 @@ typedef struct {
     int step;
     double loss, target_loss, val_loss, val_general_loss, lr, grad_norm, update_cos, update_ratio;
     long tokens;
-    double ms;
+    double ms, projecting_ms; // of the step; of these, what the regularizer took to find its weights
 } StepRow;
 
 typedef struct {

@@ -124,13 +124,13 @@ static void create(const char* method, const char* group) {
     o.group = group;
     o.ridge = 0.05;
     o.mix = 0.3;
-    plugin = drpt_create(&o, n, m, T, H, 99);
+    plugin = drpt_create(&o, n, m, T, H, 4096, 1, 99);
     plugin.verify = 1;
 }
 
 static void step(uint64_t at, const unsigned char* usable) {
     memset(&got, 0, sizeof(got));
-    drpt_begin(&plugin, at, usable);
+    drpt_begin(&plugin, at, usable, NULL);
     backward(&plugin, &got);
 }
 
@@ -139,12 +139,12 @@ static void single_rows(void) {
     static float all[N*V];
     DrptOptions o = drpt_defaults;
     o.method = "full";
-    Drpt plain = drpt_create(&o, B, 0, T, H, 0);
+    Drpt plain = drpt_create(&o, B, 0, T, H, 4096, 1, 0);
     memcpy(all, dlogits, sizeof(all));
     for (int b = 0; b < B; b++) {
         for (int i = 0; i < N*V; i++) { dlogits[i] = i / (T*V) == b ? all[i] : 0.0f; }
         memset(&single[b], 0, sizeof(Params));
-        drpt_begin(&plain, 0, all_usable);
+        drpt_begin(&plain, 0, all_usable, NULL);
         backward(&plain, &single[b]);
     }
     memcpy(dlogits, all, sizeof(all));
@@ -202,7 +202,7 @@ static void test_plain_is_the_gradient(void) {
     const float h = 3e-3f;
     draw();
     DrptOptions o = drpt_defaults;
-    plugin = drpt_create(&o, B, 0, T, H, 0);
+    plugin = drpt_create(&o, B, 0, T, H, 4096, 1, 0);
     expect(plugin.method == METHOD_full && !drpt_keeps_blocks(&plugin));
     step(0, all_usable);
     kept = w;
@@ -226,7 +226,7 @@ static void test_plain_is_the_sum_of_the_rows(void) {
     draw();
     single_rows();
     DrptOptions o = drpt_defaults;
-    plugin = drpt_create(&o, B, 0, T, H, 0);
+    plugin = drpt_create(&o, B, 0, T, H, 4096, 1, 0);
     step(0, all_usable);
     float want[NUM_PARAMS] = {0};
     for (int k = 0; k < NUM_PARAMS; k++) { for (int b = 0; b < B; b++) { want[k] += ((float*)&single[b])[k]; } }
@@ -286,7 +286,7 @@ static void test_global_is_the_weighted_loss(void) {
     for (int method = 0; method < NUM_METHODS; method++) {
         create(method_name[method], "global");
         DrptOptions o = drpt_defaults;
-        Drpt plain = drpt_create(&o, B, 0, T, H, 0);
+        Drpt plain = drpt_create(&o, B, 0, T, H, 4096, 1, 0);
         for (int at = 0; at < 2; at++) {
             draw();
             step((uint64_t)at, all_usable);
@@ -296,7 +296,7 @@ static void test_global_is_the_weighted_loss(void) {
                 dlogits[i] *= (float)(b < n ? plugin.alpha[b] : plugin.beta);
             }
             memset(&want, 0, sizeof(want));
-            drpt_begin(&plain, 0, all_usable);
+            drpt_begin(&plain, 0, all_usable, NULL);
             backward(&plain, &want);
             expect_close((float*)&got, (float*)&want, NUM_PARAMS, 1e-5f);
         }
@@ -527,7 +527,7 @@ static void create_with(const char* method, const char* group, int general, int 
     DrptOptions o = drpt_defaults;
     o.method = method;
     if (group) { o.group = group; }
-    plugin = drpt_create(&o, general, target, T, H, 0);
+    plugin = drpt_create(&o, general, target, T, H, 4096, 1, 0);
 }
 
 static void test_combinations_that_make_no_sense(void) {
@@ -549,8 +549,8 @@ static void record_many(int count) {
     static float one[B], weight[1];
     omp_set_num_threads(1); // for a child, as above
     DrptOptions o = drpt_defaults;
-    plugin = drpt_create(&o, 1, 1, 1, 1, 0);
-    drpt_begin(&plugin, 0, all_usable);
+    plugin = drpt_create(&o, 1, 1, 1, 1, 4096, 1, 0);
+    drpt_begin(&plugin, 0, all_usable, NULL);
     for (int i = 0; i < count; i++) { drpt_site(&plugin, "one", weight, NULL, one, one, 1, 1); }
     drpt_project(&plugin, DRPT_GLOBAL);
     drpt_free(&plugin);
@@ -568,7 +568,7 @@ static void test_target_without_general_rows(void) {
     single_rows();
     DrptOptions o = drpt_defaults;
     o.method = "target";
-    plugin = drpt_create(&o, 0, B, T, H, 0);
+    plugin = drpt_create(&o, 0, B, T, H, 4096, 1, 0);
     step(0, NULL);
     for (int k = 0; k < NUM_PARAMS; k++) { for (int b = 0; b < B; b++) { want[k] += ((float*)&single[b])[k]; } }
     expect_close((float*)&got, want, NUM_PARAMS, 2e-6f);

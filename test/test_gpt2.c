@@ -471,7 +471,7 @@ static void test_untrained_do_not_matter(void) {
     GPT2 model = gpt2_create("L1,H2,C8,V13,T8", 1, 1);
     fill_params(&model, 0.4f);
     gpt2_alloc(&model, rows, T, 1, 0, 0);
-    Drpt drpt = drpt_create(&drpt_defaults, rows, 0, T, 32, 1);
+    Drpt drpt = drpt_create(&drpt_defaults, rows, 0, T, 32, 4096, 1, 1);
     Batch b = batch_create(rows, 0, T, 1);
     float* kept = floats(model.num_params);
     for (int i = 0; i < rows * T; i++) {
@@ -482,7 +482,7 @@ static void test_untrained_do_not_matter(void) {
     }
     for (int pass = 0; pass < 2; pass++) {
         batch_weigh(&b, 0, rows, 0, 1.0);
-        drpt_begin(&drpt, 0, b.usable);
+        drpt_begin(&drpt, 0, b.usable, NULL);
         gpt2_forward(&model, b.inputs, rows, T);
         gpt2_backward(&model, b.inputs, b.targets, b.weight, &drpt, rows, T);
         if (pass == 1) { break; }

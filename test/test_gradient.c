@@ -83,7 +83,7 @@ static void fill_all(void) {
 
 static Drpt plain(int n, int T, int widest) {
     DrptOptions o = drpt_defaults;
-    return drpt_create(&o, n, 0, T, widest, 1);
+    return drpt_create(&o, n, 0, T, widest, 4096, 1, 1);
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -258,7 +258,7 @@ static void model_backward(Drpt* drpt) {
     int usable = (int)batch_count(&batch, 0, batch.n).rows, rows = batch.n + batch.m;
     batch_weigh(&batch, 0, batch.n, by_tokens, drpt->plain ? 1.0 : usable);
     batch_weigh(&batch, batch.n, rows, by_tokens, 1.0);
-    drpt_begin(drpt, 0, batch.usable);
+    drpt_begin(drpt, 0, batch.usable, NULL);
     gpt2_forward(&model, batch.inputs, rows, batch.T);
     gpt2_backward(&model, batch.inputs, batch.targets, batch.weight, drpt, rows, batch.T);
 }
@@ -319,7 +319,7 @@ static void test_mixed_model(void) {
         o.group = groups[i % 4];
         o.mix = mix = methods[i / 4].mix;
         by_tokens = i % 2;
-        Drpt drpt = drpt_create(&o, 4, 2, 7, 48, 1);
+        Drpt drpt = drpt_create(&o, 4, 2, 7, 48, 4096, 1, 1);
         drpt.verify = 1;
         model_open_random("L2,H3,C12,V17,T9", 4, 2, 7, drpt_keeps_blocks(&drpt));
         expect_model_gradient(&drpt);

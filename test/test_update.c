@@ -54,13 +54,13 @@ static int trained_tokens(int row) {
 
 // to = the gradient of one row of the batch whose trained tokens weigh `each`.
 static void row_gradient(float* to, int row, double each) {
-    Drpt plain = drpt_create(&drpt_defaults, 1, 0, T, 4 * run.model.config.channels, 1);
+    Drpt plain = drpt_create(&drpt_defaults, 1, 0, T, 4 * run.model.config.channels, 4096, 1, 1);
     float weight[T];
     unsigned char one = 1;
     size_t size = sizeof(float) * run.model.num_params;
     for (int k = 0; k < T; k++) { weight[k] = run.batch.mask[row * T + k] ? (float)each : 0.0f; }
     memset(run.model.grads, 0, size);
-    drpt_begin(&plain, 0, &one);
+    drpt_begin(&plain, 0, &one, NULL);
     gpt2_forward(&run.model, run.batch.inputs + row * T, 1, T);
     gpt2_backward(&run.model, run.batch.inputs + row * T, run.batch.targets + row * T, weight, &plain, 1, T);
     memcpy(to, run.model.grads, size);
