@@ -12,8 +12,6 @@
 
 #define METHOD_NAME(name, ...) #name,
 static const char* const method_names[] = { DRPT_METHODS(METHOD_NAME) };
-#define METHOD_NEEDS(name, needs, ...) needs,
-static const int method_needs[] = { DRPT_METHODS(METHOD_NEEDS) };
 #define METHOD_CHOICE(name, ...) "|" #name
 #define METHOD_HELP(name, needs, help) "\n        " #name ": " help
 static const char* const group_names[] = { "layer", "sublayer", "block", "global" };
@@ -63,10 +61,10 @@ static void layout(Drpt* d, int widest) {
     size_t gather = gather_scratch(d->n, d->m, d->T, widest), assemble = assemble_scratch(d->n + d->m, d->T);
     d->scratch_size = (gather > assemble ? gather : assemble) + 16;
     d->statistics.K = arena_take(&d->arena, sizeof(double) * n * n);
-    d->statistics.s = arena_take(&d->arena, sizeof(double) * n);
+    d->statistics.s = d->statistics.score = arena_take(&d->arena, sizeof(double) * n);
     d->statistics.partial = arena_take(&d->arena, sizeof(double) * (n + 1) * (n + 1) * (size_t)d->threads);
     d->alpha = arena_take(&d->arena, sizeof(double) * n);
-    d->work = arena_take(&d->arena, sizeof(double) * solve_work(d->n));
+    d->work = arena_take(&d->arena, sizeof(double) * solve_work(d->n, d->m, 1));
     d->scratch = arena_take(&d->arena, sizeof(float) * d->scratch_size * (size_t)d->threads);
 }
 
@@ -75,8 +73,9 @@ Drpt drpt_create(const DrptOptions* o, int n, int m, int T, int widest, uint64_t
     const char* method = o->method ? o->method : m > 0 ? "subset" : "full";
     d.method = (Method)position(method_names, NUM_METHODS, method, "method");
     d.group = (DrptGroup)position(group_names, 4, o->group, "group");
-    d.knobs = (Knobs){ .keep = o->keep, .ridge = o->ridge, .mix = o->mix, .seed = seed };
+    d.knobs = (Knobs){ .keep = o->keep, .ridge = o->ridge, .mix = o->mix, .tau = 1.0, .radius = 0.5, .strength = 1.0, .seed = seed };
     d.plain = d.method == METHOD_full && m == 0;
+    check(d.method != METHOD_inside && d.method != METHOD_outside, "--method %s: not there yet", method);
     check(d.method == METHOD_full || m > 0, "--method %s needs target rows: give --target, or --method full", method);
     check(d.method == METHOD_target || n > 0, "--method %s needs general rows: give --general, or --method target", method);
     layout(&d, widest);
@@ -200,7 +199,7 @@ static void log_group(const Drpt* d, const Site* first, const Site* last, Verdic
 // What the statistics are needed for: the method; the angle to the target, which every step logs; the geometry.
 static int needs(const Drpt* d) {
     int log = d->method == METHOD_target ? NEEDS_Q : NEEDS_S;
-    return method_needs[d->method] | log | (d->geometry ? NEEDS_S | NEEDS_K : 0);
+    return solve_needs(d->method, d->knobs) | log | (d->geometry ? NEEDS_S | NEEDS_K : 0);
 }
 
 static void gather(Drpt* d, const Site* site, int count) {
@@ -216,7 +215,8 @@ static void gather(Drpt* d, const Site* site, int count) {
 static Verdict solve(Drpt* d) {
     Knobs knobs = d->knobs;
     knobs.seed += 0x2545f4914f6cdd1du * d->step + 0x5851f42d4c957f2du * (uint64_t)d->num_groups++; // random: each group of each step its own
-    Verdict v = drpt_solve(d->alpha, &d->beta, d->method, &d->statistics, d->usable, needs(d), d->n, knobs, d->work);
+    Rows rows = { d->n, d->m, d->usable, NULL, 1 };
+    Verdict v = drpt_solve(d->alpha, &d->beta, d->method, &d->statistics, rows, needs(d), knobs, d->work);
     for (int i = 0; i < d->n; i++) { d->weight[i] = (float)(d->alpha[i] *= d->share); } // from here on, of the update as it is
     for (int j = 0; j < d->m; j++) { d->weight[d->n + j] = (float)d->beta; }
     d->rows_dropped += v.dropped;
