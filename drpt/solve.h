@@ -858,6 +858,12 @@ static inline HOST_DEVICE int solve_is_finite(const Statistics* st, int needs, i
     return finite;
 }
 
+static inline HOST_DEVICE int solve_target_is_finite(const Statistics* st, int needs, int m) {
+    int finite = isfinite(st->q);
+    for (int j = 0; (needs & NEEDS_ROWS) && j < m; j++) { finite = finite && isfinite(st->Q[j*m + j]); }
+    return finite;
+}
+
 static inline HOST_DEVICE int solve_comes_before(const Statistics* st, int needs, int n, int i, int j) {
     if ((needs & NEEDS_S) && st->s[i] != st->s[j]) { return st->s[i] > st->s[j]; }
     return (needs & NEEDS_K) && st->K[i*n + i] < st->K[j*n + j];
@@ -894,7 +900,7 @@ static inline HOST_DEVICE Verdict drpt_solve(double* alpha, double* beta, Method
 
     *beta = 0.0;
     solve_fill(alpha, n, 0.0);
-    if (!isfinite(st->q)) { verdict.skipped = 1; return verdict; }
+    if (!solve_target_is_finite(st, needs, rows.m)) { verdict.skipped = 1; return verdict; }
     p.n = 0;
     for (int i = 0; i < n; i++) {
         int finite = solve_is_finite(st, needs, n, rows.m, i);
