@@ -204,7 +204,7 @@ static Products by_gather(const Site* s, int needs, int general, int target, int
     size_t part = gather_scratch(general, target, T, s->cols), size = part * (size_t)threads;
     float* scratch = take(size);
     for (size_t i = 0; i < sizeof(p) / sizeof(double); i++) { ((double*)&p)[i] = start; }
-    Statistics st = { p.K, p.s, start, partial };
+    Statistics st = { p.K, p.s, start, p.s, NULL, NULL, partial };
     drpt_gather(&st, s, needs, general, target, T, scratch, part, threads);
     p.q = st.q;
     give_back(scratch, size);
@@ -266,7 +266,7 @@ static void test_pairs_in_blocks(void) {
         for (int positions = 1; positions <= m*T + 1; positions += 3) {
             for (int needs = NEEDS_Q; needs <= NEEDS_S; needs++) {
                 Products got = {0};
-                Statistics st = { got.K, got.s, 0.0, NULL };
+                Statistics st = { got.K, got.s, 0.0, got.s, NULL, NULL, NULL };
                 size_t floats = (size_t)(2 * B*T * positions);
                 float* scratch = take(floats);
                 gather_pairs(&st, &s, needs, n, m, T, scratch, floats);
@@ -318,7 +318,7 @@ static void test_token_cross_terms(void) {
     float both_dout[4] = { head[0], head[1], 1, 4 }, both_inp[2] = { x[0], 1 };
     Site s = { .kind = SITE_TOKEN, .dout = both_dout, .inp = both_inp, .dlookup = wide_lookup, .tokens = word, .rows = 2, .cols = 1 };
     double K = 0.0, score = 0.0, partial[4];
-    Statistics st = { &K, &score, 0.0, partial };
+    Statistics st = { &K, &score, 0.0, &score, NULL, NULL, partial };
     size_t part = gather_scratch(1, 1, 1, 1);
     float* scratch = take(part);
     drpt_gather(&st, &s, NEEDS_S | NEEDS_K, 1, 1, 1, scratch, part, 1); // g (2*3 + 5, 0*3), t (1*1, 4*1 + 7)
