@@ -64,7 +64,8 @@ static void layout(Drpt* d, int widest) {
     d->scratch_size = (gather > assemble ? gather : assemble) + 16;
     d->statistics.K = arena_take(&d->arena, sizeof(double) * n * n);
     d->statistics.s = arena_take(&d->arena, sizeof(double) * n);
-    d->statistics.partial = arena_take(&d->arena, sizeof(double) * (n + 1) * (n + 1) * (size_t)d->threads);
+    d->statistics.partial = arena_take(&d->arena, sizeof(double) * gather_partial(d->n, d->m, d->threads));
+    d->statistics.score = d->statistics.s;
     d->alpha = arena_take(&d->arena, sizeof(double) * n);
     d->work = arena_take(&d->arena, sizeof(double) * solve_work(d->n));
     d->scratch = arena_take(&d->arena, sizeof(float) * d->scratch_size * (size_t)d->threads);
@@ -135,23 +136,23 @@ static void record(Drpt* d, Site s) {
 
 void drpt_site(Drpt* d, const char* name, float* dweight, float* dbias, const float* dout, const float* inp, int C, int OC) {
     record(d, (Site){ .kind = SITE_LINEAR, .name = name, .dweight = dweight, .dbias = dbias, .dout = dout, .inp = inp,
-                      .rows = OC, .cols = C });
+                      .rows = OC, .cols = C, .stride = OC, .parts = 1 });
 }
 
 void drpt_site_layernorm(Drpt* d, const char* name, float* dweight, float* dbias, const float* dout, const float* inp,
                          const float* mean, const float* rstd, int C) {
     record(d, (Site){ .kind = SITE_LAYERNORM, .name = name, .dweight = dweight, .dbias = dbias, .dout = dout, .inp = inp,
-                      .mean = mean, .rstd = rstd, .rows = C, .cols = 1 });
+                      .mean = mean, .rstd = rstd, .rows = C, .cols = 1, .stride = C, .parts = 1 });
 }
 
 void drpt_site_position(Drpt* d, const char* name, float* dweight, const float* dout, int C) {
-    record(d, (Site){ .kind = SITE_POSITION, .name = name, .dweight = dweight, .dout = dout, .rows = d->T, .cols = C });
+    record(d, (Site){ .kind = SITE_POSITION, .name = name, .dweight = dweight, .dout = dout, .rows = d->T, .cols = C, .stride = C, .parts = 1 });
 }
 
 void drpt_site_token(Drpt* d, const char* name, float* dweight, const float* dout, const float* inp,
                      const float* dlookup, const int* tokens, int C, int V) {
     record(d, (Site){ .kind = SITE_TOKEN, .name = name, .dweight = dweight, .dout = dout, .inp = inp,
-                      .dlookup = dlookup, .tokens = tokens, .rows = V, .cols = C });
+                      .dlookup = dlookup, .tokens = tokens, .rows = V, .cols = C, .stride = V, .parts = 1 });
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -208,9 +209,9 @@ static void gather(Drpt* d, const Site* site, int count) {
     memset(s->K, 0, sizeof(double) * (size_t)d->n * d->n);
     memset(s->s, 0, sizeof(double) * (size_t)d->n);
     s->q = 0.0;
-    for (int i = 0; i < count; i++) {
-        drpt_gather(s, &site[i], needs(d), d->n, d->m, d->T, d->scratch, d->scratch_size, d->threads);
-    }
+    Gather g = { .n = d->n, .m = d->m, .T = d->T, .threads = d->threads, .needs = needs(d),
+                 .scratch = d->scratch, .part = d->scratch_size };
+    for (int i = 0; i < count; i++) { drpt_gather(s, &site[i], &g); }
 }
 
 static Verdict solve(Drpt* d) {

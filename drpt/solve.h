@@ -19,8 +19,8 @@
 #define HOST_DEVICE
 #endif
 
-// What a method needs to know: q always, scores s, the Gram matrix K.
-enum { NEEDS_Q = 0, NEEDS_S = 1, NEEDS_K = 2 };
+// What a method needs to know: q always, scores s, the Gram matrix K; ROWS: S and Q, the target rows singly.
+enum { NEEDS_Q = 0, NEEDS_S = 1, NEEDS_K = 2, NEEDS_ROWS = 4 };
 
 // The one table of methods: options, --help, README and tests read it.
 //    name    needs                  what it is
@@ -48,7 +48,9 @@ typedef struct {
 // Of one group. K is symmetric.
 typedef struct {
     double *K, *s, q;  // (n,n), (n)
-    double* partial;   // gather's: (threads, n+1, n+1)
+    double* score;     // (n) what selections rank by; the same array as s unless another is asked for
+    double *S, *Q;     // (n,m), (m,m): <g_i,t_j>, <t_j,t_l>; NULL unless NEEDS_ROWS
+    double* partial;   // gather's: gather_partial()
 } Statistics;
 
 typedef struct {

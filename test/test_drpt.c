@@ -172,7 +172,7 @@ static Group products(int group, int member) {
 
 static void solve(Group* p, Method method, const unsigned char* usable) {
     static double work[4*n*n + 12*n + 8];
-    Statistics st = { p->K, p->s, p->q, NULL };
+    Statistics st = { .K = p->K, .s = p->s, .q = p->q, .score = p->s };
     p->verdict = drpt_solve(p->alpha, &p->beta, method, &st, usable, method_needs[method] | NEEDS_S, n, plugin.knobs, work);
 }
 

@@ -81,7 +81,7 @@ static void solve(Method method) {
     double* work = (double*)malloc(sizeof(double) * (size + 1));
     if (work == NULL) { abort(); }
     work[size] = 42.0;
-    Statistics st = { K, s, q, NULL };
+    Statistics st = { .K = K, .s = s, .q = q, .score = s };
     verdict = drpt_solve(alpha, &beta, method, &st, usable, needs[method], n, knobs, work);
     expect(work[size] == 42.0);
     free(work);
@@ -674,7 +674,7 @@ static void test_bad_rows_are_left_out_of_means(void) {
     knobs = (Knobs){ .keep = 0.5, .mix = 0.25 };
     poison(2, NAN);
     double work[200];
-    Statistics st = { K, s, q, NULL };
+    Statistics st = { .K = K, .s = s, .q = q, .score = s };
     verdict = drpt_solve(alpha, &beta, METHOD_full, &st, usable, NEEDS_S, n, knobs, work);
     expect(verdict.dropped == 1 && alpha[2] == 0.0 && alpha[0] == 1.0 / 3 && alpha[3] == 1.0 / 3);
     verdict = drpt_solve(alpha, &beta, METHOD_mix, &st, usable, NEEDS_S, n, knobs, work);
