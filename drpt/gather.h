@@ -54,8 +54,8 @@ Gathered drpt_gather(Statistics* statistics, const Site* site, const Gather* g);
 // The route that drpt_gather() takes.
 Route gather_route(const Site* site, const Gather* g);
 
-// Seconds that a route should take, on a machine that does 1 FLOP a second: what `auto` compares. What the route saves or costs
-// drpt_assemble() is part of it.
+// What a route should take, in FLOP of a large product: what `auto` compares. It includes forming the update, which some routes make
+// cheaper than others.
 double gather_cost(const Site* site, const Gather* g, Route route);
 
 // Will the direct route leave the gradients?

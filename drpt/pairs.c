@@ -116,10 +116,14 @@ static size_t panel_height(const Gather* g, const Site* s) {
     return s->stride == s->rows ? height : most(1, least(height, (size_t)(COPIES / s->rows)));
 }
 
+double pairs_panel(const Site* s, const Gather* g) {
+    double height = (double)panel_height(g, s), rows = (double)(g->needs ? g->n + g->m : g->m) * g->T;
+    return height < rows ? height : rows;
+}
+
 double pairs_count(const Gather* g) {
     double N = (double)(g->n + g->m) * g->T, target = (double)g->m * g->T;
-    double all = (g->needs ? N - 0.5 * target : 0.5 * target) * target;
-    return g->needs & NEEDS_K ? 0.5 * N * N : all;
+    return g->needs & NEEDS_K ? 0.5 * N * (N + fmin(SMALL_PANEL, N)) : g->needs ? N * target : target * target;
 }
 
 void gather_pairs(Statistics* st, const Site* s, const Gather* g) {
