@@ -3,6 +3,7 @@
 //
 // Each contender is a process of its own; they take turns of a step or more, so that what else happens on the machine hits
 // all of them (dev/timing/worker.h). The steps are the trainer's own (dev/timing/trainer.h).
+#include "timing/gather.h"
 #include "timing/peak.h"
 #include "timing/products.h"
 #include "timing/report.h"
@@ -50,7 +51,7 @@ enum { NUM_SHAPES = sizeof(shapes) / sizeof(shapes[0]) };
 
 typedef struct {
     const char *shapes, *python, *out, *flags;
-    int rounds, threads, quick, products;
+    int rounds, threads, quick, products, gather;
 } BenchOptions;
 
 enum { TORCH = MOST_ENTRIES, PEAK, NUM_CONTENDERS }; // and before them the entries of the shape
@@ -313,6 +314,7 @@ static const Option options[] = {
     { "shapes",  NULL, OPTION_TEXT,   AT(shapes),   0, 0,           NULL,
       "some of 124m-t64,124m-t256,124m-t1024,c384,c128,subset,demo, with commas; all, or with --quick c384,c128,demo" },
     { "ops",     NULL, OPTION_SWITCH, AT(products), 0, 1,           NULL, "single matrix products beside OpenBLAS instead" },
+    { "gather",  NULL, OPTION_SWITCH, AT(gather),   0, 1,           NULL, "the routes of the regularizer's statistics, layer by layer, instead" },
     { "rounds",  NULL, OPTION_INT,    AT(rounds),   1, MOST_ROUNDS, NULL,
       "turns of each contender; three times as many where a step is shorter than a turn of 200 ms" },
     { "threads", NULL, OPTION_INT,    AT(threads),  0, 1024,        NULL, "0: all there are" },
@@ -320,7 +322,7 @@ static const Option options[] = {
     { .name = "Around it" },
     { "python",  NULL, OPTION_TEXT,   AT(python),   0, 0,           NULL, "an interpreter that has PyTorch, or none; python3, else /usr/bin/python3" },
     { "out",     NULL, OPTION_TEXT,   AT(out),      0, 0,           NULL,
-      "Markdown file of the results; dev/bench/results.md (--ops: products.md), and none with --quick or --shapes" },
+      "Markdown file of the results; dev/bench/results.md (--ops: products.md, --gather: gather.md), and none with --quick or --shapes" },
     { "flags",   NULL, OPTION_TEXT,   AT(flags),    0, 0,           NULL, "of the compiler, for the report" },
 };
 
@@ -380,7 +382,7 @@ static void report_peaks(const Report* report, int threads) {
 static const char* results_path(const BenchOptions* o) {
     if (o->out || o->quick || o->shapes) { return o->out; }
     folder_create("dev/bench");
-    return o->products ? "dev/bench/products.md" : "dev/bench/results.md";
+    return o->products ? "dev/bench/products.md" : o->gather ? "dev/bench/gather.md" : "dev/bench/results.md";
 }
 
 static void measure_all(const Report* report, BenchOptions* o) {
@@ -388,6 +390,7 @@ static void measure_all(const Report* report, BenchOptions* o) {
     report_machine(report, o->flags);
     report_peaks(report, o->threads);
     if (o->products) { products_measure(report, o->rounds, o->threads, o->quick); return; }
+    if (o->gather) { gather_measure(report, o->rounds, o->threads, o->quick); return; }
     o->python = find_torch(o->python, version, sizeof(version));
     report_text(report, "Threads: %d where no other number is given. Rounds: %d, of short steps more. PyTorch%s%s.", o->threads, o->rounds,
                 o->python ? " " : ": none found, left out", o->python ? version : "");
@@ -406,7 +409,7 @@ int main(int argc, char** argv) {
     if (!path) { measure_all(&report, &o); return 0; }
     Output out = output_open(path);
     report.file = out.file;
-    fprintf(report.file, "# %s\n\n", o.products ? "Matrix products" : "The training step");
+    fprintf(report.file, "# %s\n\n", o.products ? "Matrix products" : o.gather ? "The statistics" : "The training step");
     measure_all(&report, &o);
     output_close(&out);
     printf("\nwrote %s\n", path);

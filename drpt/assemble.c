@@ -13,7 +13,7 @@ static int all_ones(const float* weight, int B) {
 
 void drpt_assemble(const Site* site, const float* weight, int B, int T, float* scratch, size_t part, int threads) {
     Site rest = *site;
-    if (all_ones(weight, B) && (site->kind == SITE_LINEAR || site->kind == SITE_TOKEN)) {
+    if (all_ones(weight, B) && site_is_product(site) && site->stride == site->rows) {
         // Nothing to scale: the ordinary gradient, in one piece.
         matmul_backward_params(site->dweight, site->dbias, site->dout, site->inp, B * T, site->cols, site->rows);
         if (site->kind == SITE_LINEAR) { return; }
@@ -30,4 +30,24 @@ void drpt_assemble(const Site* site, const float* weight, int B, int T, float* s
                           &rest, weight, 0, B, T, o, count, scratch + (size_t)thread * part);
         }
     }
+}
+
+// to (count) += the weighted sum of pieces of the gradients, a piece of `to` staying in L1 for all of them.
+static void add_kept(float* to, const double* alpha, double beta, const float* kept, size_t apart, int n, size_t count) {
+    for (int i = 0; i <= n; i++) {
+        float w = (float)(i < n ? alpha[i] : beta);
+        const float* from = kept + (size_t)i * apart;
+        if (w == 0.0f) { continue; }
+        for (size_t k = 0; k < count; k++) { to[k] += w * from[k]; }
+    }
+}
+
+void drpt_assemble_kept(const Site* site, const double* alpha, double beta, const float* kept, int n, int threads) {
+    enum { PIECE = 2048 };
+    size_t weights = (size_t)site->rows * (size_t)site->cols, apart = site_size(site);
+    #pragma omp parallel for num_threads(threads)
+    for (size_t at = 0; at < weights; at += PIECE) {
+        add_kept(site->dweight + at, alpha, beta, kept + at, apart, n, weights - at < PIECE ? weights - at : PIECE);
+    }
+    if (site->dbias) { add_kept(site->dbias, alpha, beta, kept + weights, apart, n, (size_t)site->rows); }
 }

@@ -15,6 +15,11 @@ void drpt_assemble(const Site* site, // its dweight and dbias are added to
 
 size_t assemble_scratch(int B, int T);
 
+// The same from gradients that drpt_gather() kept: dweight and dbias are added sum_i alpha[i] g_i + beta t. Gradients of weight 0
+// are not read.
+void drpt_assemble_kept(const Site* site, // its dweight and dbias are added to
+                        const double* alpha, double beta, const float* kept, int n, int threads);
+
 #ifdef __cplusplus
 }
 #endif

@@ -1,90 +1,107 @@
-// gather.c -- inner products of the per-row gradients of a site.
-//
-// Scores against a target of few positions come from pairs of positions (pairs.c). All else from the gradients
-// themselves: an inner product of two matrices is a sum over their rows. So the gradients of all rows of the batch are formed
-// for a slab of the site's rows only, small enough to stay in a core's cache, and multiplied with each
-// other there. The products of one slab are single precision, their sum over slabs and sites double.
+// gather.c -- which route a site takes, and by what reckoning.
 #include "gather.h"
+#include "direct.h"
 #include "pairs.h"
-#include "../llmc/matmul.h"
-
-#include <string.h>
-
-// One thread's memory: the gradients (n+1, length) of a slab, the last one t; their products; the scaled factor.
-typedef struct {
-    float *gradient, *product, *columns, *one;
-} Part;
-
-static size_t slab_length(const Site* s, int count) { return (size_t)count * (s->cols + (s->dbias != NULL)); }
+#include "sketch.h"
+#include "tokens.h"
 
 static size_t most(size_t a, size_t b) { return a > b ? a : b; }
 
 size_t gather_scratch(int n, int m, int T, int widest) {
-    size_t copies = (size_t)n + 1, columns = (size_t)SLAB_MAX_ROWS * T * most((size_t)m, 1);
-    size_t slab = most(SLAB_FLOATS, copies * SLAB_MIN_ROWS * ((size_t)widest + 1));
-    size_t pairs = 2 * (size_t)(n + m) * T * 64; // 64 target positions at a time, whatever the number of threads
-    return most(slab + copies * copies + columns + (size_t)n + m, pairs);
+    size_t formed = most(direct_scratch(n, m, T, widest), tokens_scratch(n, m, T, widest));
+    return most(formed, pairs_scratch(n, m, T, widest));
 }
 
-static Part divide(float* scratch, size_t length, int n, int m) {
-    Part p;
-    p.one = scratch;
-    p.product = p.one + n + m;
-    p.gradient = p.product + (size_t)(n + 1) * (n + 1);
-    p.columns = p.gradient + (size_t)(n + 1) * length;
-    for (int b = 0; b < n + m; b++) { p.one[b] = 1.0f; }
-    return p;
+size_t gather_partial(int n, int m, int threads) {
+    size_t V = (size_t)n + (size_t)m + 1;
+    return (size_t)threads * (V * V + V);
 }
 
-// Forms rows [o, o+count) of g_1..g_n and t. Where only q is asked for, t alone.
-static void form(const Part* p, const Site* s, int needs, int n, int m, int T, int o, int count, size_t length) {
-    size_t weights = (size_t)count * s->cols;
-    int first = needs & (NEEDS_S | NEEDS_K) ? 0 : n;
-    memset(p->gradient + first * length, 0, sizeof(float) * (n + 1 - first) * length);
-    for (int i = first; i <= n; i++) {
-        float* g = p->gradient + i * length;
-        int end = i < n ? i + 1 : n + m;
-        site_gradient(g, s->dbias ? g + weights : NULL, s, p->one, i, end, T, o, count, p->columns);
+int gather_keeps(const Site* s, const Gather* g) {
+    return g->keep_gradients && !(g->needs & NEEDS_ROWS) && (size_t)(g->n + 1) * site_size(s) <= g->kept_size;
+}
+
+static int can(const Site* s, const Gather* g, Route route) {
+    if (route == ROUTE_direct) { return 1; }
+    if (!site_is_product(s)) { return 0; }
+    switch (route) {
+        case ROUTE_pairs:  return !g->metric;
+        case ROUTE_tokens: return g->m > 0 && !(g->needs & (NEEDS_K | NEEDS_ROWS));
+        case ROUTE_sketch: return !g->metric && g->sketches != NULL;
+        default:           return 0;
     }
 }
 
-// statistics (n+1,n+1 leading part) += products of one slab.
-static void multiply(double* total, const Part* p, int needs, int n, size_t length) {
-    int first = needs & NEEDS_K ? 0 : n; // without K only the products with t
-    int from = needs & (NEEDS_S | NEEDS_K) ? 0 : n;
-    matmul_forward(p->product, p->gradient + first * length, p->gradient + from * length, NULL,
-                   n + 1 - first, (int)length, n + 1 - from);
-    const float* product = p->product;
-    for (int i = first; i <= n; i++) {
-        for (int j = from; j <= n; j++) { total[i * (n + 1) + j] += *product++; }
+// ---------------------------------------------------------------------------------------------
+// The cost model: FLOP of products, and all else as the FLOP that would take as long.
+//
+// On two cores of the machine it was fitted on, products reach 300 GFLOP/s, L2 moves 205 GB/s and the memory 30 GB/s, so that a byte
+// costs CACHE or MEMORY FLOP. Packing makes a product M x N dearer by 6/M + 6/N (llmc/matmul.c). A dot product of vectors in L1 loads
+// two for each multiply-add: half the speed. `bench --gather` prints all this beside measured times.
+static const double CACHE = 1.5, MEMORY = 10.0, PACKING = 6.0, DOT = 2.0;
+
+static double weights_of(const Site* s) { return (double)s->rows * s->cols; }
+static double positions_of(const Gather* g) { return ((double)g->n + g->m) * g->T; }
+
+// Forming the update by a product: with K all general rows have a weight, selections keep half of them.
+static double weighed(const Gather* g) { return g->needs & (NEEDS_K | NEEDS_ROWS) ? g->n : 0.5 * g->n; }
+static double cost_of_assembly(const Site* s, const Gather* g) {
+    return 2.0 * weighed(g) * g->T * weights_of(s) * (1.0 + PACKING / SLAB_MAX_ROWS);
+}
+
+// Each element of each vector is cleared, added to and read in cache. Kept ones are fetched and written back by the memory, and the
+// update reads those that have a weight, and itself.
+static double cost_of_direct(const Site* s, const Gather* g) {
+    double V = g->n + (g->needs & NEEDS_ROWS ? g->m : 1), W = weights_of(s);
+    double dots = g->needs & NEEDS_K ? 0.5 * V * (V + 1.0) : V * (V - g->n) + (g->metric ? g->n : 0);
+    double forming = 2.0 * positions_of(g) * W * (1.0 + PACKING / s->cols) + V * W * 12.0 * CACHE + 2.0 * dots * W * DOT;
+    if (!gather_keeps(s, g)) { return forming + cost_of_assembly(s, g); }
+    return forming + (8.0 * V + 4.0 * weighed(g) + 8.0) * W * MEMORY;
+}
+
+// The lookup of a token site takes three more products over its columns. A pair is written and read five times.
+static double cost_of_pairs(const Site* s, const Gather* g) {
+    double length = s->kind == SITE_TOKEN ? s->rows + 4.0 * s->cols : (double)s->rows + s->cols;
+    double packing = PACKING / pairs_panel(s, g) + PACKING / (g->needs & NEEDS_K ? 0.5 * positions_of(g) : (double)g->m * g->T);
+    return pairs_count(g) * (2.0 * length * (1.0 + packing) + 20.0 * CACHE) + cost_of_assembly(s, g);
+}
+
+static double cost_of_tokens(const Site* s, const Gather* g) {
+    return 2.0 * positions_of(g) * weights_of(s) * (1.0 + PACKING / SLAB_MAX_ROWS) + cost_of_assembly(s, g);
+}
+
+static double cost_of_sketch(const Site* s, const Gather* g) {
+    double k = g->sketches ? sketch_width(g->sketches) : 0.0;
+    return 2.0 * positions_of(g) * k * ((double)s->rows + s->cols + k) + cost_of_assembly(s, g);
+}
+
+double gather_cost(const Site* s, const Gather* g, Route route) {
+    switch (route) {
+        case ROUTE_pairs:  return cost_of_pairs(s, g);
+        case ROUTE_tokens: return cost_of_tokens(s, g);
+        case ROUTE_sketch: return cost_of_sketch(s, g);
+        default:           return cost_of_direct(s, g);
     }
 }
 
-void drpt_gather(Statistics* statistics, const Site* s, int needs, int n, int m, int T,
-                 float* scratch, size_t part, int threads) {
-    if (pairs_are_cheaper(s, needs, m, T)) {
-        gather_pairs(statistics, s, needs, n, m, T, scratch, part * (size_t)threads);
-        return;
+// ---------------------------------------------------------------------------------------------
+
+Route gather_route(const Site* s, const Gather* g) {
+    if (g->route != ROUTE_auto) { return can(s, g, g->route) ? g->route : ROUTE_direct; }
+    Route best = ROUTE_direct;
+    for (int r = ROUTE_direct; r <= ROUTE_tokens; r++) {
+        if (can(s, g, (Route)r) && gather_cost(s, g, (Route)r) < gather_cost(s, g, best)) { best = (Route)r; }
     }
-    int slab = site_slab_rows(s, n + 1), size = (n + 1) * (n + 1);
-    if (slab > s->rows / threads + 1) { slab = s->rows / threads + 1; }
-    memset(statistics->partial, 0, sizeof(double) * (size_t)threads * size);
-    #pragma omp parallel for schedule(static, 1) num_threads(threads)
-    for (int thread = 0; thread < threads; thread++) {
-        Part p = divide(scratch + (size_t)thread * part, slab_length(s, slab), n, m);
-        for (int o = thread * slab; o < s->rows; o += threads * slab) {
-            int count = s->rows - o < slab ? s->rows - o : slab;
-            size_t length = slab_length(s, count);
-            form(&p, s, needs, n, m, T, o, count, length);
-            multiply(statistics->partial + (size_t)thread * size, &p, needs, n, length);
-        }
+    return best;
+}
+
+Gathered drpt_gather(Statistics* st, const Site* s, const Gather* g) {
+    Gathered done = { gather_route(s, g), 0 };
+    switch (done.route) {
+        case ROUTE_pairs:  gather_pairs(st, s, g); break;
+        case ROUTE_tokens: gather_tokens(st, s, g); break;
+        case ROUTE_sketch: gather_sketch(st, s, g); break;
+        default:           gather_direct(st, s, g, done.kept = gather_keeps(s, g)); break;
     }
-    for (int thread = 0; thread < threads; thread++) { // always in this order: the same bits each run
-        const double* from = statistics->partial + (size_t)thread * size;
-        for (int i = 0; i < n; i++) {
-            for (int j = 0; j < n; j++) { statistics->K[i * n + j] += from[i * (n + 1) + j]; }
-            statistics->s[i] += from[n * (n + 1) + i];
-        }
-        statistics->q += from[n * (n + 1) + n];
-    }
+    return done;
 }

@@ -1,21 +1,21 @@
-// pairs.h -- scores of a site from products of pairs of positions; its gradients are never formed.
+// pairs.h -- inner products of a site from products of pairs of positions; its gradients are never formed.
 #ifndef DRPT_PAIRS_H
 #define DRPT_PAIRS_H
 
-#include "site.h"
-#include "solve.h"
+#include "gather.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-// Adds the site's part of s (n) and q to the statistics, or of q alone; for linear and token sites. scratch: `floats` of
-// them, at least 2 * (n+m)*T.
-void gather_pairs(Statistics* statistics, // added to
-                  const Site* site, int needs, int n, int m, int T, float* scratch, size_t floats);
+// Adds what is asked for to the statistics, for linear and token sites.
+void gather_pairs(Statistics* statistics, const Site* site, const Gather* g);
 
-// Does that take fewer multiply-adds than forming the gradients of the rows?
-int pairs_are_cheaper(const Site* site, int needs, int m, int T);
+size_t pairs_scratch(int n, int m, int T, int widest);
+
+// How many pairs of positions that multiplies, and how many positions it takes at a time.
+double pairs_count(const Gather* g);
+double pairs_panel(const Site* site, const Gather* g);
 
 #ifdef __cplusplus
 }

@@ -2,11 +2,13 @@
 #include "site.h"
 #include "../llmc/matmul.h"
 
+#include <string.h>
+
 // scaled (rows*T, count) = columns [o, o+count) of the rows' dout, times their weight.
 static void scaled_columns(float* scaled, const Site* s, const float* weight, int first, int end, int T, int o, int count) {
     for (int b = first; b < end; b++) {
         for (int t = 0; t < T; t++) {
-            const float* dout = s->dout + ((size_t)b * T + t) * s->rows + o;
+            const float* dout = s->dout + ((size_t)b * T + t) * s->stride + o;
             for (int k = 0; k < count; k++) { scaled[k] = weight[b] * dout[k]; }
             scaled += count;
         }
@@ -29,7 +31,7 @@ static void layernorm(float* dweight, float* dbias, const Site* s, const float* 
     for (size_t at = (size_t)first * T; at < (size_t)end * T; at++) {
         float w = weight[at / (size_t)T];
         if (w == 0.0f) { continue; }
-        const float* dout = s->dout + at * s->rows + o;
+        const float* dout = s->dout + at * s->stride + o;
         const float* inp = s->inp + at * s->rows + o;
         for (int c = 0; c < count; c++) {
             dweight[c] += w * dout[c] * (inp[c] - s->mean[at]) * s->rstd[at];
@@ -68,6 +70,15 @@ void site_gradient(float* dweight, float* dbias,
                              lookup(dweight, s, weight, first, end, T, o, count); break;
         case SITE_LOOKUP:    lookup(dweight, s, weight, first, end, T, o, count); break;
     }
+}
+
+const float* site_dout(float* copy, const Site* s, size_t begin, int count) {
+    if (s->stride == s->rows) { return s->dout + begin * s->rows; }
+    #pragma omp parallel for
+    for (int k = 0; k < count; k++) {
+        memcpy(copy + (size_t)k * s->rows, s->dout + (begin + (size_t)k) * s->stride, sizeof(float) * (size_t)s->rows);
+    }
+    return copy;
 }
 
 int site_slab_rows(const Site* s, int copies) {

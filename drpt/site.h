@@ -20,7 +20,8 @@ typedef enum { SITE_LINEAR, SITE_LAYERNORM, SITE_POSITION, SITE_TOKEN, SITE_LOOK
 //     position    T      C      dweight[t] = sum_b  dout[b,t]
 //     token       V      C      dweight[v] = sum_bt dout[b,t,v] inp[b,t] + sum of dlookup[b,t] where tokens[b,t] = v
 // The tied token embedding is one matrix with two roles; its inner products have cross terms, which come
-// right by themselves when the two parts are added first.
+// right by themselves when the two parts are added first. The parts of a fused projection (Q, K and V) are linear sites that
+// share their input; the dout of a part is columns of the whole one's.
 typedef struct {
     SiteKind kind;
     const char* name;
@@ -33,7 +34,21 @@ typedef struct {
     const float* dlookup;      // token
     const int* tokens;
     int rows, cols;
+    int stride;                // floats from one position of dout to the next; rows, unless the site is a part of a fused projection
+    int part, parts;           // of a fused projection, else 0, 1
+    int index;                 // of the site within the model, the same in every step: where per-site state is found
+    const float *vweight, *vbias; // AdamW's second moments of dweight and dbias; NULL: not asked for
 } Site;
+
+// Floats of its gradient, bias included.
+static inline size_t site_size(const Site* s) { return (size_t)s->rows * ((size_t)s->cols + (s->dbias != NULL)); }
+
+// In those kinds a gradient is a product of two matrices, which is what routes other than forming it live on.
+static inline int site_is_product(const Site* s) { return s->kind == SITE_LINEAR || s->kind == SITE_TOKEN; }
+
+// Positions [begin, begin + count) of dout in one piece, (count, rows): where they are, or in `copy`, count * rows floats, if the site
+// is a part of a fused projection.
+const float* site_dout(float* copy, const Site* s, size_t begin, int count);
 
 // Rows [o, o+count) of  sum_b weight[b] G_b  over the batch's rows b in [first, end), G_b the gradient of row b.
 // dweight (count, cols) and dbias (count) or NULL are added to. Rows of weight 0 are not read, so

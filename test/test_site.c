@@ -2,7 +2,6 @@
 // of single rows written out in double precision from the formulas of drpt/site.h.
 #include "../drpt/assemble.h"
 #include "../drpt/gather.h"
-#include "../drpt/pairs.h"
 #include "../llmc/matmul.h"
 #include "test.h"
 
@@ -50,7 +49,8 @@ static Site draw(const Case* c) {
         tokens[i] = i % 6 == 0 ? 0 : i % 6 == 3 ? c->rows - 1 : random;
     }
     Site s = { .kind = c->kind, .name = c->what, .dweight = dweight, .dbias = c->bias ? dbias : NULL,
-               .dout = dout, .inp = inp, .rows = c->rows, .cols = c->cols };
+               .dout = dout, .inp = inp, .rows = c->rows, .cols = c->cols,
+               .stride = c->rows, .parts = 1 };
     if (c->kind == SITE_LAYERNORM) { s.mean = mean; s.rstd = rstd; }
     if (c->kind == SITE_POSITION) { s.inp = NULL; }
     if (c->kind == SITE_TOKEN) { s.dlookup = dlookup; s.tokens = tokens; }
@@ -198,14 +198,22 @@ static Products by_single_rows(const Site* s, int general, int target) {
 }
 
 // Onto zeros, or onto something: it is added to.
+static Route route; // auto, unless a test goes through them
+
 static Products by_gather(const Site* s, int needs, int general, int target, int threads, double start) {
     Products p;
-    double* partial = (double*)malloc(sizeof(double) * (size_t)((general+1) * (general+1) * threads));
+    double* partial = (double*)malloc(sizeof(double) * gather_partial(general, target, threads));
     size_t part = gather_scratch(general, target, T, s->cols), size = part * (size_t)threads;
     float* scratch = take(size);
     for (size_t i = 0; i < sizeof(p) / sizeof(double); i++) { ((double*)&p)[i] = start; }
+<<<<<<< HEAD
     Statistics st = { p.K, p.s, start, p.s, NULL, NULL, partial };
     drpt_gather(&st, s, needs, general, target, T, scratch, part, threads);
+=======
+    Statistics st = { .K = p.K, .s = p.s, .q = start, .score = p.s, .partial = partial };
+    Gather g = { .n = general, .m = target, .T = T, .threads = threads, .needs = needs, .route = route, .scratch = scratch, .part = part };
+    drpt_gather(&st, s, &g);
+>>>>>>> 8ae59a6020f579c368a93e80d7d04b5ceb67c034
     p.q = st.q;
     give_back(scratch, size);
     free(partial);
@@ -256,6 +264,7 @@ static void test_gather_of_any_batch(void) {
     }
 }
 
+<<<<<<< HEAD
 // With room for a few target positions at a time, so that there are several blocks of them and the last is cut off.
 static void test_pairs_in_blocks(void) {
     for (int k = 0; k < NUM_CASES; k++) {
@@ -278,6 +287,8 @@ static void test_pairs_in_blocks(void) {
     }
 }
 
+=======
+>>>>>>> 8ae59a6020f579c368a93e80d7d04b5ceb67c034
 static void test_gather_repeats_itself(void) {
     for (int k = 0; k < NUM_CASES; k++) {
         Site s = draw(&cases[k]);
@@ -316,12 +327,19 @@ static void test_token_cross_terms(void) {
     static const float head[2] = { 2, 0 }, x[1] = { 3 }, wide_lookup[2] = { 5, 7 };
     static const int word[2] = { 0, 1 };
     float both_dout[4] = { head[0], head[1], 1, 4 }, both_inp[2] = { x[0], 1 };
+<<<<<<< HEAD
     Site s = { .kind = SITE_TOKEN, .dout = both_dout, .inp = both_inp, .dlookup = wide_lookup, .tokens = word, .rows = 2, .cols = 1 };
     double K = 0.0, score = 0.0, partial[4];
     Statistics st = { &K, &score, 0.0, &score, NULL, NULL, partial };
+=======
+    Site s = { .kind = SITE_TOKEN, .dout = both_dout, .inp = both_inp, .dlookup = wide_lookup, .tokens = word, .rows = 2, .cols = 1, .stride = 2, .parts = 1 };
+    double K = 0.0, score = 0.0, partial[16];
+    Statistics st = { .K = &K, .s = &score, .score = &score, .partial = partial };
+>>>>>>> 8ae59a6020f579c368a93e80d7d04b5ceb67c034
     size_t part = gather_scratch(1, 1, 1, 1);
     float* scratch = take(part);
-    drpt_gather(&st, &s, NEEDS_S | NEEDS_K, 1, 1, 1, scratch, part, 1); // g (2*3 + 5, 0*3), t (1*1, 4*1 + 7)
+    Gather g = { .n = 1, .m = 1, .T = 1, .threads = 1, .needs = NEEDS_S | NEEDS_K, .scratch = scratch, .part = part };
+    drpt_gather(&st, &s, &g); // g (2*3 + 5, 0*3), t (1*1, 4*1 + 7)
     expect(K == 121.0 && score == 11.0 && st.q == 1.0 + 121.0);
     give_back(scratch, part);
 }
@@ -405,7 +423,6 @@ int main(int argc, char** argv) {
         { "site/slabs", test_slabs },
         { "site/gather_is_inner_products", test_gather_is_inner_products },
         { "site/gather_of_any_batch", test_gather_of_any_batch },
-        { "site/pairs_in_blocks", test_pairs_in_blocks },
         { "site/gather_repeats_itself", test_gather_repeats_itself },
         { "site/gather_keeps_nan_apart", test_gather_keeps_nan_apart },
         { "site/token_cross_terms", test_token_cross_terms },
