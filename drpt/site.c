@@ -6,7 +6,7 @@
 static void scaled_columns(float* scaled, const Site* s, const float* weight, int first, int end, int T, int o, int count) {
     for (int b = first; b < end; b++) {
         for (int t = 0; t < T; t++) {
-            const float* dout = s->dout + ((size_t)b * T + t) * s->rows + o;
+            const float* dout = s->dout + ((size_t)b * T + t) * (s->stride ? s->stride : s->rows) + o;
             for (int k = 0; k < count; k++) { scaled[k] = weight[b] * dout[k]; }
             scaled += count;
         }

@@ -33,6 +33,8 @@ typedef struct {
     const float* dlookup;      // token
     const int* tokens;
     int rows, cols;
+    int stride;                // floats from one position of dout to the next; 0: rows
+    int index;                 // of the site within the model, the same in every step: where per-site state is found
 } Site;
 
 // Rows [o, o+count) of  sum_b weight[b] G_b  over the batch's rows b in [first, end), G_b the gradient of row b.
