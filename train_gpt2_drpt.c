@@ -120,83 +120,214 @@ static void layernorm_backward_input(float* dinp, // added to
 // Causal self-attention. qkv (B,T,3C) holds a query, a key and a value of C = NH * hs channels for each
 // position; each head attends with its own hs of them:
 //     S[t,u] = q_t . k_u / sqrt(hs)  for u <= t,     P = softmax of its rows,     out_t = sum_u P[t,u] v_u
-// A thread takes one head of one row at a time, and ATTENTION_ROWS queries at once: no (T,T) matrix is ever stored.
-// The backward forms P again from lse[t] = log sum_u exp S[t,u].
-enum { ATTENTION_ROWS = 64 };
+// A thread takes one head of one row at a time, and of it a block of queries by a block of keys: S has no more than these,
+// turned, S[u,t], so that neighbouring queries are neighbouring lanes of a vector. The softmax is online (M. Milakov and
+// N. Gimelshein, 2018): largest score and sum so far, and what was gathered with a smaller largest is scaled down. The
+// backward forms P again from lse[t] = log sum_u exp S[t,u]. Below, t and u count from the block's first query and key, which
+// is `ahead` positions before that query: query t sees the keys u <= t + ahead.
+enum { ATTENTION_QUERIES = 32, ATTENTION_KEYS = 64 };
+
+// A tile of a product is TILE_ROWS x 2 vectors of sums, in registers: 16 of 32, or 8 of 16.
+#if defined(__AVX512F__)
+enum { LANES = 64 / sizeof(float), TILE_ROWS = 8 };
+#elif defined(__AVX__)
+enum { LANES = 32 / sizeof(float), TILE_ROWS = 4 };
+#elif defined(__aarch64__)
+enum { LANES = 16 / sizeof(float), TILE_ROWS = 8 };
+#else
+enum { LANES = 16 / sizeof(float), TILE_ROWS = 4 };
+#endif
+
+#ifdef __clang__
+#define UNROLL // clang unrolls these loops by itself
+#else
+#define UNROLL _Pragma("GCC unroll 8")
+#endif
+
+typedef float Vec __attribute__((vector_size(LANES * sizeof(float)), aligned(sizeof(float)), may_alias));
+typedef float Four __attribute__((vector_size(4 * sizeof(float)), aligned(sizeof(float)), may_alias));
+
+static inline int least(int a, int b) { return a < b ? a : b; }
+static inline int most(int a, int b) { return a > b ? a : b; }
+
+// out = (add ? out : 0) + a @ b for TILE_ROWS rows and `vecs` vectors of columns; k < K. `vecs` is a constant wherever this
+// is expanded.
+static inline __attribute__((always_inline)) void tile_of(int vecs, float* out, size_t out_row, const float* a, size_t a_row, size_t a_col,
+                                                          const float* b, size_t b_row, int K, int add) {
+    Vec sum[TILE_ROWS][2] = {{{0}}};
+    for (int k = 0; k < K; k++, a += a_col, b += b_row) {
+        UNROLL for (int i = 0; i < TILE_ROWS; i++) {
+            UNROLL for (int v = 0; v < vecs; v++) { sum[i][v] += a[i * a_row] * *(const Vec*)(b + v * LANES); }
+        }
+    }
+    UNROLL for (int i = 0; i < TILE_ROWS; i++) {
+        UNROLL for (int v = 0; v < vecs; v++) {
+            Vec* to = (Vec*)(out + i * out_row + v * LANES);
+            if (add) { sum[i][v] += *to; }
+            *to = sum[i][v];
+        }
+    }
+}
+
+// The same for columns [first,end), in whole vectors; b's and out's columns are counted from 0.
+static inline __attribute__((always_inline)) void tiles(int first, int end, float* out, size_t out_row, const float* a, size_t a_row, size_t a_col,
+                                                        const float* b, size_t b_row, int K, int add) {
+    int j = first / LANES * LANES;
+    for (; j + LANES < end; j += 2 * LANES) { tile_of(2, out + j, out_row, a, a_row, a_col, b + j, b_row, K, add); }
+    if (j < end) { tile_of(1, out + j, out_row, a, a_row, a_col, b + j, b_row, K, add); }
+}
+
+// S (keys,queries) = k @ qT, where a query of a tile sees a key of it.
+static void attention_scores(float* S, const float* k, const float* qT, int keys, int queries, int ahead, int width, int hs) {
+    for (int u = 0; u < keys; u += TILE_ROWS) {
+        tiles(most(0, u - ahead), queries, S + u * ATTENTION_QUERIES, ATTENTION_QUERIES, k + (size_t)u * width, (size_t)width, 1,
+              qT, ATTENTION_QUERIES, hs, 0);
+    }
+}
+
+// out (queries,width) = S' @ v, or out + S' @ v.
+static void attention_to_queries(float* out, const float* S, const float* v, int keys, int queries, int ahead, int width, int add) {
+    for (int t = 0; t < queries; t += TILE_ROWS) {
+        tiles(0, width, out + (size_t)t * width, (size_t)width, S + t, 1, ATTENTION_QUERIES,
+              v, (size_t)width, least(keys, t + TILE_ROWS + ahead), add);
+    }
+}
+
+// dv (keys,width) += S @ dout.
+static void attention_to_keys(float* dv, const float* S, const float* dout, int keys, int queries, int ahead, int width) {
+    for (int u = 0; u < keys; u += TILE_ROWS) {
+        int t = most(0, u - ahead);
+        tiles(0, width, dv + (size_t)u * width, (size_t)width, S + u * ATTENTION_QUERIES + t, ATTENTION_QUERIES, 1,
+              dout + (size_t)t * width, (size_t)width, queries - t, 1);
+    }
+}
 
 typedef struct {
-    float *q, *k, *v, *dq, *dk, *dv;  // (T,hs)
-    float *out, *dout;                // (T,hs)
-    float *S, *dS;                    // (ATTENTION_ROWS, T)
+    int width;                        // hs in whole vectors and tiles
+    float *k, *v, *dk, *dv;           // (T in whole tiles, width)
+    float *q, *dout, *out, *qT, *doutT; // (ATTENTION_QUERIES, width), the last two turned; out is dq in the backward
+    float *S, *dS;                    // (ATTENTION_KEYS, ATTENTION_QUERIES)
 } AttentionScratch;
 
-static size_t attention_scratch_size(int T, int hs) { return 8 * (size_t)T * hs + 2 * (size_t)ATTENTION_ROWS * T; }
+static int attention_round(int n) { int unit = most(LANES, TILE_ROWS); return (n + unit - 1) / unit * unit; }
+
+static size_t attention_scratch_size(int T, int hs) {
+    size_t rows = 4 * (size_t)attention_round(T) + 5 * ATTENTION_QUERIES;
+    return rows * (size_t)attention_round(hs) + 2 * ATTENTION_KEYS * ATTENTION_QUERIES;
+}
 
 static AttentionScratch attention_scratch(float* scratch, int T, int hs) {
-    size_t size = (size_t)T * hs;
-    float* part = scratch + (size_t)omp_get_thread_num() * attention_scratch_size(T, hs);
-    return (AttentionScratch){ part, part + size, part + 2*size, part + 3*size, part + 4*size, part + 5*size,
-                               part + 6*size, part + 7*size, part + 8*size, part + 8*size + (size_t)ATTENTION_ROWS * T };
+    AttentionScratch a = { .width = attention_round(hs) };
+    float** array[] = { &a.k, &a.v, &a.dk, &a.dv, &a.q, &a.dout, &a.out, &a.qT, &a.doutT, &a.S, &a.dS };
+    float* at = scratch + (size_t)omp_get_thread_num() * attention_scratch_size(T, hs);
+    for (int i = 0; i < 11; i++) {
+        *array[i] = at;
+        at += i < 9 ? (size_t)(i < 4 ? attention_round(T) : ATTENTION_QUERIES) * (size_t)a.width : ATTENTION_KEYS * ATTENTION_QUERIES;
+    }
+    return a;
 }
 
-// to (T,hs) = scale * from, whose rows are `stride` apart; and the way back.
-static void head_take(float* to, const float* from, float scale, int T, int hs, size_t stride) {
-    for (int t = 0; t < T; t++) {
-        for (int j = 0; j < hs; j++) { to[(size_t)t * hs + j] = scale * from[t * stride + j]; }
+// to = scale * from, n rows of hs.
+static void copy_rows(float* to, size_t to_row, const float* from, size_t from_row, float scale, int n, int hs) {
+    for (int t = 0; t < n; t++) {
+        for (int j = 0; j < hs; j++) { to[t * to_row + j] = scale * from[t * from_row + j]; }
     }
 }
 
-static void head_put(float* to, const float* from, float scale, int T, int hs, size_t stride) {
-    for (int t = 0; t < T; t++) {
-        for (int j = 0; j < hs; j++) { to[t * stride + j] = scale * from[(size_t)t * hs + j]; }
+#define LOW(x, y) (Four){ x[0], y[0], x[1], y[1] }
+#define HIGH(x, y) (Four){ x[2], y[2], x[3], y[3] }
+
+// to (width, ATTENTION_QUERIES) = the transpose of from (ATTENTION_QUERIES, width), four by four.
+static void turn(float* to, const float* from, int width) {
+    for (int j = 0; j < width; j += 4) {
+        for (int t = 0; t < ATTENTION_QUERIES; t += 4) {
+            const float* x = from + (size_t)t * width + j;
+            Four* y = (Four*)(to + j * ATTENTION_QUERIES + t);
+            Four a = *(Four*)x, b = *(Four*)(x + width), c = *(Four*)(x + 2*width), d = *(Four*)(x + 3*width);
+            Four ac = LOW(a, c), AC = HIGH(a, c), bd = LOW(b, d), BD = HIGH(b, d);
+            *y = LOW(ac, bd);
+            y[ATTENTION_QUERIES / 4] = HIGH(ac, bd);
+            y[ATTENTION_QUERIES / 2] = LOW(AC, BD);
+            y[ATTENTION_QUERIES / 4 * 3] = HIGH(AC, BD);
+        }
     }
 }
 
-// S = softmax of one row's first `seen` of `keys` scores, the rest zero. Returns log sum exp.
-static float softmax_row(float* S, int seen, int keys) {
-    float largest = S[0], sum = 0.0f;
-    #pragma omp simd reduction(max:largest)
-    for (int u = 0; u < seen; u++) { largest = S[u] > largest ? S[u] : largest; }
-    #pragma omp simd reduction(+:sum)
-    for (int u = 0; u < seen; u++) {
-        S[u] = fast_exp(S[u] - largest);
-        sum += S[u];
+// S becomes exp(S - largest), zero where a key is not seen; largest and sum so far are brought up to date, and `factor` is what
+// the sums of before are to be scaled by.
+static void softmax_online(float* S, float* largest, float* sum, float* factor, int keys, int queries, int ahead) {
+    for (int first = 0; first < queries; first += LANES) {
+        int seen = least(keys, first + LANES + ahead); // by any of these queries
+        float top[LANES], total[LANES] = {0};
+        memcpy(top, largest + first, sizeof(top));
+        for (int u = 0; u < seen; u++) {
+            #pragma omp simd
+            for (int i = 0; i < LANES; i++) {
+                float s = S[u * ATTENTION_QUERIES + first + i];
+                top[i] = u <= first + i + ahead && s > top[i] ? s : top[i];
+            }
+        }
+        for (int u = 0; u < seen; u++) {
+            #pragma omp simd
+            for (int i = 0; i < LANES; i++) {
+                float* s = &S[u * ATTENTION_QUERIES + first + i];
+                float p = fast_exp(*s - top[i]);
+                *s = u <= first + i + ahead ? p : 0.0f;
+                total[i] += *s;
+            }
+        }
+        for (int i = 0; i < LANES; i++) {
+            int t = first + i;
+            factor[t] = fast_exp(largest[t] - top[i]);
+            sum[t] = sum[t] * factor[t] + total[i];
+            largest[t] = top[i];
+        }
     }
-    float inverse = 1.0f / sum;
-    for (int u = 0; u < seen; u++) { S[u] *= inverse; }
-    for (int u = seen; u < keys; u++) { S[u] = 0.0f; }
-    return largest + logf(sum);
 }
 
 static void attention_forward(float* out, float* lse, // lse (B,NH,T)
                               const float* qkv, float* scratch, int B, int T, int C, int NH) {
     int hs = C / NH;
-    float scale = 1.0f / sqrtf((float)hs);
     #pragma omp parallel for
     for (int bh = 0; bh < B * NH; bh++) {
         AttentionScratch a = attention_scratch(scratch, T, hs);
-        const float* x = qkv + (size_t)(bh / NH) * T * 3*C + (size_t)(bh % NH) * hs;
-        head_take(a.q, x, scale, T, hs, (size_t)3*C);
-        head_take(a.k, x + C, 1.0f, T, hs, (size_t)3*C);
-        head_take(a.v, x + 2*C, 1.0f, T, hs, (size_t)3*C);
-        for (int t = 0; t < T; t += ATTENTION_ROWS) {
-            int rows = T - t < ATTENTION_ROWS ? T - t : ATTENTION_ROWS, keys = t + rows;
-            matmul_forward(a.S, a.q + (size_t)t * hs, a.k, NULL, rows, hs, keys);
-            for (int i = 0; i < rows; i++) { lse[(size_t)bh * T + t + i] = softmax_row(a.S + (size_t)i * keys, t + i + 1, keys); }
-            matmul_backward_input(a.out + (size_t)t * hs, a.S, a.v, rows, hs, keys); // out = S @ v
+        size_t width = (size_t)a.width, head = (size_t)(bh % NH) * hs, row = (size_t)(bh / NH) * T;
+        const float* x = qkv + row * 3*C + head;
+        copy_rows(a.k, width, x + C, (size_t)3*C, 1.0f, T, hs);
+        copy_rows(a.v, width, x + 2*C, (size_t)3*C, 1.0f, T, hs);
+        for (int t = 0; t < T; t += ATTENTION_QUERIES) {
+            int queries = least(ATTENTION_QUERIES, T - t);
+            float largest[ATTENTION_QUERIES], sum[ATTENTION_QUERIES] = {0}, factor[ATTENTION_QUERIES];
+            for (int i = 0; i < ATTENTION_QUERIES; i++) { largest[i] = -INFINITY; }
+            copy_rows(a.q, width, x + (size_t)t * 3*C, (size_t)3*C, 1.0f / sqrtf((float)hs), queries, hs);
+            turn(a.qT, a.q, a.width);
+            for (int u = 0; u < t + queries; u += ATTENTION_KEYS) {
+                int keys = least(ATTENTION_KEYS, t + queries - u);
+                attention_scores(a.S, a.k + u * width, a.qT, keys, queries, t - u, a.width, hs);
+                softmax_online(a.S, largest, sum, factor, keys, queries, t - u);
+                for (int i = 0; u > 0 && i < queries; i++) { copy_rows(a.out + i * width, 0, a.out + i * width, 0, factor[i], 1, a.width); }
+                attention_to_queries(a.out, a.S, a.v + u * width, keys, queries, t - u, a.width, u > 0);
+            }
+            for (int i = 0; i < queries; i++) {
+                copy_rows(out + (row + t + i) * C + head, 0, a.out + i * width, 0, 1.0f / sum[i], 1, hs);
+                lse[(size_t)bh * T + t + i] = largest[i] + logf(sum[i]);
+            }
         }
-        head_put(out + (size_t)(bh / NH) * T * C + (size_t)(bh % NH) * hs, a.out, 1.0f, T, hs, (size_t)C);
     }
 }
 
-// dS = P * (dP - row sums of dP * P), and the row sum of dP * P is dout_t . out_t. S becomes P, dS holds dP on entry.
-static void softmax_backward_row(float* S, float* dS, float lse, float along, int seen, int keys) {
-    #pragma omp simd
-    for (int u = 0; u < seen; u++) {
-        S[u] = fast_exp(S[u] - lse);
-        dS[u] = S[u] * (dS[u] - along);
+// S = softmax of n scores.
+static void softmax_row(float* S, int n) {
+    float largest = S[0], sum = 0.0f;
+    #pragma omp simd reduction(max:largest)
+    for (int u = 0; u < n; u++) { largest = S[u] > largest ? S[u] : largest; }
+    #pragma omp simd reduction(+:sum)
+    for (int u = 0; u < n; u++) {
+        S[u] = fast_exp(S[u] - largest);
+        sum += S[u];
     }
-    for (int u = seen; u < keys; u++) { S[u] = dS[u] = 0.0f; }
+    float inverse = 1.0f / sum;
+    for (int u = 0; u < n; u++) { S[u] *= inverse; }
 }
 
 static float dot(const float* a, const float* b, int n) {
@@ -206,6 +337,21 @@ static float dot(const float* a, const float* b, int n) {
     return sum;
 }
 
+// dS = P * (dP - row sums of dP * P), and the row sum of dP * P is along[t] = dout_t . out_t. S becomes P, dS holds dP on entry.
+static void softmax_backward(float* S, float* dS, const float* lse, const float* along, int keys, int queries, int ahead) {
+    for (int first = 0; first < queries; first += LANES) {
+        for (int u = 0; u < least(keys, first + LANES + ahead); u++) {
+            #pragma omp simd
+            for (int t = first; t < first + LANES; t++) {
+                int at = u * ATTENTION_QUERIES + t;
+                float p = fast_exp(S[at] - lse[t]), d = p * (dS[at] - along[t]);
+                S[at] = u <= t + ahead ? p : 0.0f;
+                dS[at] = u <= t + ahead ? d : 0.0f;
+            }
+        }
+    }
+}
+
 static void attention_backward(float* dqkv, const float* dout, const float* qkv, const float* out, const float* lse,
                                float* scratch, int B, int T, int C, int NH) {
     int hs = C / NH;
@@ -213,31 +359,38 @@ static void attention_backward(float* dqkv, const float* dout, const float* qkv,
     #pragma omp parallel for
     for (int bh = 0; bh < B * NH; bh++) {
         AttentionScratch a = attention_scratch(scratch, T, hs);
-        size_t head = (size_t)(bh % NH) * hs, row = (size_t)(bh / NH) * T;
+        size_t width = (size_t)a.width, head = (size_t)(bh % NH) * hs, row = (size_t)(bh / NH) * T;
         const float* x = qkv + row * 3*C + head;
-        head_take(a.q, x, scale, T, hs, (size_t)3*C);
-        head_take(a.k, x + C, 1.0f, T, hs, (size_t)3*C);
-        head_take(a.v, x + 2*C, 1.0f, T, hs, (size_t)3*C);
-        head_take(a.out, out + row * C + head, 1.0f, T, hs, (size_t)C);
-        head_take(a.dout, dout + row * C + head, 1.0f, T, hs, (size_t)C);
-        memset(a.dk, 0, sizeof(float) * 2 * (size_t)T * hs); // and dv behind it
-        for (int t = 0; t < T; t += ATTENTION_ROWS) {
-            int rows = T - t < ATTENTION_ROWS ? T - t : ATTENTION_ROWS, keys = t + rows;
-            const float *q = a.q + (size_t)t * hs, *dy = a.dout + (size_t)t * hs;
-            matmul_forward(a.S, q, a.k, NULL, rows, hs, keys);
-            matmul_forward(a.dS, dy, a.v, NULL, rows, hs, keys);
-            for (int i = 0; i < rows; i++) {
-                float along = dot(dy + (size_t)i * hs, a.out + (size_t)(t + i) * hs, hs);
-                softmax_backward_row(a.S + (size_t)i * keys, a.dS + (size_t)i * keys, lse[(size_t)bh * T + t + i], along, t + i + 1, keys);
-            }
-            matmul_backward_params(a.dv, NULL, a.S, dy, rows, hs, keys);                 // dv += P' dout
-            matmul_backward_params(a.dk, NULL, a.dS, q, rows, hs, keys);                 // dk += dS' q
-            matmul_backward_input(a.dq + (size_t)t * hs, a.dS, a.k, rows, hs, keys);     // dq = dS k
-        }
         float* dx = dqkv + row * 3*C + head;
-        head_put(dx, a.dq, scale, T, hs, (size_t)3*C);
-        head_put(dx + C, a.dk, 1.0f, T, hs, (size_t)3*C);
-        head_put(dx + 2*C, a.dv, 1.0f, T, hs, (size_t)3*C);
+        copy_rows(a.k, width, x + C, (size_t)3*C, 1.0f, T, hs);
+        copy_rows(a.v, width, x + 2*C, (size_t)3*C, 1.0f, T, hs);
+        memset(a.dk, 0, sizeof(float) * T * width);
+        memset(a.dv, 0, sizeof(float) * T * width);
+        for (int t = 0; t < T; t += ATTENTION_QUERIES) {
+            int queries = least(ATTENTION_QUERIES, T - t);
+            float logs[ATTENTION_QUERIES] = {0}, along[ATTENTION_QUERIES] = {0};
+            const float *y = out + (row + t) * C + head, *dy = dout + (row + t) * C + head;
+            for (int i = 0; i < queries; i++) {
+                logs[i] = lse[(size_t)bh * T + t + i];
+                along[i] = dot(y + (size_t)i * C, dy + (size_t)i * C, hs);
+            }
+            copy_rows(a.q, width, x + (size_t)t * 3*C, (size_t)3*C, scale, queries, hs);
+            copy_rows(a.dout, width, dy, (size_t)C, 1.0f, queries, hs);
+            turn(a.qT, a.q, a.width);
+            turn(a.doutT, a.dout, a.width);
+            for (int u = 0; u < t + queries; u += ATTENTION_KEYS) {
+                int keys = least(ATTENTION_KEYS, t + queries - u);
+                attention_scores(a.S, a.k + u * width, a.qT, keys, queries, t - u, a.width, hs);
+                attention_scores(a.dS, a.v + u * width, a.doutT, keys, queries, t - u, a.width, hs); // dP = dout v'
+                softmax_backward(a.S, a.dS, logs, along, keys, queries, t - u);
+                attention_to_keys(a.dv + u * width, a.S, a.dout, keys, queries, t - u, a.width);
+                attention_to_keys(a.dk + u * width, a.dS, a.q, keys, queries, t - u, a.width);
+                attention_to_queries(a.out, a.dS, a.k + u * width, keys, queries, t - u, a.width, u > 0); // dq
+            }
+            copy_rows(dx + (size_t)t * 3*C, (size_t)3*C, a.out, width, scale, queries, hs);
+        }
+        copy_rows(dx + C, (size_t)3*C, a.dk, width, 1.0f, T, hs);
+        copy_rows(dx + 2*C, (size_t)3*C, a.dv, width, 1.0f, T, hs);
     }
 }
 
@@ -687,7 +840,7 @@ static void attention_decode(float* atty, float* S, const float* q, const float*
         const float *k = keys + h * hs, *v = values + h * hs;
         float* out = atty + h * hs;
         for (int u = 0; u <= t; u++) { S[u] = scale * dot(q + h * hs, k + (size_t)u * C, hs); }
-        softmax_row(S, t + 1, t + 1);
+        softmax_row(S, t + 1);
         for (int j = 0; j < hs; j++) { out[j] = 0.0f; }
         for (int u = 0; u <= t; u++) {
             for (int j = 0; j < hs; j++) { out[j] += S[u] * v[(size_t)u * C + j]; }
