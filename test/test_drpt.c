@@ -169,17 +169,11 @@ static Group products(int group, int member) {
 }
 
 static void solve(Group* p, Method method, const unsigned char* usable) {
-<<<<<<< HEAD
     static double work[1000];
     Statistics st = { p->K, p->s, p->q, p->s, NULL, NULL, NULL };
     Rows rows = { n, m, usable, NULL, 1 };
     expect(solve_work(n, m, 1) <= sizeof(work) / sizeof(work[0]));
     p->verdict = drpt_solve(p->alpha, &p->beta, method, &st, rows, solve_needs(method, plugin.knobs) | NEEDS_S, plugin.knobs, work);
-=======
-    static double work[4*n*n + 12*n + 8];
-    Statistics st = { .K = p->K, .s = p->s, .q = p->q, .score = p->s };
-    p->verdict = drpt_solve(p->alpha, &p->beta, method, &st, usable, method_needs[method] | NEEDS_S, n, plugin.knobs, work);
->>>>>>> 8ae59a6020f579c368a93e80d7d04b5ceb67c034
 }
 
 static double update_at(const Group* p, int k) {

@@ -206,14 +206,9 @@ static Products by_gather(const Site* s, int needs, int general, int target, int
     size_t part = gather_scratch(general, target, T, s->cols), size = part * (size_t)threads;
     float* scratch = take(size);
     for (size_t i = 0; i < sizeof(p) / sizeof(double); i++) { ((double*)&p)[i] = start; }
-<<<<<<< HEAD
-    Statistics st = { p.K, p.s, start, p.s, NULL, NULL, partial };
-    drpt_gather(&st, s, needs, general, target, T, scratch, part, threads);
-=======
     Statistics st = { .K = p.K, .s = p.s, .q = start, .score = p.s, .partial = partial };
     Gather g = { .n = general, .m = target, .T = T, .threads = threads, .needs = needs, .route = route, .scratch = scratch, .part = part };
     drpt_gather(&st, s, &g);
->>>>>>> 8ae59a6020f579c368a93e80d7d04b5ceb67c034
     p.q = st.q;
     give_back(scratch, size);
     free(partial);
@@ -264,31 +259,6 @@ static void test_gather_of_any_batch(void) {
     }
 }
 
-<<<<<<< HEAD
-// With room for a few target positions at a time, so that there are several blocks of them and the last is cut off.
-static void test_pairs_in_blocks(void) {
-    for (int k = 0; k < NUM_CASES; k++) {
-        Site s = draw(&cases[k]);
-        if (s.kind != SITE_LINEAR && s.kind != SITE_TOKEN) { continue; }
-        single_rows(&s);
-        Products want = by_single_rows(&s, n, m);
-        for (int positions = 1; positions <= m*T + 1; positions += 3) {
-            for (int needs = NEEDS_Q; needs <= NEEDS_S; needs++) {
-                Products got = {0};
-                Statistics st = { got.K, got.s, 0.0, got.s, NULL, NULL, NULL };
-                size_t floats = (size_t)(2 * B*T * positions);
-                float* scratch = take(floats);
-                gather_pairs(&st, &s, needs, n, m, T, scratch, floats);
-                got.q = st.q;
-                expect_products(&s, &got, &want, needs, n, 0.0);
-                give_back(scratch, floats);
-            }
-        }
-    }
-}
-
-=======
->>>>>>> 8ae59a6020f579c368a93e80d7d04b5ceb67c034
 static void test_gather_repeats_itself(void) {
     for (int k = 0; k < NUM_CASES; k++) {
         Site s = draw(&cases[k]);
@@ -327,15 +297,9 @@ static void test_token_cross_terms(void) {
     static const float head[2] = { 2, 0 }, x[1] = { 3 }, wide_lookup[2] = { 5, 7 };
     static const int word[2] = { 0, 1 };
     float both_dout[4] = { head[0], head[1], 1, 4 }, both_inp[2] = { x[0], 1 };
-<<<<<<< HEAD
-    Site s = { .kind = SITE_TOKEN, .dout = both_dout, .inp = both_inp, .dlookup = wide_lookup, .tokens = word, .rows = 2, .cols = 1 };
-    double K = 0.0, score = 0.0, partial[4];
-    Statistics st = { &K, &score, 0.0, &score, NULL, NULL, partial };
-=======
     Site s = { .kind = SITE_TOKEN, .dout = both_dout, .inp = both_inp, .dlookup = wide_lookup, .tokens = word, .rows = 2, .cols = 1, .stride = 2, .parts = 1 };
     double K = 0.0, score = 0.0, partial[16];
     Statistics st = { .K = &K, .s = &score, .score = &score, .partial = partial };
->>>>>>> 8ae59a6020f579c368a93e80d7d04b5ceb67c034
     size_t part = gather_scratch(1, 1, 1, 1);
     float* scratch = take(part);
     Gather g = { .n = 1, .m = 1, .T = 1, .threads = 1, .needs = NEEDS_S | NEEDS_K, .scratch = scratch, .part = part };

@@ -1,100 +1,7 @@
 // test_solve.c -- every method against its definition, in double precision and by other means: full enumeration,
-<<<<<<< HEAD
 // elimination, Gram-Schmidt in the space of the gradients. Here the selections, span and cone, and what holds of all methods;
 // the others in test_family.c. Numbers are those of the invariants in the design's list.
 #include "gradients.h"
-=======
-// elimination, Gram-Schmidt in the space of the gradients. alpha is compared only where it is unique; the update always is.
-#include "../drpt/solve.h"
-#include "test.h"
-
-enum { MAX_N = 50, MAX_D = 64 };
-
-// The problem at hand: gradients g (n,d) and t, and what the solver gets to see of them.
-static int n, d;
-static double g[MAX_N][MAX_D], t[MAX_D], K[MAX_N*MAX_N], s[MAX_N], q;
-static unsigned char usable[MAX_N];
-static Knobs knobs;
-
-// Its answer.
-static double alpha[MAX_N], beta, u[MAX_D];
-static Verdict verdict;
-
-static uint64_t rng = 3;
-
-#define NEEDS(name, needs, ...) needs,
-static const int needs[] = { DRPT_METHODS(NEEDS) };
-
-#define expect_near(got, want, count, scale, tol) expect_near_at(__LINE__, #got, got, want, count, scale, tol)
-
-// Worst error in units of a scale that the test names, since a right answer may be zero.
-static void expect_near_at(int line, const char* what, const double* got, const double* want, int count, double scale, double tol) {
-    for (int i = 0; i < count; i++) {
-        if (fabs(got[i] - want[i]) <= tol * scale) { continue; } // so phrased that a NaN fails
-        fprintf(stderr, "%s:%d: %s[%d] is %.12g, not %.12g (n %d, d %d)\n", __FILE__, line, what, i, got[i], want[i], n, d);
-        test_failures++;
-        return;
-    }
-}
-
-static double uniform(void) { return (double)test_uniform(&rng); }
-static int below(int count) { return (int)((uniform() + 1.0) / 2.0 * count); } // 0..count-1
-
-static double dot(const double* a, const double* b, int count) {
-    double sum = 0.0;
-    for (int i = 0; i < count; i++) { sum += a[i] * b[i]; }
-    return sum;
-}
-
-static void products(void) {
-    for (int i = 0; i < n; i++) {
-        for (int j = 0; j < n; j++) { K[i*n + j] = dot(g[i], g[j], d); }
-        s[i] = dot(g[i], t, d);
-        usable[i] = 1;
-    }
-    q = dot(t, t, d);
-}
-
-static void draw(int rows, int dims) {
-    n = rows;
-    d = dims;
-    for (int i = 0; i < n; i++) { for (int k = 0; k < d; k++) { g[i][k] = uniform(); } }
-    for (int k = 0; k < d; k++) { t[k] = uniform(); }
-    products();
-}
-
-// Some rows repeat or mix earlier ones, so that K has not full rank whatever d is.
-static void draw_dependent(int rows, int dims) {
-    draw(rows, dims);
-    for (int i = 1; i < n; i++) {
-        int from = below(i), other = below(i), kind = below(4);
-        for (int k = 0; k < d && kind < 2; k++) { g[i][k] = kind == 0 ? g[from][k] : 0.3*g[from][k] + 0.7*g[other][k]; }
-    }
-    products();
-}
-
-static void form_update(void) {
-    for (int k = 0; k < d; k++) {
-        u[k] = beta * t[k];
-        for (int i = 0; i < n; i++) { u[k] += alpha[i] != 0.0 ? alpha[i] * g[i][k] : 0.0; }
-    }
-}
-
-// Memory exactly as large as promised, with a value behind it (and the sanitizer behind that).
-static void solve(Method method) {
-    size_t size = solve_work(n);
-    double* work = (double*)malloc(sizeof(double) * (size + 1));
-    if (work == NULL) { abort(); }
-    work[size] = 42.0;
-    Statistics st = { .K = K, .s = s, .q = q, .score = s };
-    verdict = drpt_solve(alpha, &beta, method, &st, usable, needs[method], n, knobs, work);
-    expect(work[size] == 42.0);
-    free(work);
-    form_update();
-}
-
-static double length_of_t(void) { return sqrt(dot(t, t, d)); }
->>>>>>> 8ae59a6020f579c368a93e80d7d04b5ceb67c034
 
 static void expect_full(void) {
     expect(beta == 0.0);
@@ -697,13 +604,7 @@ static void test_bad_rows_are_left_out_of_means(void) {
     draw(4, 5);
     knobs = KNOBS(.keep = 0.5, .mix = 0.25);
     poison(2, NAN);
-<<<<<<< HEAD
     solve_with(METHOD_full, NEEDS_S, s);
-=======
-    double work[200];
-    Statistics st = { .K = K, .s = s, .q = q, .score = s };
-    verdict = drpt_solve(alpha, &beta, METHOD_full, &st, usable, NEEDS_S, n, knobs, work);
->>>>>>> 8ae59a6020f579c368a93e80d7d04b5ceb67c034
     expect(verdict.dropped == 1 && alpha[2] == 0.0 && alpha[0] == 1.0 / 3 && alpha[3] == 1.0 / 3);
     solve_with(METHOD_mix, NEEDS_S, s);
     expect(verdict.dropped == 1 && alpha[2] == 0.0 && alpha[1] == 0.25 && beta == 0.25);
