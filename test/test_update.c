@@ -401,10 +401,11 @@ static double norm2_of(int id) {
 }
 
 static void expect_geometry_row(const char* line, int group, double* sum_uu) {
-    double field[5 + 2 * ROWS];
+    enum { SCORES = 10 };
+    double field[SCORES + 2 * ROWS];
     const char* at = strchr(line, ',') + 1;
     int id = named_group(group, at);
-    for (int i = 0; i < 5 + 2 * ROWS; i++) { at = strchr(at, ',') + 1; field[i] = strtod(at, NULL); }
+    for (int i = 0; i < SCORES + 2 * ROWS; i++) { at = strchr(at, ',') + 1; field[i] = *at == ',' ? NAN : strtod(at, NULL); }
     double uu = norm2_of(id), ut = oracle_beta[id] * q[id], largest = 0.0;
     for (int i = 0; i < ROWS; i++) {
         ut += oracle_alpha[id][i] * s[id][i];
@@ -415,8 +416,8 @@ static void expect_geometry_row(const char* line, int group, double* sum_uu) {
     expect(near(field[2], sqrt(uu / q[id]), 1.0));
     expect(field[3] == 0.0 && field[4] == (uu == 0.0));
     for (int i = 0; i < ROWS; i++) {
-        expect(near(field[5 + i], s[id][i], sqrt(K[id][i][i] * q[id])));
-        expect(near(field[5 + ROWS + i], oracle_alpha[id][i], 5.0 * largest));
+        expect(near(field[SCORES + i], s[id][i], sqrt(K[id][i][i] * q[id])));
+        expect(near(field[SCORES + ROWS + i], oracle_alpha[id][i], 5.0 * largest));
     }
     *sum_uu += field[2] * field[2] * q[id];
 }
