@@ -93,14 +93,14 @@ drpt/solve.h~s/(int)(keep \* n + 1e-9)/(int)(keep * n)/~test_solve~0.29 of 100 i
 drpt/solve.h~s/(int)(keep \* n + 1e-9)/(int)(keep * n + 0.5)/~test_solve~k rounded
 drpt/solve.h~s/k = k < 1 ? 1 : k;//~test_solve~no row kept
 drpt/solve.h~s/k = k > n ? n : k;.*//~test_solve~a row kept of none
-drpt/solve.h~s/s\[i\] > s\[best\]/s[i] >= s[best]/~test_solve~ties to the last row
-drpt/solve.h~s/alpha\[best\] = 1.0 \/ k/alpha[best] = 1.0 \/ n/~test_solve~weights do not add up to 1
-drpt/solve.h~s/k += s\[i\] >= 0.0/k += s[i] > 0.0/~test_solve~filter: scores of 0 not counted
-drpt/solve.h~s/alpha\[i\] = s\[i\] >= 0.0 ?/alpha[i] = s[i] > 0.0 ?/~test_solve~filter: scores of 0 left out
+drpt/solve.h~s/score\[i\] == score\[best\] \&\& place\[i\] < place\[best\]/score[i] == score[best] \&\& place[i] > place[best]/~test_solve~ties to the last row
+drpt/solve.h~s/place, n)\] = 1.0 \/ k/place, n)] = 1.0 \/ n/~test_solve~weights do not add up to 1
+drpt/solve.h~s/k += score\[i\] >= 0.0/k += score[i] > 0.0/~test_solve~filter: scores of 0 not counted
+drpt/solve.h~s/alpha\[i\] = score\[i\] >= 0.0 ?/alpha[i] = score[i] > 0.0 ?/~test_solve~filter: scores of 0 left out
 drpt/solve.h~s/uint64_t z = seed + (i + 1)/uint64_t z = (i + 1)/~test_solve~random: no seed
 drpt/solve.h~s/(0x94d049bb133111ebu;)/(1;)/;s/^    z = (z ^ (z >> .*//~test_solve~random: no mixing
 drpt/solve.h~s/return ridge \* trace \/ n/return ridge * trace/~test_solve~ridge in units of the trace
-drpt/solve.h~s/K\[i\*n + i\] + mu > 0.0 ? sqrt(K\[i\*n + i\] + mu)/K[i*n + i] > 0.0 ? sqrt(K[i*n + i])/~test_solve~no ridge
+drpt/solve.h~s/K\[i\*n + i\] + mu > 0.0 ? sqrt(tau \* K\[i\*n + i\] + mu)/K[i*n + i] > 0.0 ? sqrt(tau * K[i*n + i])/~test_solve~no ridge
 drpt/solve.h~s/b\[i\] = d\[i\] > 0.0 ? s\[i\] \/ d\[i\] : 0.0/b[i] = s[i]/~test_solve~scores not scaled
 drpt/solve.h~s/define SOLVE_RESOLUTION 1e-6/define SOLVE_RESOLUTION 1e-13/~test_solve~noise of single precision inverted
 drpt/solve.h~s/c->p - 1, c->p, c->n, SOLVE_RESOLUTION/c->p - 1, c->p, c->n, 1e-12/~test_solve~cone: noise of single precision inverted
@@ -113,17 +113,81 @@ drpt/solve.h~s/k < first ? k : first; }/first; }/~test_solve~cone: factor not ma
 drpt/solve.h~s/if (slope > steepest) {/if (slope > steepest \&\& best < 0 \&\& c->p < 3) {/~test_solve~cone: three rows at most
 drpt/solve.h~s/while (cone_has_negative(&c)) { cone_retreat(&c); }//~test_solve~cone: negative weights
 drpt/solve.h~s/pass < 5 \* n + 10/pass < n \/ 4 + 1/~test_solve~cone: stops early
-drpt/solve.h~s/alpha\[i\] = (1.0 - knobs.mix) \/ n/alpha[i] = 1.0 \/ n/~test_solve~mix: general rows in full
+drpt/solve.h~s/solve_fill(alpha, n, (1.0 - knobs.mix) \/ n)/solve_fill(alpha, n, 1.0 \/ n)/~test_solve~mix: general rows in full
 drpt/solve.h~s/\*beta = knobs.mix;/*beta = 1.0 - knobs.mix;/~test_solve~mix: the other way round
-drpt/solve.h~s/if (!isfinite(st->q)) .*//~test_solve~a target with NaN is followed
-drpt/solve.h~s/verdict.dropped += usable\[i\] && !finite;/verdict.dropped += !finite;/~test_solve~unusable rows counted as broken
-drpt/solve.h~s/if (usable\[i\] && finite)/if (finite)/~test_solve~unusable rows used
-drpt/solve.h~s/if (usable\[i\] && finite)/if (usable[i])/~test_solve~broken rows used
-drpt/solve.h~s/st->K\[row\[i\]\*n + row\[j\]\]/st->K[row[i]*kept + row[j]]/~test_solve~K of the wrong rows
-drpt/solve.h~s/alpha\[row\[i\]\] = found/alpha[i] = found/~test_solve~weights to the wrong rows
+drpt/solve.h~s/int finite = isfinite(st->q);/int finite = 1;/~test_solve~a target with NaN is followed
+drpt/solve.h~s/verdict.dropped += rows.usable\[i\] && !finite;/verdict.dropped += !finite;/~test_solve~unusable rows counted as broken
+drpt/solve.h~s/if (rows.usable\[i\] && finite)/if (finite)/~test_solve~unusable rows used
+drpt/solve.h~s/if (rows.usable\[i\] && finite)/if (rows.usable[i])/~test_solve~broken rows used
+drpt/solve.h~s/st->K\[from \* rows.n + row/st->K[from * p->n + row/~test_solve~K of the wrong rows
+drpt/solve.h~s/alpha\[row\[p.place\[i\]\]\] = scale/alpha[p.place[i]] = scale/~test_solve~weights to the wrong rows
 drpt/solve.h~s/!any || st->q == 0.0/!any/~test_solve~no target gradient goes unsaid
 drpt/solve.h~s/(needs & NEEDS_K) || isfinite(st->K\[i\*n + i\])/(needs \& NEEDS_K) || 1/~test_solve~Inf on K's diagonal alone
-drpt/solve.h~s/return 4 \* (size_t)n \* n + 12/return 2 * (size_t)n * n + 12/~test_solve~too little memory
+drpt/solve.h~s/return 4 \* rows \* rows/return 3 * rows * rows/~test_solve~too little memory
+drpt/solve.h~s/(score\[i\] == score\[best\] && place\[i\] < place\[best\])/(score[i] == score[best] \&\& i < best \&\& 0)/~test_solve~ties by where the solver has the rows
+drpt/solve.h~s/(uint64_t)place\[i\]); }/(uint64_t)i); }/~test_solve~random: drawn by rank
+drpt/solve.h~s/p->K\[i\*n + i\] \/ (2.0 \* k)/p->K[i*n + i] \/ k/~test_family~a row's own length counted twice
+drpt/solve.h~s/tau \* (along\[i\] + p->K/0.0 * tau + (along[i] - along[i]) - tau * (p->K/~test_family~the rows before forgotten
+drpt/solve.h~s/gain\[i\] = p->s\[i\] - tau \*/gain[i] = p->s[i] -/~test_family~no tau
+drpt/solve.h~s/along\[i\] += p->K\[i\*n + best\] \/ k/along[i] += p->K[i*n + best]/~test_family~rows before at full weight
+drpt/solve.h~s/i != j ? tau \* K\[i\*n + j\]/i != j ? K[i*n + j]/~test_family~tau on the diagonal alone
+drpt/solve.h~s/double z = h->row\[k\];/double z = 0.5 * h->row[k];/~test_family~free rows follow half
+drpt/solve.h~s/h->move\[h->P\[0\]\] = -sum;/h->move[h->P[0]] = 0.0;/~test_family~the sum drifts
+drpt/solve.h~s/if (reached) { step = gain \/ curvature; }//~test_family~always to the bound
+drpt/solve.h~s/if (room < step) { step = room; hit = k; }//~test_family~free rows pass their bounds
+drpt/solve.h~s/h->rest\[i\] \* (h->slope\[b\] - h->slope\[i\])/(h->slope[i] - h->slope[b])/~test_family~rows never leave the ceiling
+drpt/solve.h~s/hull_rest(h, h->P\[k\], h->move\[h->P\[k\]\] < 0.0 ? -1 : 1);/hull_rest(h, h->P[k], -1);/~test_family~rows at the ceiling put to 0
+drpt/solve.h~s/if (shortest > 0) {/if (0) {/~test_family~the first free row stays first
+drpt/solve.h~s/^        from = 0;$//~test_family~factor of another first row kept
+drpt/solve.h~s/h->ceiling - h->x\[i\]) \/ move/1.0 - h->x[i]) \/ move/~test_family~no ceiling
+drpt/solve.h~s/return curvature > hull_rounding(h, i) ? curvature : 0.0;/return 0.0;/~test_family~no curvature
+drpt/solve.h~s/define HULL_ROUNDING 1e-13/define HULL_ROUNDING 1e-7/~test_family~stops seven digits early
+drpt/solve.h~s/pass < 20 \* n + 50/pass < n \/ 2/~test_family~stops early
+drpt/solve.h~s/solve_count(method == METHOD_simplex ? 0.0 : knobs.keep, n)/solve_count(knobs.keep, n)/~test_family~simplex: with a ceiling
+drpt/solve.h~s/    if (tau == 0.0 && mu == 0.0) .*//~test_family~ties of the linear part by length
+drpt/solve.h~s/H\[i\] = tau \* p->K\[i\] + (i % (n + 1) == 0 ? mu : 0.0)/H[i] = tau * p->K[i]/~test_family~hull: no ridge
+drpt/solve.h~s/square > SOLVE_RESOLUTION \* n \* trace ?/square > 0.0 ?/~test_family~a mean of noise
+drpt/solve.h~s/dot < 0.0 && square > 0.0 ? -dot \/ square \/ p->n/square > 0.0 ? -dot \/ square \/ p->n/~test_family~agem: without a conflict too
+drpt/solve.h~s/-dot \/ square \/ p->n/-dot \/ square/~test_family~agem: n times the mean
+drpt/solve.h~s/dot < 0.0 && p->q > 0.0 ? -dot \/ p->q/p->q > 0.0 ? -dot \/ p->q/~test_family~mirror: without a conflict too
+drpt/solve.h~s/radius \* sqrt(solve_mean_square(p) \/ p->q)/radius * sqrt(solve_mean_square(p))/~test_family~trust: t not of length 1
+drpt/solve.h~s/SOLVE_RESOLUTION \* trace\[a\] \/ k->size\[a\]/0.0/~test_family~tasks of noise
+drpt/solve.h~s/trace\[a\] \/ k->size\[a\]/trace[a] * 1e6/~test_family~domains not told from nothing
+drpt/solve.h~s/p->s\[i\] \/ k.size\[a\]/p->s[i]/~test_family~domains by their sums
+drpt/solve.h~s/alpha\[i\] = k->weight\[a\] \/ k->size\[a\]/alpha[i] = k->weight[a]/~test_family~a domain's weight for each of its rows
+drpt/solve.h~s/s\[a\] = -k->G\[a + 1\]/s[a] = k->G[a + 1]/~test_family~gem: domains for, not against
+drpt/solve.h~s/^    k->weight\[0\] = 1.0;//~test_family~gem: no target
+drpt/solve.h~s/b != a && dot < 0.0 &&/b != a \&\&/~test_family~pcgrad: without a conflict too
+drpt/solve.h~s/double dot = solve_sum(v, &k->G\[b \* count\], count);/double dot = k->G[b * count + a];/~test_family~pcgrad: of the original, not of what is left
+drpt/solve.h~s/before = last < 0 ? -1.0 : solve_hash(seed, (uint64_t)a \* (uint64_t)count + (uint64_t)last)/before = last < 0 ? -1.0 : solve_hash(seed, (uint64_t)last)/;s/hash = solve_hash(seed, (uint64_t)a \* (uint64_t)count + (uint64_t)b)/hash = solve_hash(seed, (uint64_t)b)/~test_family~pcgrad: one order for all tasks
+drpt/solve.h~s/= solve_hash(seed, (uint64_t)a \*/= solve_hash(0, (uint64_t)a */~test_family~pcgrad: no seed
+drpt/solve.h~s/k->weight\[b\] += work\[b\] \/ k->count/k->weight[b] += work[b]/~test_family~pcgrad: the sum
+drpt/solve.h~s/H\[a\] = r \* k->G\[a\]/H[a] = k->G[a]/~test_family~cagrad: another problem
+drpt/solve.h~s/halving < 64/halving < 12/~test_family~cagrad: stops early
+drpt/solve.h~s/double r = radius \* sqrt(fmax(0.0, square))/double r = radius * longest/~test_family~cagrad: radius of the longest task
+drpt/solve.h~s/k->weight\[a\] = 1.0 \/ count + (r/k->weight[a] = (a == 0) + (r/~test_family~cagrad: around t
+drpt/solve.h~s/{ low = l; } else { high = l; }/{ high = l; } else { low = l; }/~test_family~cagrad: halves the wrong way
+drpt/solve.h~s/r > 0.0 && k->G\[a\*count + a\] > 0.0 ? r/r > 0.0 ? r/~test_family~cagrad: a zero task magnified
+drpt/solve.h~s/s\[i\] = m \* p->S\[i\*m + j\]/s[i] = p->S[i*m + j]/~test_family~auto: target rows as their shares
+drpt/solve.h~s/(double)m \* m \* p->Q/(double)m * p->Q/~test_family~auto: lengths of target rows
+drpt/solve.h~s/(m \* square - squares \/ m) \/ (m - 1)/square/~test_family~auto: noise taken for signal
+drpt/solve.h~s/double b = U > 0.0 && square > 0.0 ? fmin(1.0, U \/ square) : 0.0;/double b = square > 0.0 ? fmin(1.0, U \/ square) : 0.0;/~test_family~auto: away from the residual
+drpt/solve.h~s/alpha\[i\] -= b \* mean\[i\]/alpha[i] -= b * alpha[i]/~test_family~auto: the residual of the mean
+drpt/solve.h~s/\*beta = 1.0 - knobs.strength + knobs.strength \* \*beta;/*beta = knobs.strength * *beta;/~test_family~strength: shrinks, without t
+drpt/solve.h~s/found\[i\] \*= knobs.strength/found[i] *= 1.0/~test_family~strength: general rows in full
+drpt/solve.h~s/2.0 \* beta \* solve_sum(alpha, p->s, p->n)/beta * solve_sum(alpha, p->s, p->n)/~test_family~half the cross term
+drpt/solve.h~s/return fmax(0.0, dot) \/ square;/return dot \/ square;/~test_family~ray: turned round
+drpt/solve.h~s/return fmin(1.0, knobs.radius \*/return (knobs.radius */~test_family~cap: stretches too
+drpt/solve.h~s/square = fmax(square, SOLVE_RESOLUTION \* parts \* parts);//~test_family~a length of noise
+drpt/solve.h~s/    \*beta \*= scale;//~test_family~t not rescaled
+drpt/solve.h~s/    solve_sort(p.place, .*/    for (int i = 0; i < p.n; i++) { p.place[i] = i; }/~test_family~sums in the order of the batch
+drpt/solve.h~s/return (needs & NEEDS_K) && st->K\[i\*n + i\] < st->K\[j\*n + j\]/return 0/~test_family~rows of one score in the order of the batch
+drpt/solve.h~s/isfinite(st->s\[i\]) && isfinite(st->score\[i\])/isfinite(st->s[i])/~test_family~a score of NaN ranked
+drpt/solve.h~s/p->score\[i\] = needs & NEEDS_S ? st->score\[from\]/p->score[i] = needs \& NEEDS_S ? st->s[from]/~test_family~another score not looked at
+drpt/solve.h~s/finite = finite && isfinite(st->S\[i\*m + j\])/finite = finite/~test_family~NaN against one target row
+drpt/solve.h~s/finite = finite && isfinite(st->Q\[j\*m + j\])/finite = finite/~test_family~Inf in one target row
+drpt/solve.h~s/rows.domain ? rows.domain\[from\] : 0/rows.domain ? rows.domain[i] : 0/~test_family~domains of other rows
+drpt/solve.h~s/all |= NEEDS_S | NEEDS_K | NEEDS_ROWS; }/all |= NEEDS_S | NEEDS_K; }/~test_family~auto: target rows not asked for
 
 # ---- assemble
 drpt/assemble.c~s/weight\[b\] == 1.0f/weight[b] != 0.0f/~test_site~weights taken for ones

@@ -540,9 +540,8 @@ static inline HOST_DEVICE void hull_bring(Hull* h, int i) {
     hull_slopes(h);
 }
 
-// min 1/2 x'H x - s'x over 0 <= x <= 1/k, sum x = 1. It begins at the k highest s, which is the answer where H = 0.
-// work: n^2 + 5 n.
-static inline HOST_DEVICE void solve_hull(double* x, double* H, double* s, const int* place, int n, int k, double* work) {
+// min 1/2 x'H x - s'x over 0 <= x <= 1/k, sum x = 1, from the k highest s on. work: n^2 + 5 n.
+static inline HOST_DEVICE void solve_hull(double* x, double* H, double* s, int n, int k, double* work) {
     Hull h;
     h.H = H;
     h.s = s;
@@ -557,7 +556,8 @@ static inline HOST_DEVICE void solve_hull(double* x, double* H, double* s, const
     h.L = h.row + 2*n;
     h.p = 0;
     h.n = n;
-    solve_subset(x, s, place, n, k);
+    for (int i = 0; i < n; i++) { h.P[i] = i; }
+    solve_subset(x, s, h.P, n, k);
     for (int i = 0; i < n; i++) { h.rest[i] = x[i] > 0.0 ? 1 : -1; }
     for (int i = 0; i < n && h.p == 0; i++) { if (x[i] > 0.0) { hull_free(&h, i); } }
     hull_slopes(&h);
@@ -581,8 +581,10 @@ static inline HOST_DEVICE void solve_project(double* alpha, Method method, const
     double tau = knobs.tau, mu = solve_ridge(p->K, n, knobs.ridge), *H = work;
     if (method == METHOD_span) { solve_span(alpha, p->K, s, n, tau, mu, work); return; }
     if (method == METHOD_cone) { solve_cone(alpha, p->K, s, n, tau, mu, work); return; }
+    int k = solve_count(method == METHOD_simplex ? 0.0 : knobs.keep, n);
+    if (tau == 0.0 && mu == 0.0) { solve_subset(alpha, s, p->place, n, k); return; } // the best corner
     for (int i = 0; i < n * n; i++) { H[i] = tau * p->K[i] + (i % (n + 1) == 0 ? mu : 0.0); }
-    solve_hull(alpha, H, s, p->place, n, method == METHOD_simplex ? (n > 0) : solve_count(knobs.keep, n), H + n*n);
+    solve_hull(alpha, H, s, n, k, H + n*n);
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -752,14 +754,13 @@ static inline HOST_DEVICE double cagrad_length(const Tasks* k, const double* w) 
 // max over |u - g0| <= r of the least <u,task>, g0 the tasks' mean and r = radius |g0|. Its dual: u = g0 + r g_w / |g_w|, with w on the
 // simplex where <g_w,g0> + r |g_w| is least. As |g_w| = min over l > 0 of |g_w|^2 / 2l + l/2, that is, for a given l,
 // a quadratic problem, and the right l is the |g_w| of its answer; |g_w| / l falls with l, so that l can be found by
-// halving. u = g0 + r g_w / l stays right where |g_w| is 0. work: 2 count^2 + 8 count.
+// halving. u = g0 + r g_w / l stays right where |g_w| is 0. work: 2 count^2 + 7 count.
 static inline HOST_DEVICE void tasks_cagrad(const Tasks* k, double radius, double* work) {
     int count = k->count;
-    double *b = work, *s = b + count, *H = s + count, *place = H + count*count, square = 0.0, longest = 0.0;
+    double *b = work, *s = b + count, *H = s + count, square = 0.0, longest = 0.0;
     for (int a = 0; a < count; a++) {
         b[a] = 0.0;
         for (int c = 0; c < count; c++) { b[a] += k->G[a*count + c] / count; }
-        ((int*)place)[a] = a;
         square += b[a] / count;
         longest = fmax(longest, sqrt(k->G[a*count + a]));
         k->weight[a] = 0.0;
@@ -769,10 +770,12 @@ static inline HOST_DEVICE void tasks_cagrad(const Tasks* k, double radius, doubl
     for (int halving = 0; r > 0.0 && halving < 64; halving++) {
         double l = 0.5 * (low + high);
         for (int a = 0; a < count; a++) { s[a] = -l * b[a]; }
-        solve_hull(k->weight, H, s, (const int*)place, count, 1, place + count);
+        solve_hull(k->weight, H, s, count, 1, H + count*count);
         if (cagrad_length(k, k->weight) > l) { low = l; } else { high = l; }
     }
-    for (int a = 0; a < count; a++) { k->weight[a] = 1.0 / count + (r > 0.0 ? r / high * k->weight[a] : 0.0); }
+    for (int a = 0; a < count; a++) { // a task that counts as zero is not to be magnified
+        k->weight[a] = 1.0 / count + (r > 0.0 && k->G[a*count + a] > 0.0 ? r / high * k->weight[a] : 0.0);
+    }
 }
 
 static inline HOST_DEVICE void solve_with_tasks(double* alpha, double* beta, Method method, const Problem* p, Knobs knobs, double* work) {

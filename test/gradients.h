@@ -115,4 +115,51 @@ static inline double mean_square(void) {
     return trace / n;
 }
 
+// ---------------------------------------------------------------------------------------------
+// other ways to the same answer
+
+// x = A^-1 b by elimination with row exchanges; returns 0 if A is singular. A and b are overwritten.
+static inline int eliminate(double* A, double* b, double* x, int count) {
+    for (int c = 0; c < count; c++) {
+        int pivot = c;
+        for (int r = c + 1; r < count; r++) { if (fabs(A[r*count + c]) > fabs(A[pivot*count + c])) { pivot = r; } }
+        if (fabs(A[pivot*count + c]) < 1e-9) { return 0; }
+        for (int k = 0; k < count; k++) { double v = A[c*count + k]; A[c*count + k] = A[pivot*count + k]; A[pivot*count + k] = v; }
+        double v = b[c]; b[c] = b[pivot]; b[pivot] = v;
+        for (int r = c + 1; r < count; r++) {
+            double f = A[r*count + c] / A[c*count + c];
+            for (int k = c; k < count; k++) { A[r*count + k] -= f * A[c*count + k]; }
+            b[r] -= f * b[c];
+        }
+    }
+    for (int c = count - 1; c >= 0; c--) {
+        x[c] = b[c];
+        for (int k = c + 1; k < count; k++) { x[c] -= A[c*count + k] * x[k]; }
+        x[c] /= A[c*count + c];
+    }
+    return 1;
+}
+
+// The projection of t on the span of the rows, by Gram and Schmidt (twice, for the rounding).
+static inline void project_by_basis(double* p) {
+    static double e[MAX_N][MAX_D];
+    int rank = 0;
+    for (int k = 0; k < d; k++) { p[k] = 0.0; }
+    for (int i = 0; i < n; i++) {
+        memcpy(e[rank], g[i], sizeof(double) * (size_t)d);
+        for (int again = 0; again < 2; again++) {
+            for (int r = 0; r < rank; r++) {
+                double along = dot(e[rank], e[r], d);
+                for (int k = 0; k < d; k++) { e[rank][k] -= along * e[r][k]; }
+            }
+        }
+        double norm = sqrt(dot(e[rank], e[rank], d));
+        if (norm <= 1e-9 * sqrt(dot(g[i], g[i], d))) { continue; }
+        for (int k = 0; k < d; k++) { e[rank][k] /= norm; }
+        double along = dot(t, e[rank], d);
+        for (int k = 0; k < d; k++) { p[k] += along * e[rank][k]; }
+        rank++;
+    }
+}
+
 #endif // TEST_GRADIENTS_H

@@ -141,28 +141,6 @@ static void test_greedy_and_copies(void) {
 // ---------------------------------------------------------------------------------------------
 // the hulls
 
-// x = A^-1 b by elimination with row exchanges; returns 0 if A is singular. A and b are overwritten.
-static int eliminate(double* A, double* b, double* x, int count) {
-    for (int c = 0; c < count; c++) {
-        int pivot = c;
-        for (int r = c + 1; r < count; r++) { if (fabs(A[r*count + c]) > fabs(A[pivot*count + c])) { pivot = r; } }
-        if (fabs(A[pivot*count + c]) < 1e-9) { return 0; }
-        for (int k = 0; k < count; k++) { double v = A[c*count + k]; A[c*count + k] = A[pivot*count + k]; A[pivot*count + k] = v; }
-        double v = b[c]; b[c] = b[pivot]; b[pivot] = v;
-        for (int r = c + 1; r < count; r++) {
-            double f = A[r*count + c] / A[c*count + c];
-            for (int k = c; k < count; k++) { A[r*count + k] -= f * A[c*count + k]; }
-            b[r] -= f * b[c];
-        }
-    }
-    for (int c = count - 1; c >= 0; c--) {
-        x[c] = b[c];
-        for (int k = c + 1; k < count; k++) { x[c] -= A[c*count + k] * x[k]; }
-        x[c] /= A[c*count + c];
-    }
-    return 1;
-}
-
 // The minimum of 1/2 x'Hx - s'x over the free rows, the others being where they are and the sum 1.
 static int minimum_of_face(double* x, const double* H, const int* P, int p) {
     double A[64], b[8], z[8];
@@ -385,13 +363,19 @@ static void test_projections_are_nearest(void) {
     }
 }
 
-// [36]
+// [36] Where K can tell all directions of the span, as it nearly always can.
 static void test_sets_are_nested(void) {
+    int told = 0;
     for (int trial = 0; trial < 150; trial++) {
         if (trial % 2) { draw(2 + below(8), 2 + below(9)); } else { draw_dependent(2 + below(8), 2 + below(9)); }
         int k = 1 + below(n);
-        double before = 0.0, full;
+        double before = 0.0, span[MAX_D], apart = 0.0;
         knobs = KNOBS(.keep = (double)k / n);
+        project_by_basis(span);
+        solve(METHOD_span);
+        for (int c = 0; c < d; c++) { apart = fmax(apart, fabs(u[c] - span[c])); }
+        if (apart > 1e-6) { continue; }
+        told++;
         for (int method = METHOD_span; method <= METHOD_capped; method++) {
             solve((Method)method);
             expect(distance() >= before - 1e-7);
@@ -399,14 +383,14 @@ static void test_sets_are_nested(void) {
         }
         expect(best_subset(k) >= before - 1e-12);
         solve(METHOD_full);
-        full = distance();
-        expect(full >= before - 1e-12);
+        expect(distance() >= before - 1e-12);
         solve(METHOD_simplex);
         double simplex = distance();
         knobs.keep = 0.0;
         solve(METHOD_capped);
         expect(fabs(distance() - simplex) <= 1e-12);
     }
+    expect(told > 140);
 }
 
 // (tau K + mu I) alpha = s: with mu for every tau the answer is 1/tau of that with the ridge mu/tau.
@@ -472,7 +456,8 @@ static void test_trust(void) {
         double mean[MAX_D], v[MAX_D], from[MAX_D];
         draw(1 + below(9), 2 + trial % 2);
         mean_of(mean, -1);
-        knobs = KNOBS(.radius = 2.0 * uniform01());
+        knobs = KNOBS(.keep = 0.5);
+        knobs.radius = 2.0 * uniform01();
         double r = knobs.radius * length(mean);
         solve(METHOD_trust);
         for (int k = 0; k < d; k++) { from[k] = u[k] - mean[k]; }
@@ -580,7 +565,7 @@ static void test_pcgrad(void) {
         int one = trial % 3 == 0;
         domains = one ? 1 : 3; // the third without rows
         for (int i = 0; i < n; i++) { domain[i] = one ? 0 : i % 2 * 2; }
-        int count = draw_tasks(), seen[8] = {0}, distinct = 1, same = 1;
+        int count = draw_tasks(), seen[8] = {0}, distinct = 1;
         double want[8][MAX_D] = {{0}};
         expect(count == (one ? 2 : 3));
         for (int orders = 0; orders < 8; orders++) {
@@ -593,7 +578,6 @@ static void test_pcgrad(void) {
                 for (int k = 0; k < d; k++) { want[orders][k] += v[k] / count; }
             }
         }
-        for (int k = 0; k < d; k++) { same &= fabs(want[7][k] - want[0][k]) < 1e-6; }
         for (int seed = 0; seed < 200; seed++) {
             int found = -1;
             knobs = KNOBS(.seed = (uint64_t)seed);
@@ -649,7 +633,8 @@ static void test_cagrad(void) {
         draw_domains(1 + below(4));
         int count = draw_tasks();
         for (int a = 0; a < count; a++) { for (int k = 0; k < d; k++) { g0[k] += task[a][k] / count; } }
-        knobs = KNOBS(.radius = 0.9 * uniform01());
+        knobs = KNOBS(.keep = 0.5);
+        knobs.radius = 0.9 * uniform01();
         double r = knobs.radius * length(g0);
         solve(METHOD_cagrad);
         for (int k = 0; k < d; k++) { from[k] = u[k] - g0[k]; }
@@ -672,13 +657,14 @@ static void test_cagrad(void) {
 static void test_cagrad_of_opposites(void) {
     for (int trial = 0; trial < 40; trial++) {
         draw(4, 3);
-        double mean[MAX_D], g0[MAX_D], from[MAX_D];
+        double mean[MAX_D], g0[MAX_D] = {0}, from[MAX_D] = {0};
         mean_of(mean, -1);
         double c = trial % 4 - 3.0; // -3, -2, -1, 0
         for (int k = 0; k < d; k++) { t[k] = c * mean[k]; g0[k] = 0.5 * (1.0 + c) * mean[k]; }
         products();
         int count = draw_tasks();
-        knobs = KNOBS(.radius = trial % 8 < 4 ? 0.5 : 1.5);
+        knobs = KNOBS(.keep = 0.5);
+        knobs.radius = trial % 8 < 4 ? 0.5 : 1.5;
         solve(METHOD_cagrad);
         double r = knobs.radius * length(g0);
         for (int k = 0; k < d; k++) { from[k] = u[k] - g0[k]; }
@@ -700,10 +686,11 @@ static void test_cagrad_on_an_edge(void) {
     g[1][0] = 0.3; g[1][1] = 2.0;
     products();
     for (int r = 1; r <= 9; r++) {
-        knobs = KNOBS(.radius = 0.1 * r);
+        knobs = KNOBS(.keep = 0.5);
+        knobs.radius = 0.1 * r;
         solve(METHOD_cagrad);
         int count = draw_tasks();
-        double g0[2] = { 0.1, 2.0 / 3 }, from[2] = { u[0] - g0[0], u[1] - g0[1] };
+        double g0[MAX_D] = { 0.1, 2.0 / 3 }, from[MAX_D] = { u[0] - g0[0], u[1] - g0[1] };
         expect(length(from) <= 0.1 * r * length(g0) * (1 + 1e-5));
         // 0 at best, where u is at right angles to t: within reach if the radius is 0.1 or more.
         double reach = 0.1 * r * length(g0), want = reach >= 0.1 ? 0.0 : -(0.1 - reach);
@@ -915,7 +902,7 @@ static void test_order_of_the_rows(void) {
             for (int i = 0; i < n; i++) { moved[to[i]] = first[i]; }
             shuffle(to);
             solve((Method)method);
-            if (trial % 11 != 0 || method >= METHOD_span) { expect_near(alpha, moved, n, 1.0, 0.0); }
+            if (trial % 11 != 0 || method > METHOD_greedy) { expect_near(alpha, moved, n, 1.0, 0.0); }
             expect(beta == first_beta);
             memcpy(first, alpha, sizeof(first));
         }
