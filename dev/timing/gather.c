@@ -82,7 +82,7 @@ static Site site_of(const Bench* b, int layer) {
 }
 
 static Gather gather_of(const Bench* b, const Question* q, const Way* w, int T) {
-    return (Gather){ .n = GENERAL, .m = TARGET, .T = T, .threads = b->threads, .needs = q->needs, .route = w->route, .keep_gradients = w->keep,
+    return (Gather){ .n = GENERAL, .m = TARGET, .T = T, .threads = b->threads, .needs = q->needs, .weighed = q->weighed, .route = w->route, .keep_gradients = w->keep,
                      .kept = b->kept, .kept_size = (size_t)(GENERAL + 1) * (MOST_WEIGHTS + MOST_CHANNELS), .sketches = b->sketches,
                      .scratch = b->scratch, .part = b->part };
 }
