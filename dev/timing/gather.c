@@ -123,7 +123,7 @@ static int least(const double* value) {
 static void shape_row(Table* t, const Bench* b, const Question* q, int layer, int T, int rounds) {
     double plain[2], ratio[NUM_WAYS][MOST_ROUNDS], share[NUM_WAYS], reckoned[NUM_WAYS], sample[2][MOST_ROUNDS];
     Site s = site_of(b, layer);
-    for (int i = 0; i < NUM_WAYS; i++) { time_way(b, &s, q, &ways[i], T); }
+    for (int i = 0; i < NUM_WAYS && T == lengths[0]; i++) { time_way(b, &s, q, &ways[i], T); } // longer ones need no warming up
     for (int r = 0; r < rounds; r++) {
         time_plain(b, &s, T, plain);
         sample[0][r] = plain[0] + plain[1];
