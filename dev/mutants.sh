@@ -61,32 +61,91 @@ drpt/site.c~s/tokens\[at\] - o;/tokens[at];/~test_site~lookup: into the wrong sl
 drpt/site.c~s/|| row >= count/|| row > count/~test_site~lookup: one row too many
 drpt/site.c~s/rows < SLAB_MIN_ROWS ? SLAB_MIN_ROWS : //~test_site~slabs without a least size
 
-# ---- gather
-drpt/gather.c~s/(s->cols + (s->dbias != NULL))/s->cols/~test_site~bias left out of the inner products
-drpt/gather.c~s/s->rows - o < slab ? s->rows - o : slab/slab < s->rows ? slab : s->rows - 1/~test_site~last row left out
-drpt/gather.c~s/int end = i < n ? i + 1 : n + m;/int end = i + 1;/~test_site~first target row alone
-drpt/gather.c~s/int first = needs & NEEDS_K ? 0 : n;/int first = n;/~test_site~no K
-drpt/gather.c~s/    memset(p->gradient.*//~test_site~gradients of the slab before kept
-drpt/gather.c~s/\* (n + 1 - first) \* length);/* (n - first) * length);/~test_site~t of the slab before kept
-drpt/gather.c~s/+= \*product++/= *product++/~test_site~last slab alone
-drpt/gather.c~s/    memset(statistics->partial.*//~test_site~products of the call before kept
-drpt/gather.c~s/statistics->K\[i \* n + j\] +=/statistics->K[i * n + j] =/~test_site~K overwritten
-drpt/gather.c~s/statistics->s\[i\] +=/statistics->s[i] =/~test_site~s overwritten
-drpt/gather.c~s/statistics->q +=/statistics->q =/~test_site~q overwritten
-drpt/gather.c~s/from\[n \* (n + 1) + i\]/from[n * n + i]/~test_site~scores from the wrong row
-drpt/gather.c~s/o = thread \* slab; o < s->rows; o += threads \* slab/o = thread * slab; o < s->rows; o += slab/~test_site~slabs counted by several threads
-drpt/gather.c~s/T \* most((size_t)m, 1);/T;/~test_site~scratch too small for several target rows
+# ---- gradients formed, a slab at a time
+drpt/site.h~s/\* ((size_t)s->cols + (s->dbias != NULL))/* (size_t)s->cols/~test_gather gather/kept_gradients_give_the_update~kept gradients without room for the bias
+drpt/site.c~s/((size_t)b \* T + t) \* s->stride + o/((size_t)b * T + t) * s->rows + o/~test_gather gather/3_sketch_is_projected_gradients~dout of a part read as if it were whole
+drpt/direct.c~s/s->rows - o < slab ? s->rows - o : slab/slab < s->rows ? slab : s->rows - 1/~test_site~last row left out
+drpt/direct.c~s/NEEDS_ROWS ? i + 1 : g->n + g->m;/NEEDS_ROWS ? i + 1 : i + 1;/~test_gather gather/1_7_11_routes~first target row alone
+drpt/direct.c~s/i < g->n || g->needs \& NEEDS_ROWS ? i + 1/i < g->n ? i + 1/~test_gather gather/1_7_11_routes~all target rows where they are wanted singly
+drpt/direct.c~s/^        memset(weights, 0.*//~test_gather gather/1_7_11_routes~gradients of the slab before kept
+drpt/direct.c~s/^        if (bias) { memset(bias.*//~test_gather gather/1_7_11_routes~bias of the slab before kept
+drpt/direct.c~s/^    memset(st->partial.*//~test_gather gather/1_7_11_routes~products of the call before kept
+drpt/direct.c~s/o < s->rows; o += threads \* slab/o < s->rows; o += slab/~test_gather gather/1_7_11_routes~slabs counted by several threads
+drpt/direct.c~s/^    if (p->bias) { gram_add.*//~test_gather gather/1_7_11_routes~bias left out of the inner products
+drpt/direct.c~s/T \* most((size_t)m, 1);/T;/~test_gather gather/1_7_11_routes~scratch too small for several target rows
+drpt/direct.c~s/, g->n + (g->needs \& NEEDS_ROWS ? g->m : 1)/, g->n + 1/;s/return g->n + (g->needs \& NEEDS_ROWS ? g->m : 1)/return g->n + 1/~test_gather gather/1_7_11_routes~no target rows singly
+drpt/direct.c~s/sqrtf(v\[k\] \* correction) + eps/sqrtf(v[k]) + eps/~test_gather gather/metric~second moment not corrected
+drpt/direct.c~s/sqrtf(v\[k\] \* correction) + eps/sqrtf(v[k] * correction)/~test_gather gather/metric~no eps
+drpt/direct.c~s/s->vweight + (size_t)o \* s->cols/s->vweight/~test_gather gather/metric~second moments of the first slab
+drpt/direct.c~s/s->vbias + o/s->vbias/~test_gather gather/metric~second moments of the first biases
+drpt/direct.c~s/g->kept + (size_t)s->rows \* s->cols + o/g->kept + (size_t)s->rows * s->cols/~test_gather gather/kept_gradients_give_the_update~kept biases all in the same place
+drpt/direct.c~s/keep || g->metric ? 0 : gram_first(g)/gram_first(g)/~test_gather gather/kept_gradients_give_the_update~only t kept where only q is asked for
 
-# ---- scores from pairs of positions
-drpt/pairs.c~s/(needs & NEEDS_K) || (s/(s/~test_site~no K from pairs
-drpt/pairs.c~s/for (int i = first; i < n; i++) { st->s/for (int i = first; i < n - 1; i++) { st->s/~test_site~last general row left out
-drpt/pairs.c~s/(size_t)m \* row)/row)/~test_site~q of the first target row
-drpt/pairs.c~s/x\[k\] \*= y\[k\] + c/x[k] *= y[k]/~test_site~no bias
-drpt/pairs.c~s/token\[a\] == target\[b\] ?/1 ?/~test_site~lookups of any two words multiplied
-drpt/pairs.c~s/+= dout\[target\[b\]\] \*/+= 0.0f */~test_site~no cross term of head and target's lookup
-drpt/pairs.c~s/+= dout\[(size_t)b \* V\] \*/+= 0.0f */~test_site~no cross term of lookup and target's head
-drpt/pairs.c~s/from += most) {/from += most - 1) {/~test_site~blocks of columns overlap
-drpt/pairs.c~s/needs & NEEDS_S ? 0 : n; \/\/ row/n; \/\/ row/~test_site~no scores
+# ---- tables of inner products
+drpt/gram.c~s/int j = i > from ? i : from;/int j = i > from ? i : from + 1;/~test_gather gather/1_7_11_routes~first product of a row left out
+drpt/gram.c~s/c += x\[k\] \* y2/c += x[k] * y1/~test_gather gather/1_7_11_routes~one vector twice
+drpt/gram.c~s/at += PIECE) {$/at += PIECE + 1) {/~test_gather gather/1_7_11_routes gather/metric~numbers between pieces left out
+drpt/gram.c~s/tables + (i < j ? /tables + (1 ? /~test_gather gather/1_7_11_routes~the empty half of the table read
+drpt/gram.c~s/st->K\[(size_t)i \* n + j\] +=/st->K[(size_t)i * n + j] =/~test_gather gather/1_7_11_routes~K overwritten
+drpt/gram.c~s/st->s\[i\] +=/st->s[i] =/~test_gather gather/1_7_11_routes~s overwritten
+drpt/gram.c~s/st->q +=/st->q =/~test_gather gather/1_7_11_routes~q overwritten
+drpt/gram.c~s/(size_t)i \* targets + j - n/(size_t)i * targets/~test_gather gather/1_7_11_routes~S: all in the first column
+drpt/gram.c~s/thread < threads; thread++) { sum/thread < 1; thread++) { sum/~test_gather gather/1_7_11_routes~the first thread alone
+drpt/gram.h~s/return g->needs ? 0 : g->n;/return g->n;/~test_gather gather/1_7_11_routes~no scores
+
+# ---- pairs of positions
+drpt/pairs.c~s/2 \* room(N) + 2/room(N) + 2/~test_gather gather/1_7_11_routes~room for one product
+drpt/pairs.c~s/x\[k\] \*= y\[k\] + c/x[k] *= y[k]/~test_gather gather/1_7_11_routes~no bias
+drpt/pairs.c~s/token\[a\] == target\[b\] ?/1 ?/~test_gather gather/1_7_11_routes~lookups of any two words multiplied
+drpt/pairs.c~s/+= dout\[target\[b\]\] \*/+= 0.0f */~test_gather gather/1_7_11_routes~no cross term of head and the other one s lookup
+drpt/pairs.c~s/+= dout\[(size_t)b \* s->stride\] \*/+= 0.0f */~test_gather gather/1_7_11_routes~no cross term of lookup and the other one s head
+drpt/pairs.c~s/i == j \&\& !within ? 2.0 \* sum : sum/sum/~test_gather gather/1_7_11_routes~pairs of one row in different panels counted once
+drpt/pairs.c~s/within ? least(panel, end) : end/end/~test_gather gather/1_7_11_routes~a row that ends in another panel counted as within
+drpt/pairs.c~s/least(N - k.b, least(width, PRODUCTS/least(N - k.b, least(N, 2 * PRODUCTS/~test_gather gather/1_7_11_routes~blocks that do not fit
+drpt/pairs.c~s/ + 2 \* copy_room(N, (size_t)widest)/ + copy_room(N, (size_t)widest)/~test_gather gather/1_7_11_routes~room for one copy
+
+# ---- tokens
+drpt/tokens.c~s/1 + POSITIONS + (size_t)m \* T)/1 + POSITIONS)/~test_gather gather/1_7_11_routes~no room for the target's factor
+drpt/tokens.c~s/p->t, p->bias, N, s->cols/p->t, NULL, N, s->cols/~test_gather gather/1_7_11_routes~no bias
+drpt/tokens.c~s/at \* s->stride + o,/at * s->stride,/~test_gather gather/1_7_11_routes~dout of the first slab
+drpt/tokens.c~s/    if (s->kind == SITE_TOKEN) { add_lookup.*//~test_gather gather/1_7_11_routes~no lookup
+drpt/tokens.c~s/from < end; from += POSITIONS/from < end; from += end/~test_gather gather/1_7_11_routes~the first positions alone
+drpt/tokens.c~s/^    memset(p->t, 0.*//~test_gather gather/1_7_11_routes~t of the slab before kept
+drpt/tokens.c~s/s->vweight + (size_t)o \* s->cols/s->vweight/~test_gather gather/metric~second moments of the first slab
+drpt/tokens.c~s/g->metric ? st->score : st->s/st->s/~test_gather gather/metric~scores of the metric taken for s
+drpt/tokens.c~s/ + gram_dot(p->bias, p->bias, (size_t)count)//~test_gather gather/1_7_11_routes~q without bias
+
+# ---- sketches
+drpt/sketch.c~s/sqrt(1.0 \/ store->k)/1.0/~test_gather gather/4_sketch_is_unbiased~variance 1
+drpt/sketch.c~s/sqrt(1.0 \/ store->k)/sqrt(1.2 \/ store->k)/~test_gather gather/4_sketch_is_unbiased~variance a fifth too large
+drpt/sketch.c~s/2 \* (uint64_t)index + (uint64_t)side, 0/(uint64_t)index + (uint64_t)side, 0/~test_gather gather/streams~a side shares a stream with the next site
+drpt/sketch.c~s/2 \* (uint64_t)index + (uint64_t)side, 0/2 * (uint64_t)index, 0/~test_gather gather/4_sketch_is_unbiased~both sides share a stream
+drpt/sketch.c~s/rng_seed(store->seed, /rng_seed(7, /~test_gather gather/streams~the seed does not count
+drpt/sketch.c~s/{ store->site\[i\].fresh = 0; }/{ }/~test_gather gather/streams~not refreshed
+drpt/sketch.c~s/for (int c = 0; factor \&\& bias \&\& c < width; c++)/for (int c = 0; c < 0; c++)/~test_gather gather/3_sketch_is_projected_gradients~no bias
+drpt/sketch.c~s/if (!factor \&\& bias) { row/if (0) { row/~test_gather gather/2_wide_sketch_is_exact~no bias of a side left as it is
+drpt/sketch.c~s/^    if (s->kind == SITE_TOKEN) {$/    if (0) {/~test_gather gather/3_sketch_is_projected_gradients~no lookup
+drpt/sketch.c~s/memset(store->vector, 0, .*//~test_gather gather/3_sketch_is_projected_gradients~projections of the call before kept
+drpt/sketch.c~s/\? 1 : g->n + g->m - i;/? 1 : 1;/~test_gather gather/3_sketch_is_projected_gradients~first target row alone
+drpt/sketch.c~s/side\[0\] + from \* k->width\[0\], site_dout(g->scratch, s, from/side[0] + from * k->width[0], site_dout(g->scratch, s, begin/~test_gather gather/3_sketch_is_projected_gradients~the first piece of dout for all
+drpt/sketch.c~s/to\[s->tokens\[at\]\] = 1.0f/to[0] = 1.0f/~test_gather gather/2_wide_sketch_is_exact~all tokens the first
+
+# ---- choosing a route
+drpt/gather.c~s/g->m > 0 \&\& !(g->needs \& (NEEDS_K | NEEDS_ROWS))/g->m > 0 \&\& !(g->needs \& NEEDS_K)/~test_gather gather/a_route_that_cannot_gives_way~no target rows from tokens
+drpt/gather.c~s/g->m > 0 \&\& !(g->needs \& (NEEDS_K | NEEDS_ROWS))/g->m > 0/~test_gather gather/1_7_11_routes~no K from tokens
+drpt/gather.c~s/case ROUTE_pairs:  return !g->metric;/case ROUTE_pairs:  return 1;/~test_gather gather/metric~pairs asked for the metric
+drpt/gather.c~s/if (!site_is_product(s)) { return 0; }//~test_gather gather/a_route_that_cannot_gives_way~a layer normalisation as a product
+drpt/gather.c~s/r <= ROUTE_tokens; r++/r <= ROUTE_sketch; r++/~test_gather gather/auto~a sketch by itself
+drpt/gather.c~s/if (!gather_keeps(s, g)) {/if (1) {/~test_gather gather/auto~kept gradients are no cheaper
+drpt/gather.c~s/ \&\& !(g->needs \& NEEDS_ROWS) \&\& / \&\& /~test_gather gather/what_is_kept~single target rows kept
+drpt/gather.c~s/<= g->kept_size;/<= g->kept_size + 1;/~test_gather gather/what_is_kept~one float too many kept
+drpt/gather.c~s/return g->keep_gradients \&\& /return /~test_gather gather/what_is_kept~kept without being asked
+
+# ---- the update from kept gradients
+drpt/assemble.c~s/if (w == 0.0f) { continue; }//~test_gather gather/kept_gradients_give_the_update~NaN times 0
+drpt/assemble.c~s/i < n ? alpha\[i\] : beta/alpha[i]/~test_gather gather/kept_gradients_give_the_update~no beta
+drpt/assemble.c~s/^    if (site->dbias) { add_kept.*//~test_gather gather/kept_gradients_give_the_update~no bias
+drpt/assemble.c~s/ \&\& site->stride == site->rows//~test_gather gather/kept_gradients_give_the_update~a part of a fused projection as if it were whole
 
 # ---- solve
 drpt/solve.h~s/(int)(keep \* n + 1e-9)/(int)(keep * n)/~test_solve~0.29 of 100 is 28

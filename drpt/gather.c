@@ -43,8 +43,8 @@ static const double CACHE = 1.5, MEMORY = 10.0, PACKING = 6.0, DOT = 2.0;
 static double weights_of(const Site* s) { return (double)s->rows * s->cols; }
 static double positions_of(const Gather* g) { return ((double)g->n + g->m) * g->T; }
 
-// Forming the update by a product: with K all general rows have a weight, selections keep half of them.
-static double weighed(const Gather* g) { return g->needs & (NEEDS_K | NEEDS_ROWS) ? g->n : 0.5 * g->n; }
+// Forming the update by a product.
+static double weighed(const Gather* g) { return g->weighed > 0.0 ? g->weighed : g->needs & NEEDS_K ? g->n : 0.5 * g->n; }
 static double cost_of_assembly(const Site* s, const Gather* g) {
     return 2.0 * weighed(g) * g->T * weights_of(s) * (1.0 + PACKING / SLAB_MAX_ROWS);
 }

@@ -34,6 +34,7 @@ typedef struct {
     int metric;                      // 1: score_i = <g_i, t / (sqrt(v * correction) + eps)> is asked for, instead of s; v: the site's
     float correction, eps;           //    vweight and vbias. Not with NEEDS_K or NEEDS_ROWS.
     Route route;
+    double weighed;                  // general rows that will have a weight, for the cost model; 0: all with K, half of them without
     int keep_gradients;              // 1: the caller will assemble this site right after; gradients may be left in `kept`
     float* kept;                     // room for n+1 gradients of a site
     size_t kept_size;                // floats of it

@@ -81,15 +81,14 @@ static const float* products(const Site* s, const Gather* g, Block k) {
     return product;
 }
 
-// table (V,V) += what position a's products with the block's add up to. Pairs within the panel are all there, so those below the
-// diagonal of the table are left out; other pairs of one row stand for two.
+// table (V,V) += what position a's products with the block's add up to. Pairs within the panel are all there, and what they add
+// below the diagonal of the table nobody reads; other pairs of one row stand for two.
 static void add_position(double* table, const float* product, Block k, size_t a, int T, int V) {
     size_t i = a / (size_t)T, panel = k.a + (size_t)k.A, end = k.b + (size_t)k.B;
     for (size_t b = k.b, stop; b < end; b = stop) {
         size_t j = b / (size_t)T;
         int within = b < panel;
         stop = least((j + 1) * (size_t)T, within ? least(panel, end) : end);
-        if (j < i) { continue; }
         double sum = 0.0;
         #pragma omp simd reduction(+:sum)
         for (size_t c = b - k.b; c < stop - k.b; c++) { sum += product[c]; }
@@ -132,8 +131,8 @@ void gather_pairs(Statistics* st, const Site* s, const Gather* g) {
     size_t width = s->stride == s->rows ? N : most(1, (size_t)(COPIES / s->rows));
     Block k;
     memset(st->partial, 0, sizeof(double) * (size_t)g->threads * (size_t)V * (size_t)V);
-    for (k.a = (size_t)gram_first(g) * T; k.a < N; k.a += (size_t)k.A) { // a panel is of general or of target positions
-        k.A = (int)least(height, (k.a < general ? general : N) - k.a);
+    for (k.a = (size_t)gram_first(g) * T; k.a < N; k.a += (size_t)k.A) {
+        k.A = (int)least(height, N - k.a);
         k.b = g->needs & NEEDS_K ? k.a : most(k.a, general);
         for (; k.b < N; k.b += (size_t)k.B) {
             k.B = (int)least(N - k.b, least(width, PRODUCTS / (size_t)k.A));

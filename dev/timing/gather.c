@@ -82,7 +82,7 @@ static Site site_of(const Bench* b, int layer) {
 }
 
 static Gather gather_of(const Bench* b, const Question* q, const Way* w, int T) {
-    return (Gather){ .n = GENERAL, .m = TARGET, .T = T, .threads = b->threads, .needs = q->needs, .route = w->route, .keep_gradients = w->keep,
+    return (Gather){ .n = GENERAL, .m = TARGET, .T = T, .threads = b->threads, .needs = q->needs, .weighed = q->weighed, .route = w->route, .keep_gradients = w->keep,
                      .kept = b->kept, .kept_size = (size_t)(GENERAL + 1) * (MOST_WEIGHTS + MOST_CHANNELS), .sketches = b->sketches,
                      .scratch = b->scratch, .part = b->part };
 }
@@ -123,7 +123,7 @@ static int least(const double* value) {
 static void shape_row(Table* t, const Bench* b, const Question* q, int layer, int T, int rounds) {
     double plain[2], ratio[NUM_WAYS][MOST_ROUNDS], share[NUM_WAYS], reckoned[NUM_WAYS], sample[2][MOST_ROUNDS];
     Site s = site_of(b, layer);
-    for (int i = 0; i < NUM_WAYS; i++) { time_way(b, &s, q, &ways[i], T); }
+    for (int i = 0; i < NUM_WAYS && T == lengths[0]; i++) { time_way(b, &s, q, &ways[i], T); } // longer ones need no warming up
     for (int r = 0; r < rounds; r++) {
         time_plain(b, &s, T, plain);
         sample[0][r] = plain[0] + plain[1];
