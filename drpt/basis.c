@@ -43,7 +43,7 @@ void basis_free(Basis* b) {
 
 static int is_projected(const Basis* b, int side) { return b->sides == SIDES_both || (b->sides == SIDES_left) == (side == LEFT); }
 
-State* state_create(const Basis* b, int kind, int rows, int cols, int bias) {
+State* basis_state_create(const Basis* b, int kind, int rows, int cols, int bias) {
     State* st = take(sizeof(*st), 1);
     *st = (State){ .kind = kind, .rows = rows, .cols = cols, .bias = bias };
     for (int side = LEFT; side <= RIGHT; side++) {
@@ -57,7 +57,7 @@ State* state_create(const Basis* b, int kind, int rows, int cols, int bias) {
 }
 
 // A basis that a file brought must fit the model.
-State* state_of(const Basis* b, const Site* s) {
+State* basis_state_of(const Basis* b, const Site* s) {
     check(s->index >= 0 && s->index < DRPT_MAX_SITES, "%s: site %d of at most %d", s->name, s->index, DRPT_MAX_SITES);
     State* st = b->state[s->index];
     check(!st || (st->kind == (int)s->kind && st->rows == s->rows && st->cols == s->cols && st->bias == (s->dbias != NULL)),
@@ -65,7 +65,7 @@ State* state_of(const Basis* b, const Site* s) {
     return st;
 }
 
-Arena* room_for(Basis* b, Arena measured) {
+Arena* basis_room(Basis* b, Arena measured) {
     if (measured.used > b->arena.size) {
         arena_free(&b->arena);
         b->arena = measured;
@@ -143,18 +143,18 @@ static Middle middle(Basis* b, const State* st, const Site* s, int T) {
     Arena measured = {0};
     check(st != NULL, "%s: has no basis yet", s->name);
     layout_middle(&x, &measured, st, s, T, b->threads);
-    layout_middle(&x, room_for(b, measured), st, s, T, b->threads);
+    layout_middle(&x, basis_room(b, measured), st, s, T, b->threads);
     return x;
 }
 
-double inside_norm2(Basis* b, const Site* s, int first, int end, int T) {
-    const State* st = state_of(b, s);
+double basis_inside_norm2(Basis* b, const Site* s, int first, int end, int T) {
+    const State* st = basis_state_of(b, s);
     Middle x = middle(b, st, s, T);
     return project(&x, st, s, first, end, T);
 }
 
 double basis_inside(Basis* b, const Site* s, int first, int end, int T) {
-    const State* st = state_of(b, s);
+    const State* st = basis_state_of(b, s);
     Middle x = middle(b, st, s, T);
     double inside = project(&x, st, s, first, end, T);
     if (!isfinite(inside) || is_nothing(st)) { return inside; }
@@ -164,7 +164,7 @@ double basis_inside(Basis* b, const Site* s, int first, int end, int T) {
 }
 
 double basis_outside(Basis* b, const Site* s, int first, int end, int T) {
-    const State* st = state_of(b, s);
+    const State* st = basis_state_of(b, s);
     Middle x = middle(b, st, s, T);
     double inside = project(&x, st, s, first, end, T);
     if (is_nothing(st)) { inside = 0.0 * site_norm2(s, first, end, T, x.scratch, b->threads); } // is t finite?

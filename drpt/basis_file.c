@@ -96,7 +96,7 @@ static int read_state(Basis* b, Input* in, int after) {
     Record r;
     input_take(in, &r, sizeof(r));
     check_record(&r, after, in->path);
-    State* st = b->state[r.index] = state_create(b, r.kind, r.rows, r.cols, r.bias);
+    State* st = b->state[r.index] = basis_state_create(b, r.kind, r.rows, r.cols, r.bias);
     st->refreshes = r.refreshes;
     input_take(in, &st->total, sizeof(st->total));
     check(st->total >= 0.0 && isfinite(st->total), "%s: site %d: a trace of %g", in->path, r.index, st->total);

@@ -52,7 +52,7 @@ static void measure(const Work* w, int i, int k) {
     block_scale(w->across, k, (float)(1.0 / w->unit));
 }
 
-// turn (rank,k) = U x', its row q times sqrt(forget) sqrt(value_q): C of the past is turn'turn within x.
+// turn (rank,k) = U x', for what is left of the past: forget U' Lambda U. Returns rank, or 0 if nothing is left.
 static int past(const Work* w, int k) {
     int rank = w->forget > 0.0 ? w->old->rank : 0;
     if (rank == 0) { return 0; }
@@ -69,7 +69,7 @@ static void power_step(const Work* w, int k) {
         through(w->y, w, i, w->across, k, !w->side);
     }
     int rank = past(w, k);
-    for (int q = 0; q < rank; q++) { scale_by(w->turn + (size_t)q * k, (size_t)k, (float)(w->forget * w->old->value[q] / w->unit)); }
+    for (int q = 0; q < rank; q++) { floats_scale(w->turn + (size_t)q * k, (size_t)k, (float)(w->forget * w->old->value[q] / w->unit)); }
     if (rank > 0) { block_add_turned(w->y, k, w->turn, w->old->u, rank); }
 }
 
@@ -189,7 +189,7 @@ static double refresh_side(Basis* b, State* st, Work w, int side) {
     w.old = s;
     w.most = s->dim - b->rank < OVERSAMPLING ? s->dim : b->rank + OVERSAMPLING;
     layout_side(&w, &measured, st->bias);
-    layout_side(&w, room_for(b, measured), st->bias);
+    layout_side(&w, basis_room(b, measured), st->bias);
     return turn_side(&w, b->seed, st->refreshes, b->rank);
 }
 
@@ -199,7 +199,7 @@ static double rows_norm2(Basis* b, const Site* s, unsigned char* use, int n, int
     Arena measured = {0};
     size_t bytes = sizeof(float) * site_norm_scratch(s, T) * (size_t)b->threads;
     arena_take(&measured, bytes);
-    float* scratch = arena_take(room_for(b, measured), bytes);
+    float* scratch = arena_take(basis_room(b, measured), bytes);
     for (int i = 0; i < n; i++) {
         use[i] = !usable || usable[i];
         if (!use[i]) { continue; }
@@ -214,8 +214,8 @@ static double rows_norm2(Basis* b, const Site* s, unsigned char* use, int n, int
 BasisReport basis_refresh(Basis* b, const Site* s, int n, int T, const unsigned char* usable) {
     const double smallest = 1e-60; // a trace below is a zero: its directions leave single precision
     BasisReport report = {0};
-    State* st = state_of(b, s);
-    if (!st) { st = b->state[s->index] = state_create(b, (int)s->kind, s->rows, s->cols, s->dbias != NULL); }
+    State* st = basis_state_of(b, s);
+    if (!st) { st = b->state[s->index] = basis_state_create(b, (int)s->kind, s->rows, s->cols, s->dbias != NULL); }
     unsigned char* use = malloc((size_t)n + 1);
     check(use != NULL, "out of memory for %d rows", n);
     double fresh = rows_norm2(b, s, use, n, T, usable, &report.dropped), inside = 0.0;
@@ -227,7 +227,7 @@ BasisReport basis_refresh(Basis* b, const Site* s, int n, int T, const unsigned 
     st->refreshes++;
     report.rank_left = st->side[LEFT].rank;
     report.rank_right = st->side[RIGHT].rank;
-    for (int i = 0; i < n; i++) { inside += use[i] ? inside_norm2(b, s, i, i + 1, T) : 0.0; }
+    for (int i = 0; i < n; i++) { inside += use[i] ? basis_inside_norm2(b, s, i, i + 1, T) : 0.0; }
     report.energy = fresh > 0.0 ? inside / fresh : NAN;
     free(use);
     return report;

@@ -29,9 +29,9 @@ struct Basis {
     Arena arena;                  // working memory of one call
 };
 
-State* state_create(const Basis* b, int kind, int rows, int cols, int bias);  // of a site, all ranks 0
-State* state_of(const Basis* b, const Site* s);                               // NULL: not yet refreshed
-Arena* room_for(Basis* b, Arena measured);                                    // a layout's memory, the same piece again if it is large enough
-double inside_norm2(Basis* b, const Site* s, int first, int end, int T);      // |P(t)|^2
+State* basis_state_create(const Basis* b, int kind, int rows, int cols, int bias);   // of a site, its ranks 0
+State* basis_state_of(const Basis* b, const Site* s);                                // NULL: not refreshed yet
+Arena* basis_room(Basis* b, Arena measured);                                         // of that size at least, nothing taken; valid until the next call
+double basis_inside_norm2(Basis* b, const Site* s, int first, int end, int T);       // |P(t)|^2 alone
 
 #endif // DRPT_BASIS_STATE_H

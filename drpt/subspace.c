@@ -27,14 +27,14 @@ void block_clear(Block x, int k) {
     if (x.bias) { memset(x.bias, 0, sizeof(float) * (size_t)k); }
 }
 
-void scale_by(float* x, size_t count, float c) {
+void floats_scale(float* x, size_t count, float c) {
     #pragma omp parallel for simd
     for (size_t i = 0; i < count; i++) { x[i] *= c; }
 }
 
 void block_scale(Block x, int k, float c) {
-    scale_by(x.main, (size_t)k * x.cols, c);
-    if (x.bias) { scale_by(x.bias, (size_t)k, c); }
+    floats_scale(x.main, (size_t)k * x.cols, c);
+    if (x.bias) { floats_scale(x.bias, (size_t)k, c); }
 }
 
 static double dot(const double* x, const float* y, size_t count) {

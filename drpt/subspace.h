@@ -10,7 +10,7 @@ typedef struct { float *main, *bias; int cols; } Block;
 Block block_at(float* floats, int cols, int bias, int k);                      // of k * (cols + bias) floats
 void block_clear(Block x, int k);
 void block_scale(Block x, int k, float c);                                     // x *= c
-void scale_by(float* x, size_t count, float c);
+void floats_scale(float* x, size_t count, float c);
 double block_norm2(Block x, int k);                                            // sum of squares
 void block_product(float* out, Block a, int k, Block b, int l);                // out (k,l) = a b'
 void block_add_turned(Block out, int k, const float* turn, Block a, int l);    // out (k) += turn' a (l), turn (l,k)
