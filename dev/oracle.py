@@ -157,15 +157,21 @@ def ridge_of(c, k):
 
 def u_span(c, t, k):
     mu = ridge_of(c, k)
+    if not c.G.any():
+        return 0 * t, SURE
     if mu > 0:
         return np.linalg.solve(k.tau * c.G @ c.G.T + mu * np.eye(len(c.G)), c.G @ t) @ c.G, SURE
-    _, size, V = np.linalg.svd(c.G, full_matrices=False)  # no ridge: the projection, by an orthonormal basis
-    V = V[size > 1e-5 * size.max()] if size.max() > 0 else V[:0]
-    return V.T @ (V @ t) / k.tau, SURE
+    # No ridge: the projection, by an orthonormal basis. What single precision cannot tell from 0 may count or not.
+    _, size, V = np.linalg.svd(c.G, full_matrices=False)
+    size = size / size[0]
+    V = V[size > 1e-3]
+    return V.T @ (V @ t) / k.tau, 0.0 if ((size > 1e-5) & (size < 1e-2)).any() else SURE
 
 
 def weighed(c, t, k, high=None, total=None):
     mu = ridge_of(c, k)
+    if not c.G.any():
+        return 0 * t, SURE
     if k.tau == 0 and mu == 0:
         score = c.G @ t
         a = fill(-score, high, total)
@@ -236,6 +242,11 @@ def u_cagrad(c, t, k):
     tasks = np.vstack([t, domain_means(c)])
     g0 = tasks.mean(0)
     r = k.radius * np.linalg.norm(g0)
+    if r == 0:
+        return g0, SURE
+    nearest = minimise(tasks @ tasks.T, np.zeros(len(tasks)), None, 1.0) @ tasks
+    if np.linalg.norm(nearest) <= 1e-6 * np.linalg.norm(tasks, axis=1).max():
+        return g0, 0.0  # no direction is good for all tasks: the best value is 0, and not of one u alone
     best = (tasks @ g0).min(), g0
     for count in range(1, len(tasks) + 1):
         for active in itertools.combinations(range(len(tasks)), count):
@@ -298,7 +309,7 @@ def step_of(method, c, k):
 
 def rescaled(u, t, mean, k):
     length = np.linalg.norm(u)
-    if length == 0 or k.rescale == "none":
+    if k.rescale == "none" or length <= 1e-12 * (np.linalg.norm(t) + np.linalg.norm(mean)):
         return u
     most = k.radius * np.linalg.norm(mean)
     return u * {"ray": max(0.0, u @ t) / length**2, "target": np.linalg.norm(t) / length, "general": np.linalg.norm(mean) / length,
