@@ -277,8 +277,6 @@ def variants(method):
     if method in QUADRATIC:
         yield from (dict(strength="auto", ridge=x) for x in (0, 0.1))
         yield dict(strength="auto", rescale="target", weigh="tokens")
-    if method in ("subset", "cone", "agem"):
-        yield from (dict(score=x) for x in ("direct", "pairs", "tokens"))
     if method in ("full", "mix", "cone"):
         yield dict(recompute=1)
 
@@ -320,6 +318,11 @@ def check_metric(data, method, group):
     return max(worst, third, key=lambda x: x[0])[:2] + (worst[2] + third[2], worst[3] + third[3])
 
 
+def check_sketch(data, group):
+    """Scores that are estimates pick some k rows or others."""
+    return compare(data, "random", group, data.step(dict(method="subset", group=group, score="sketch")), knobs())
+
+
 def check_method(table, data, more, method, group, thorough):
     table.attempt(method, group, "", lambda: check_variant(data, method, group, {}))
     if method in DOMAINS + ("agem",):
@@ -331,6 +334,10 @@ def check_method(table, data, more, method, group, thorough):
             for which in (data, more):
                 table.attempt(method, group, f"normalise 1, {which.name}",
                               lambda: check_variant(which, method, group, dict(normalise=1), normalise=True))
+    for route in ("direct", "pairs", "tokens") if method in ("subset", "cone", "agem") else []:
+        table.attempt(method, group, "score " + route, lambda: check_variant(data, method, group, dict(score=route)))
+    if method == "subset":
+        table.attempt(method, group, "score sketch", lambda: check_sketch(data, group))
     for options in variants(method) if thorough else []:
         table.attempt(method, group, name_of(options), lambda: check_variant(data, method, group, options))
     for options in [{}, dict(weigh="tokens")] if thorough else [{}]:
