@@ -3,6 +3,7 @@
 Each method is the sentence that defines it, in double precision and by enumeration; the answers carry certificates of optimality. Made
 to be believed, not fast: for a handful of rows. `python3 dev/oracle.py` tests it by itself.
 """
+import functools
 import itertools
 import math
 from types import SimpleNamespace
@@ -16,28 +17,28 @@ METHODS = ["full", "target", "mix", "random", "subset", "filter", "greedy", "spa
 # ------------------------------------------------------------------------------------------------
 # Quadratic problems, by looking at every face of the feasible set.
 
-def faces(n, most_high):
-    """Every way to have each of n variables at 0 (0), free (1) or at its upper bound (2), of these at most `most_high`."""
-    states = np.array(list(itertools.product(range(3 if most_high else 2), repeat=n)), dtype=np.int8)
-    return states[(states == 2).sum(1) <= most_high]
-
-
-FACES = {}
+@functools.lru_cache(maxsize=None)
+def faces(n, k):
+    """Every way to have each of n variables at 0 (0), free (1) or at its upper bound (2). k: how many bounds make up the sum, so that
+    fewer are reached and more are needed, unless none is free; 0: there are no bounds."""
+    states = np.array(list(itertools.product(range(3 if k else 2), repeat=n)), dtype=np.int8)
+    high, free = (states == 2).sum(1), (states == 1).sum(1)
+    return states[(high < k) & (high + free > k) | (high == k) & (free == 0)] if k else states
 
 
 def minimise(H, s, high=None, total=None):
-    """argmin a'Ha/2 - s'a over a >= 0, optionally a <= high (a vector) and sum a = total.
+    """argmin a'Ha/2 - s'a over a >= 0, optionally a <= high (alike for all, total over a whole number) and sum a = total.
 
     A minimum lies on some face, where it is stationary, and at least one minimum on a face where the stationary point is unique. So
-    the best feasible one of these points is the minimum; a certificate of optimality confirms it.
+    the best feasible one of these points is the minimum, whatever comes of faces where it is not; a certificate of optimality confirms it.
     """
     n = len(s)
     size = max(np.abs(H).max(), np.abs(s).max())
     if size == 0.0:  # everything is a minimum: the first vertex
         return np.zeros(n) if total is None else fill(np.zeros(n), high, total)
     H, s = H / size, s / size
-    key = n, 0 if high is None else min(n, int(total / high.min() + 1e-9))
-    states = FACES.setdefault(key, faces(*key))
+    key = n, 0 if high is None else round(total / high[0])
+    states = faces(*key)
     at, free = np.where(states == 2, 0.0 if high is None else high, 0.0), states == 1
     # Per face: free rows of H a + p 1 = s, the others a_i = their bound, and sum a = total for the multiplier p.
     A = np.zeros((len(states), n + 1, n + 1))
@@ -49,11 +50,14 @@ def minimise(H, s, high=None, total=None):
     A[bound, n, :n] = 1.0
     A[~bound, n, n] = 1.0
     b[bound, n] = 0.0 if total is None else total
-    singular = np.linalg.svd(A, compute_uv=False)[:, -1] < 1e-9
-    A[singular] = np.eye(n + 1)
-    a = np.linalg.solve(A, b[:, :, None])[:, :n, 0]
+    try:
+        a = np.linalg.solve(A, b[:, :, None])[:, :n, 0]
+    except np.linalg.LinAlgError:
+        singular = np.linalg.svd(A, compute_uv=False)[:, -1] < 1e-12
+        A[singular], b[singular] = np.eye(n + 1), -1.0
+        a = np.linalg.solve(A, b[:, :, None])[:, :n, 0]
     room = 1e-9 * (1.0 + np.abs(a).max(1))
-    feasible = ~singular & (a >= -room[:, None]).all(1)
+    feasible = (a >= -room[:, None]).all(1)
     if high is not None:
         feasible &= (a <= high + room[:, None]).all(1)
     if total is not None:
@@ -157,15 +161,21 @@ def ridge_of(c, k):
 
 def u_span(c, t, k):
     mu = ridge_of(c, k)
+    if not c.G.any():
+        return 0 * t, SURE
     if mu > 0:
         return np.linalg.solve(k.tau * c.G @ c.G.T + mu * np.eye(len(c.G)), c.G @ t) @ c.G, SURE
-    _, size, V = np.linalg.svd(c.G, full_matrices=False)  # no ridge: the projection, by an orthonormal basis
-    V = V[size > 1e-5 * size.max()] if size.max() > 0 else V[:0]
-    return V.T @ (V @ t) / k.tau, SURE
+    # No ridge: the projection, by an orthonormal basis. What single precision cannot tell from 0 may count or not.
+    _, size, V = np.linalg.svd(c.G, full_matrices=False)
+    size = size / size[0]
+    V = V[size > 1e-3]
+    return V.T @ (V @ t) / k.tau, 0.0 if ((size > 1e-5) & (size < 1e-2)).any() else SURE
 
 
 def weighed(c, t, k, high=None, total=None):
     mu = ridge_of(c, k)
+    if not c.G.any():
+        return 0 * t, SURE
     if k.tau == 0 and mu == 0:
         score = c.G @ t
         a = fill(-score, high, total)
@@ -236,6 +246,11 @@ def u_cagrad(c, t, k):
     tasks = np.vstack([t, domain_means(c)])
     g0 = tasks.mean(0)
     r = k.radius * np.linalg.norm(g0)
+    if r == 0:
+        return g0, SURE
+    nearest = minimise(tasks @ tasks.T, np.zeros(len(tasks)), None, 1.0) @ tasks
+    if np.linalg.norm(nearest) <= 1e-6 * np.linalg.norm(tasks, axis=1).max():
+        return g0, 0.0  # no direction is good for all tasks: the best value is 0, and not of one u alone
     best = (tasks @ g0).min(), g0
     for count in range(1, len(tasks) + 1):
         for active in itertools.combinations(range(len(tasks)), count):
@@ -298,7 +313,7 @@ def step_of(method, c, k):
 
 def rescaled(u, t, mean, k):
     length = np.linalg.norm(u)
-    if length == 0 or k.rescale == "none":
+    if k.rescale == "none" or length <= 1e-12 * (np.linalg.norm(t) + np.linalg.norm(mean)):
         return u
     most = k.radius * np.linalg.norm(mean)
     return u * {"ray": max(0.0, u @ t) / length**2, "target": np.linalg.norm(t) / length, "general": np.linalg.norm(mean) / length,
@@ -335,7 +350,7 @@ def self_test():
             assert np.linalg.norm(a @ c.G - t) >= distance["simplex"] - 1e-9
             assert np.linalg.norm(rng.exponential() * 3 * a @ c.G - t) >= distance["cone"] - 1e-9
         tasks, g0 = np.vstack([t, domain_means(c)]), np.vstack([t, domain_means(c)]).mean(0)
-        for _ in range(200):  # nothing in the ball is better for the worst task
+        for _ in range(200 if u_cagrad(c, t, knobs())[1] else 0):  # nothing in the ball is better for the worst task
             x = rng.standard_normal(d)
             u = g0 + 0.5 * np.linalg.norm(g0) * x / np.linalg.norm(x)
             assert (tasks @ u).min() <= (tasks @ of["cagrad"]).min() + 1e-9
