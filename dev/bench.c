@@ -20,30 +20,51 @@
 // ---------------------------------------------------------------------------------------------
 // What is measured.
 
-enum { MOST_ENTRIES = 3 };
+enum { MOST_ENTRIES = 7 };
 
-typedef struct { const char *what, *method; int n, m; double keep; } Entry; // n general and m target rows
+typedef struct {
+    const char *what, *options;        // of the trainer's regularizer
+    int n, m;                          // general and target rows
+    double wanted;                     // at most this ratio to the plain step; NAN: no target
+} Entry;
 
 typedef struct {
     const char *name, *title, *init;
     int T, trained;                    // tokens of a row, and how many of them are trained on
     int threads;                       // 0: as many as asked for
-    double wanted_share, wanted_ratio; // of the peak; of PyTorch's time to ours, or of a method's to plain training
+    double wanted_share, wanted_ratio; // of the peak; of PyTorch's time to ours
     Entry entry[MOST_ENTRIES];         // the first is a plain step; alone it is compared with PyTorch, and split by operation
 } Shape;
 
+#define PLAIN(rows) { "plain step, " #rows " rows", "--method full", rows, 0, NAN }
 static const Shape shapes[] = {
-    { "124m-t64",   "GPT-2 124M, B=4, T=64",     "d12",                      64,   64,   0, 0.45, 2.2, { { "", "full", 4, 0, 0.5 } } },
-    { "124m-t256",  "GPT-2 124M, B=4, T=256",    "d12",                      256,  256,  0, 0.45, 1.9, { { "", "full", 4, 0, 0.5 } } },
-    { "124m-t1024", "GPT-2 124M, B=1, T=1024",   "d12",                      1024, 1024, 0, 0.40, 1.5, { { "", "full", 1, 0, 0.5 } } },
-    { "c384",       "L6 C384 V512, B=4, T=64",   "L6,H6,C384,V512,T64",      64,   64,   0, 0.40, 2.0, { { "", "full", 4, 0, 0.5 } } },
-    { "c128",       "L4 C128 V512, B=4, T=64",   "L4,H4,C128,V512,T64",      64,   64,   0, 0.28, 3.0, { { "", "full", 4, 0, 0.5 } } },
-    { "subset",     "GPT-2 124M, T=64, 9 rows",  "d12",                      64,   64,   0, 0.0,  1.10, {
-        { "plain step, 9 rows", "full", 9, 0, 0.5 }, { "subset by layer, n=8, m=1", "subset", 8, 1, 0.5 } } },
-    { "demo",       "demo (L2 C64 V41), T=12, 48 rows", "L2,H4,C64,V41,T12", 12,   5,    1, 0.0,  NAN, {
-        { "plain step, 48 rows", "full", 48, 0, 0.5 }, { "subset by layer, n=32, m=16", "subset", 32, 16, 0.25 },
-        { "cone by layer, n=32, m=16", "cone", 32, 16, 0.5 } } },
+    { "124m-t64",   "GPT-2 124M, B=4, T=64",     "d12",                      64,   64,   0, 0.45, 2.2, { PLAIN(4) } },
+    { "124m-t256",  "GPT-2 124M, B=4, T=256",    "d12",                      256,  256,  0, 0.45, 1.9, { PLAIN(4) } },
+    { "124m-t1024", "GPT-2 124M, B=1, T=1024",   "d12",                      1024, 1024, 0, 0.40, 1.5, { PLAIN(1) } },
+    { "c384",       "L6 C384 V512, B=4, T=64",   "L6,H6,C384,V512,T64",      64,   64,   0, 0.40, 2.0, { PLAIN(4) } },
+    { "c128",       "L4 C128 V512, B=4, T=64",   "L4,H4,C128,V512,T64",      64,   64,   0, 0.28, 3.0, { PLAIN(4) } },
+    { "drpt-t64",   "GPT-2 124M, T=64, 9 rows",  "d12",                      64,   64,   0, 0.0,  0.0, { PLAIN(9),
+        { "subset by layer, n=8, m=1",          "--method subset",                8, 1, 1.00 },
+        { "the same, sketched",                 "--method subset --score sketch", 8, 1, 0.97 },
+        { "every row weighs: subset, keep 1",   "--method subset --keep 1",       8, 1, 1.12 },
+        { "span by layer (K), n=8, m=1",        "--method span --ridge 0.1",      8, 1, 1.30 },
+        { "cone by layer (K), n=8, m=1",        "--method cone",                  8, 1, 1.30 } } },
+    { "drpt-t256",  "GPT-2 124M, T=256, 9 rows", "d12",                      256,  256,  0, 0.0,  0.0, { PLAIN(9),
+        { "span by layer (K), n=8, m=1",        "--method span --ridge 0.1",      8, 1, 1.15 },
+        { "cone by layer (K), n=8, m=1",        "--method cone",                  8, 1, 1.15 } } },
+    { "drpt-t512",  "GPT-2 124M, T=512, 9 rows", "d12",                      512,  512,  0, 0.0,  0.0, { PLAIN(9),
+        { "subset by layer, n=8, m=1",          "--method subset",                8, 1, 1.08 },
+        { "the same, sketched",                 "--method subset --score sketch", 8, 1, 0.97 } } },
+    { "drpt-t512-all", "GPT-2 124M, T=512, 9 rows", "d12",                   512,  512,  0, 0.0,  0.0, { PLAIN(9),
+        { "every row weighs: subset, keep 1",   "--method subset --keep 1",       8, 1, 1.12 },
+        { "span by layer (K), n=8, m=1",        "--method span --ridge 0.1",      8, 1, 1.15 } } },
+    { "basis",      "GPT-2 124M, T=64, 8 target rows", "d12",                64,   64,   0, 0.0,  0.0, { PLAIN(8),
+        { "inside a basis of rank 64, m=8",     "--method inside --rank 64 --refresh 1000000000", 8, 8, 0.95 } } },
+    { "demo",       "demo (L2 C64 V41), T=12, 48 rows", "L2,H4,C64,V41,T12", 12,   5,    1, 0.0,  0.0, { PLAIN(48),
+        { "subset by layer, n=32, m=16",        "--method subset --keep 0.25",    32, 16, NAN },
+        { "cone by layer, n=32, m=16",          "--method cone",                  32, 16, NAN } } },
 };
+#undef PLAIN
 enum { NUM_SHAPES = sizeof(shapes) / sizeof(shapes[0]) };
 
 // ---------------------------------------------------------------------------------------------
@@ -117,7 +138,7 @@ static void warm_up(Worker* w, double turn_ms) {
 static int start_contenders(Worker w[NUM_CONTENDERS], int place[NUM_CONTENDERS], const Result* r, const BenchOptions* o) {
     int count = 0;
     double turn_ms = o->quick ? 20 : 200;
-    for (int i = 0; i < MOST_ENTRIES && r->job[i].method; i++) {
+    for (int i = 0; i < MOST_ENTRIES && r->job[i].options; i++) {
         place[count] = i;
         w[count] = worker_start(r->shape->name, trainer_serve, &r->job[i]);
         warm_up(&w[count++], turn_ms);
@@ -162,7 +183,7 @@ static Result result_of(const Shape* shape, const BenchOptions* o) {
     for (int i = 0; i < NUM_CONTENDERS; i++) { r.ms[i] = r.least[i] = r.most[i] = r.ratio[i] = r.memory[i] = NAN; }
     for (int i = 0; i < MOST_ENTRIES; i++) {
         const Entry* e = &shape->entry[i];
-        r.job[i] = (TrainerJob){ shape->init, shape->T, shape->trained, r.threads, e->method, e->n, e->m, e->keep };
+        r.job[i] = (TrainerJob){ shape->init, shape->T, shape->trained, r.threads, e->options, e->n, e->m };
     }
     return r;
 }
@@ -175,7 +196,7 @@ static Result measure(const Shape* shape, const BenchOptions* o) {
     int count = start_contenders(w, place, &r, o), rounds = rounds_of(&w[0], o->rounds);
     workers_take_turns(w, count, rounds);
     for (int i = 0; i < count; i++) { note_samples(&r, place[i], &w[i], &w[0], rounds); }
-    if (!shape->entry[1].method) { split_step(&r, &w[0], o->quick); }
+    if (!shape->entry[1].options) { split_step(&r, &w[0], o->quick); }
     for (int i = count - 1; i >= 0; i--) { r.memory[place[i]] = worker_stop(&w[i]); }
     return r;
 }
@@ -254,18 +275,18 @@ static void report_methods(const Report* report, const Result* r, int count) {
     static const char* const heading[] = { "regularized step", "threads", "ms", "least", "most", "of plain", "wanted at most" };
     Table* t = table_new(heading, 7);
     for (; count > 0; r++, count--) {
-        for (int i = 0; i < MOST_ENTRIES && r->shape->entry[i].method; i++) {
+        for (int i = 0; i < MOST_ENTRIES && r->shape->entry[i].options; i++) {
             table_cell(t, "%s: %s", r->shape->title, r->shape->entry[i].what);
             table_cell(t, "%d", r->threads);
             time_cells(t, r, i);
             table_number(t, r->ratio[i], 3, "");
-            table_number(t, i > 0 ? r->shape->wanted_ratio : NAN, 2, "");
+            table_number(t, r->shape->entry[i].wanted, 2, "");
             table_end_row(t);
         }
     }
     report_heading(report, "The regularizer beside a plain step on the same rows");
     print_and_free(report, t);
-    report_text(report, "Medians of interleaved rounds; 'of plain' is the median of the ratios of the rounds.");
+    report_text(report, "Medians of interleaved rounds; 'of plain' is the median of the ratios of the rounds. A basis is refreshed in the first step, which is not counted.");
 }
 
 // "ms (share of the peak)" where the operation has products to count.
@@ -312,7 +333,7 @@ static void report_parts(const Report* report, const Result* r, int count) {
 static const Option options[] = {
     { .name = "What to measure" },
     { "shapes",  NULL, OPTION_TEXT,   AT(shapes),   0, 0,           NULL,
-      "some of 124m-t64,124m-t256,124m-t1024,c384,c128,subset,demo, with commas; all, or with --quick c384,c128,demo" },
+      "some of 124m-t64,124m-t256,124m-t1024,c384,c128,drpt-t64,drpt-t256,drpt-t512,drpt-t512-all,basis,demo, with commas; all, or with --quick c384,c128,demo" },
     { "ops",     NULL, OPTION_SWITCH, AT(products), 0, 1,           NULL, "single matrix products beside OpenBLAS instead" },
     { "gather",  NULL, OPTION_SWITCH, AT(gather),   0, 1,           NULL, "the routes of the regularizer's statistics, layer by layer, instead" },
     { "rounds",  NULL, OPTION_INT,    AT(rounds),   1, MOST_ROUNDS, NULL,
@@ -355,7 +376,7 @@ static void measure_steps(const Report* report, const BenchOptions* o) {
     int num_plain = 0, num_methods = 0;
     for (int i = 0; i < NUM_SHAPES; i++) {
         if (!is_wanted(o, &shapes[i])) { continue; }
-        if (shapes[i].entry[1].method) { methods[num_methods++] = measure(&shapes[i], o); }
+        if (shapes[i].entry[1].options) { methods[num_methods++] = measure(&shapes[i], o); }
         else { plain[num_plain++] = measure(&shapes[i], o); }
     }
     if (num_plain > 0) {

@@ -63,6 +63,17 @@ static void write_rows(const char* path, const TrainerJob* job, uint64_t stream)
     free(mask);
 }
 
+// What the words of the run's options point to lives as long as the process.
+static void parse(DrptOptions* options, const char* words) {
+    static char text[256], *argv[32] = { "bench" };
+    int argc = 1;
+    OptionTable table = drpt_option_table(options);
+    check(strlen(words) < sizeof(text), "options of a contender are too long: %s", words);
+    snprintf(text, sizeof(text), "%s", words);
+    for (char* word = strtok(text, " "); word && argc < 31; word = strtok(NULL, " ")) { argv[argc++] = word; }
+    options_parse(&table, 1, argc, argv, "");
+}
+
 // The data files are needed until they are mapped, no longer.
 static void open_run(Run* run, const TrainerJob* job) {
     char path[2][512];
@@ -82,8 +93,7 @@ static void open_run(Run* run, const TrainerJob* job) {
     run->config.steps = 1000000;
     run->config.threads = job->threads;
     run->config.val_every = 0;
-    run->options.method = job->method;
-    run->options.keep = job->keep;
+    parse(&run->options, job->options);
     check_options(&run->config, &run->options);
     run_open(run);
     run->config.general = run->config.target = NULL;

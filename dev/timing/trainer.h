@@ -8,9 +8,8 @@
 typedef struct {
     const char* init;          // sizes of the model, as --init takes them
     int T, trained, threads;
-    const char* method;
+    const char* options;       // of the trainer's regularizer: "--method cone --ridge 0.1"
     int n, m;                  // general and target rows of a step
-    double keep;
 } TrainerJob;
 
 // Multiply-adds of an operation, in FLOP: `blocks` times N 12 L C^2, `head` times N V C, `attention` times N L T C.
