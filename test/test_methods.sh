@@ -3,7 +3,7 @@
 # method with every group is what the oracle of dev/check_methods.py makes of the same rows.
 set -eu
 BUILD=${BUILD:-build}
-for method in $("$BUILD/train_gpt2_drpt" --help | sed -n 's/^        \([a-z_]*\): .*/\1/p'); do
+for method in $("$BUILD/train_gpt2_drpt" --help | sed -n '/^  --method/,/^  --group/s/^        \([a-z_]*\): .*/\1/p'); do
     grep -q "^### $method\$" dev/doc/methods.md || { echo "dev/doc/methods.md lacks $method"; exit 1; }
     [ -s "dev/doc/methods/$method.png" ] || { echo "there is no picture of $method"; exit 1; }
 done
