@@ -107,12 +107,14 @@ class NotBuilt(Exception):
 class Data:
     """A model, general rows in several files (the domains), target rows, and the gradient of every row by itself."""
 
-    def __init__(self, trainer, folder, name, general, targets, seed, all_trained=False):
+    def __init__(self, trainer, folder, name, general, targets, seed, all_trained=False, twins=False):
         self.trainer, self.folder, self.name, self.count = trainer, folder, name, 0
         self.c = c = dict(L=2, H=2, C=16, V=61, Vp=64, T=12)
         rng = np.random.default_rng(seed)
         write_model(self.path("model"), c, rng)
         rows = [random_rows(rng, k, c["T"], c["V"], all_trained) for k in (*general, targets)]
+        for tokens, mask in rows[:1] if twins else []:
+            tokens[1], mask[1] = tokens[0], mask[0]
         self.n, self.m = sum(general), targets
         self.domain = np.repeat(np.arange(len(general)), general)
         for d, of_domain in enumerate(rows[:-1]):
@@ -323,7 +325,7 @@ def check_sketch(data, group):
     return compare(data, "random", group, data.step(dict(method="subset", group=group, score="sketch")), knobs())
 
 
-def check_method(table, data, more, method, group, thorough):
+def check_method(table, data, more, twins, method, group, thorough):
     table.attempt(method, group, "", lambda: check_variant(data, method, group, {}))
     if method in DOMAINS + ("agem",):
         table.attempt(method, group, "one domain", lambda: check_variant(data, method, group, {}, single=True))
@@ -340,6 +342,9 @@ def check_method(table, data, more, method, group, thorough):
         table.attempt(method, group, "score sketch", lambda: check_sketch(data, group))
     for options in variants(method) if thorough else []:
         table.attempt(method, group, name_of(options), lambda: check_variant(data, method, group, options))
+    for options in [{}, dict(ridge=0.1)] if method in QUADRATIC and thorough else []:
+        what = f"one row twice {name_of(options)}".strip()
+        table.attempt(method, group, what, lambda: check_variant(twins, method, group, options))
     for options in [{}, dict(weigh="tokens")] if thorough else [{}]:
         what = f"accumulate 3 {name_of(options)}".strip()
         table.attempt(method, group, what, lambda: check_accumulated(data, method, group, options))
@@ -458,6 +463,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         data = Data(trainer, folder, "small", (3, 2, 1), 3, 1)
         more = Data(trainer, folder, "more", (4, 3, 2), 4, 2)
+        twins = Data(trainer, folder, "twins", (4, 2), 3, 4, twins=True)
         wide = Data(trainer, folder, "wide", (16,), 3, 3, all_trained=True)
         for method in [options.only] if options.only else METHODS:
             for group in GROUPS:
@@ -465,7 +471,7 @@ def main():
                 if method in ("inside", "outside"):
                     check_bases(table, wide, method, group, group == "layer")
                 else:
-                    check_method(table, data, more, method, group, thorough)
+                    check_method(table, data, more, twins, method, group, thorough)
                 table.print_line(method, group, options.complete)
     runs, missing, ties = (sum(f(line) for line in table.lines.values()) for f in
                            (lambda x: x["runs"], lambda x: len(x["missing"]), lambda x: x["ties"]))
