@@ -92,7 +92,7 @@ drpt/pairs.c~s/needs & NEEDS_S ? 0 : n; \/\/ row/n; \/\/ row/~test_site~no score
 drpt/solve.h~s/(int)(keep \* n + 1e-9)/(int)(keep * n)/~test_solve~0.29 of 100 is 28
 drpt/solve.h~s/(int)(keep \* n + 1e-9)/(int)(keep * n + 0.5)/~test_solve~k rounded
 drpt/solve.h~s/k = k < 1 ? 1 : k;//~test_solve~no row kept
-drpt/solve.h~s/k = k > n ? n : k;.*//~test_solve~a row kept of none
+drpt/solve.h~s/return k > n ? n : k;.*/return k;/~test_solve~a row kept of none
 drpt/solve.h~s/score\[i\] == score\[best\] \&\& place\[i\] < place\[best\]/score[i] == score[best] \&\& place[i] > place[best]/~test_solve~ties to the last row
 drpt/solve.h~s/place, n)\] = 1.0 \/ k/place, n)] = 1.0 \/ n/~test_solve~weights do not add up to 1
 drpt/solve.h~s/k += score\[i\] >= 0.0/k += score[i] > 0.0/~test_solve~filter: scores of 0 not counted

@@ -255,7 +255,7 @@ static void test_cone_is_the_best_of_all_sets(void) {
 // The residual is in the polar cone and orthogonal to the update (Moreau).
 static void test_cone_splits_the_target(void) {
     for (int trial = 0; trial < 300; trial++) {
-        int rows = 1 + below(MAX_N - 1);
+        int rows = 1 + below(49);
         if (trial % 3) { draw(rows, 1 + below(MAX_D - 1)); } else { draw_dependent(rows, 1 + below(MAX_D - 1)); }
         knobs = KNOBS(.ridge = 0.0);
         solve(METHOD_cone);
