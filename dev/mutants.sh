@@ -151,7 +151,7 @@ drpt/assemble.c~s/ \&\& site->stride == site->rows//~test_gather gather/kept_gra
 drpt/solve.h~s/(int)(keep \* n + 1e-9)/(int)(keep * n)/~test_solve~0.29 of 100 is 28
 drpt/solve.h~s/(int)(keep \* n + 1e-9)/(int)(keep * n + 0.5)/~test_solve~k rounded
 drpt/solve.h~s/k = k < 1 ? 1 : k;//~test_solve~no row kept
-drpt/solve.h~s/k = k > n ? n : k;.*//~test_solve~a row kept of none
+drpt/solve.h~s/return k > n ? n : k;.*/return k;/~test_solve~a row kept of none
 drpt/solve.h~s/score\[i\] == score\[best\] \&\& place\[i\] < place\[best\]/score[i] == score[best] \&\& place[i] > place[best]/~test_solve~ties to the last row
 drpt/solve.h~s/place, n)\] = 1.0 \/ k/place, n)] = 1.0 \/ n/~test_solve~weights do not add up to 1
 drpt/solve.h~s/k += score\[i\] >= 0.0/k += score[i] > 0.0/~test_solve~filter: scores of 0 not counted
@@ -184,7 +184,7 @@ drpt/solve.h~s/!any || st->q == 0.0/!any/~test_solve~no target gradient goes uns
 drpt/solve.h~s/(needs & NEEDS_K) || isfinite(st->K\[i\*n + i\])/(needs \& NEEDS_K) || 1/~test_solve~Inf on K's diagonal alone
 drpt/solve.h~s/return 4 \* rows \* rows/return 3 * rows * rows/~test_solve~too little memory
 drpt/solve.h~s/(score\[i\] == score\[best\] && place\[i\] < place\[best\])/(score[i] == score[best] \&\& i < best \&\& 0)/~test_solve~ties by where the solver has the rows
-drpt/solve.h~s/(uint64_t)place\[i\]); }/(uint64_t)i); }/~test_solve~random: drawn by rank
+drpt/solve.h~s/(uint64_t)place\[i\]); }/(uint64_t)i); }/~test_family~random: drawn by rank
 drpt/solve.h~s/p->K\[i\*n + i\] \/ (2.0 \* k)/p->K[i*n + i] \/ k/~test_family~a row's own length counted twice
 drpt/solve.h~s/tau \* (along\[i\] + p->K/0.0 * tau + (along[i] - along[i]) - tau * (p->K/~test_family~the rows before forgotten
 drpt/solve.h~s/gain\[i\] = p->s\[i\] - tau \*/gain[i] = p->s[i] -/~test_family~no tau

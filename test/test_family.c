@@ -793,7 +793,9 @@ static void test_strength_auto_is_unbiased(void) {
             double rbar[MAX_D];
             m = ROWS;
             memset(t, 0, sizeof(t));
-            for (int j = 0; j < m; j++) { for (int k = 0; k < d; k++) { row[j][k] = (centre[k] + 2.0 * uniform()) / m; t[k] += row[j][k]; } }
+            for (int j = 0; j < m; j++) {
+                for (int k = 0; k < d; k++) { row[j][k] = (centre[k] + 2.0 * uniform()) / m; t[k] += row[j][k]; }
+            }
             products();
             knobs = KNOBS(.ridge = 0.0);
             residuals((Method)method, rbar);
@@ -830,7 +832,8 @@ static void test_rescale(void) {
             memcpy(plain, u, sizeof(u));
             double norm = length(u), limit = knobs.radius * length(mean);
             if (norm == 0.0) { continue; }
-            double to[] = { 1.0, fmax(0.0, dot(u, t, d)) / (norm * norm), length_of_t() / norm, length(mean) / norm, fmin(1.0, limit / norm) };
+            double ray = fmax(0.0, dot(u, t, d)) / (norm * norm);
+            double to[] = { 1.0, ray, length_of_t() / norm, length(mean) / norm, fmin(1.0, limit / norm) };
             for (int rescale = 0; rescale < NUM_RESCALES; rescale++) {
                 knobs.rescale = (Rescale)rescale;
                 solve((Method)method);

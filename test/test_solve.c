@@ -57,7 +57,7 @@ static void test_full_target_mix(void) {
     }
 }
 
-// Row i is kept if fewer than k rows come before it, by score and then by index. The fraction is c hundredths, so that
+// [16] Row i is kept if fewer than k rows come before it, by score and then by index. The fraction is c hundredths, so that
 // floor(keep * n) can be had in whole numbers; 0.58 * 50 is less than 29 in binary.
 static void test_subset_is_top_k(void) {
     for (n = 1; n <= 50; n += 7) {
@@ -77,6 +77,7 @@ static void test_subset_is_top_k(void) {
     }
 }
 
+// [6, 16]
 static void test_subset_invariances(void) {
     draw(11, 6);
     double first[MAX_N], score[MAX_N];
@@ -99,6 +100,7 @@ static void test_subset_invariances(void) {
     expect_full();
 }
 
+// [17]
 static void test_filter_by_definition(void) {
     for (int trial = 0; trial < 200; trial++) {
         draw(1 + below(12), 4);
@@ -164,6 +166,7 @@ static void test_span_solves_the_ridge_system(void) {
     }
 }
 
+// [35, 37] The residual is at right angles to every row; what lies in the span stays.
 static void test_span_projects(void) {
     for (int trial = 0; trial < 200; trial++) {
         if (trial % 2) { draw(1 + below(12), 20 + below(10)); } else { draw_dependent(1 + below(14), 1 + below(14)); }
@@ -201,6 +204,7 @@ static void test_span_is_unmoved_by_duplicates(void) {
     }
 }
 
+// [38] To the direction of sum s_i g_i.
 static void test_span_shrinks_with_the_ridge(void) {
     for (int trial = 0; trial < 20; trial++) {
         draw_dependent(2 + below(10), 2 + below(12));
@@ -234,6 +238,7 @@ static void expect_optimal(double mu, double tol) {
     }
 }
 
+// [35]
 static void test_cone_is_the_best_of_all_sets(void) {
     for (int trial = 0; trial < 400; trial++) {
         int rows = trial % 40 == 0 ? 10 : 1 + below(7);
@@ -252,10 +257,10 @@ static void test_cone_is_the_best_of_all_sets(void) {
     }
 }
 
-// The residual is in the polar cone and orthogonal to the update (Moreau).
+// [39] The residual is in the polar cone and orthogonal to the update (Moreau).
 static void test_cone_splits_the_target(void) {
     for (int trial = 0; trial < 300; trial++) {
-        int rows = 1 + below(MAX_N - 1);
+        int rows = 1 + below(49);
         if (trial % 3) { draw(rows, 1 + below(MAX_D - 1)); } else { draw_dependent(rows, 1 + below(MAX_D - 1)); }
         knobs = KNOBS(.ridge = 0.0);
         solve(METHOD_cone);
@@ -510,7 +515,7 @@ static void poison(int at, double value) {
     K[at*n + at] = s[at] = value;
 }
 
-// Rows that cannot be used leave the others as if they had never been there.
+// [20] Rows that cannot be used leave the others as if they had never been there.
 static void test_bad_rows_are_left_out(void) {
     const double bad[] = { NAN, INFINITY, -INFINITY };
     static const int kept[] = { 0, 2, 4, 5, 7 };
