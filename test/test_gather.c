@@ -231,11 +231,11 @@ static void test_2_wide_sketch_is_exact(void) {
     with.route = ROUTE_sketch;
     for (int k = 0; k < NUM_CASES; k++) {
         const Case* c = &cases[k];
-        if (c->rows > 150) { continue; }
+        if (c->rows > 160) { continue; }
         Site s = draw(c);
         single_rows(&s, c->n + c->m, c->T);
         Products want = by_single_rows(&s, c->n, c->m);
-        with.sketches = sketch_create(150, c->n, c->m, c->T, 1);
+        with.sketches = sketch_create(160, c->n, c->m, c->T, 1);
         for (int needs = 0; needs < MOST_NEEDS; needs++) {
             with.threads = 1 + needs % 3;
             Products got = gather(&s, c, needs);
