@@ -366,3 +366,64 @@ llmc/gpt2_file.c~s/put64(header, OURS + 2, .*//~test_gpt2 resume~the target's ep
 llmc/gpt2_file.c~s/input_read(f, path, v, /input_read(f, path, m, /~test_gpt2 resume~moments mixed up
 llmc/gpt2_file.c~s/check(isfinite(params\[i\]), /check(1 || isfinite(params[i]), /~test_gpt2 broken_model~NaN in a model
 llmc/gpt2_file.c~s/i < num_params; i++) { check(isfinite/i + 1 < num_params; i++) { check(isfinite/~test_gpt2 broken_model~its last weight not looked at
+
+# ---- gradients between thin matrices
+drpt/factor.c~s/return s->stride ? s->stride : s->rows;/return s->rows;/~test_basis between~parts of a fused projection taken for whole
+drpt/factor.c~s/of_dout = s->kind == SITE_POSITION ? s->cols : stride(s)/of_dout = stride(s)/~test_basis between~position: rows of another size
+drpt/factor.c~s/t->token\[n\] : (t->place + n) % t->T/t->token[n] : n % t->T/~test_basis between~position: every piece begins at place 0
+drpt/factor.c~s/term\[1\] = lookup; return 2;/return 1;/~test_basis between~token: no lookup
+drpt/factor.c~s/t->bias ? right_bias : NULL/NULL/~test_basis between~no bias on the right
+drpt/factor.c~s/term\[i\].bias ? out_bias : NULL/NULL/~test_basis left_and_right~no bias on the left
+drpt/factor.c~s/(int)(stop - at) : most, T, room);/most : most, T, room);/~test_basis between~beyond the last row
+drpt/factor.c~s/    memset(M, 0, .*//~test_basis between~M not begun at zero
+drpt/factor.c~s/out\[(size_t)j \* rows + word(t, n)\] += Q/out[(size_t)j * rows + word(t, n)] = Q/~test_basis left_and_right~a word's last occurrence alone
+drpt/factor.c~s/\.x = \&zero, \.N = 1/.x = \&one, .N = 1/~test_basis between~layernorm: the bias counted in the weight
+drpt/factor.c~s/    while (N > 1 \&\& site_room.*//~test_basis between~more positions than there is room for
+drpt/factor.c~s/    if (s.kind == SITE_TOKEN) { s.kind = SITE_LOOKUP; }//~test_basis whole_gradients~token: no lookup in the whole gradient
+drpt/factor.c~s/site->dbias ? (size_t)count : 0/0/~test_basis whole_gradients~the norm without the bias
+
+# ---- bases
+drpt/subspace.c~0,/        remove_part(x, along, y, kept);/s///~test_basis~Gram and Schmidt once
+drpt/subspace.c~s/if (!(after > 1e-7 \* before)) { continue; }//~test_basis~rounding errors made directions
+drpt/subspace.c~s/x\[cols\] -= along\[j\] \* q.bias\[j\]/(void)x/~test_basis projections~the bias left as it was
+drpt/subspace.c~s/out\[i\*l + j\] += a.bias/out[i*l + j] += 0.0f * a.bias/~test_basis captured_energy~products without the bias
+drpt/subspace.c~s/if (out.bias) { matmul_backward_params(out.bias/if (0) { matmul_backward_params(out.bias/~test_basis projections~bases turned without the bias
+drpt/basis_refresh.c~s/OVERSAMPLING = 8/OVERSAMPLING = 0/~test_basis effective_rank~nothing new is found
+drpt/basis_refresh.c~s/RESOLUTION 1e-6/RESOLUTION 0.0/~test_basis effective_rank~directions of rounding errors kept
+drpt/basis_refresh.c~s/RESOLUTION 1e-6/RESOLUTION 0.5/~test_basis captured_energy~half of the directions dropped
+drpt/basis_refresh.c~s/< w->H\[i \* (k + 1)\]; at--/> w->H[i * (k + 1)]; at--/~test_basis captured_energy~the smallest eigenvalues kept
+drpt/basis_refresh.c~s/(float)w->E\[a\*k + order\[q\]\]/(float)w->E[a*k + q]/~test_basis captured_energy~eigenvectors in any order
+drpt/basis_refresh.c~s/through(w->y, w, i, w->across, k, !w->side)/through(w->y, w, i, w->across, k, w->side)/~test_basis captured_energy~power step to the wrong side
+drpt/basis_refresh.c~s/    if (rank > 0) { block_add_turned(w->y.*//~test_basis past_alone~power step without the past
+drpt/basis_refresh.c~s/double value = w->forget \* w->old->value/double value = w->old->value/~test_basis forgetting~the past counts in full
+drpt/basis_refresh.c~s/w->forget > 0.0 ? w->old->rank : 0/0/~test_basis forgetting~everything is forgotten
+drpt/basis_refresh.c~s/st->total = fresh + b->forget \* st->total/st->total = fresh/~test_basis past_alone~trace without the past
+drpt/basis_refresh.c~s/        if (!w->use\[i\]) { continue; }//~test_basis rows_left_out~rows that do not count are read
+drpt/basis_refresh.c~s/use\[i\] = isfinite(g2) != 0/use[i] = 1/~test_basis rows_left_out~NaN in a basis
+drpt/basis_refresh.c~s/\*dropped += !use\[i\];//~test_basis rows_left_out~rows left out go unsaid
+drpt/basis_refresh.c~s/if (st->total == 0.0) { s->rank = 0; return NAN; }//~test_basis zero_general_gradient~all directions of a zero
+drpt/basis_refresh.c~s/(float)(1.0 \/ w->unit)/1.0f/~test_basis scale~C in no unit
+drpt/basis_refresh.c~s/inside \/ fresh : NAN/inside \/ st->total : NAN/~test_basis effective_rank~energy of the past
+drpt/basis_refresh.c~s/2 \* (uint64_t)w->site->index + /2 * 0 + /~test_basis streams~all sites begin alike
+drpt/basis_refresh.c~s/int old = w->old->rank;$/int old = 0;/~test_basis captured_energy~every refresh begins with random directions
+drpt/basis_refresh.c~s/    st->refreshes++;//~test_basis damaged_files resume~refreshes not counted
+drpt/basis.c~s/s->dim <= b->rank) { continue; }/s->dim < b->rank) { continue; }/~test_basis full_rank~all directions, but computed
+drpt/basis.c~s/if (!isfinite(inside) || is_nothing(st)) { return inside; }/if (is_nothing(st)) { return inside; }/~test_basis target_not_finite~NaN inside
+drpt/basis.c~s/if (!isfinite(inside) || is_everything(st)) { return inside; }/if (is_everything(st)) { return inside; }/~test_basis target_not_finite~NaN outside
+drpt/basis.c~s/inside = 0.0 \* site_norm2.*; }/inside = 0.0; }/~test_basis zero_general_gradient~NaN outside of nothing
+drpt/basis.c~s/    block_scale(x->m, x->k, sign);//~test_basis projections~outside adds the inside
+drpt/basis.c~s/    block_clear(x->m, x->k);//~test_basis projections~the projection before not cleared
+drpt/basis.c~s/if (s->dbias) { matmul_backward_params(s->dbias/if (0) { matmul_backward_params(s->dbias/~test_basis projections~no bias in the update
+drpt/basis.c~s/(b->sides == SIDES_left) == (side == LEFT)/(b->sides == SIDES_left) != (side == LEFT)/~test_basis captured_energy~left for right
+drpt/basis.c~s/check(st != NULL, .*//~test_basis damaged_files~no basis yet
+drpt/basis.c~s/st->rows == s->rows \&\& //~test_basis damaged_files~a basis of a layer of other size
+drpt/basis_file.c~s/check(in.left == 0, .*//~test_basis damaged_files~more than a file should have
+drpt/basis_file.c~s/    in->left -= bytes;//~test_basis resume~bytes that are read not counted
+drpt/basis_file.c~s/    check(forget == b->forget, .*//~test_basis damaged_files~another forgetting factor
+drpt/basis_file.c~s/    check(seed == b->seed, .*//~test_basis damaged_files~another seed
+drpt/basis_file.c~s/r->index > after \&\& //~test_basis damaged_files~a site twice
+drpt/basis_file.c~s/rank >= 0 \&\& rank <= most/rank >= 0/~test_basis damaged_files~more directions than room
+drpt/basis_file.c~s/check(fabs(squares - 1.0) < 1e-3, .*//~test_basis damaged_files~directions of any length
+drpt/basis_file.c~s/    check(st->total >= 0.0.*//~test_basis damaged_files~a negative trace
+drpt/basis_file.c~s/st->refreshes = r.refreshes;//~test_basis resume~refreshes counted anew
+drpt/basis_file.c~s/    input_take(in, \&st->total, sizeof(st->total));/    double skipped; input_take(in, \&skipped, sizeof(skipped));/~test_basis resume~trace forgotten

@@ -718,22 +718,30 @@ static void test_past_alone(void) {
     }
 }
 
-// Directions that no gradient has are not kept, however many there is room for; new ones are found although the basis before
-// has nothing of them.
-static void test_effective_rank(void) {
-    Site s = draw(&cases[NO_BIAS]);
-    Basis* b = basis_create(6, SIDES_both, 0.0, 11, 2);
-    for (int batch = 0; batch < 2; batch++) {
-        for (int at = 0; at < n*T; at++) { // the first 4 rows and 5 columns, then others
-            for (int r = 0; r < s.rows; r++) { dout[at*s.rows + r] = at < 3 && r / 4 == batch ? test_uniform(&rng) : 0.0f; }
-            for (int c = 0; c < s.cols; c++) { inp[at*s.cols + c] = c / 5 == batch ? test_uniform(&rng) : 0.0f; }
-        }
-        BasisReport r = basis_refresh(b, &s, n, T, NULL);
-        expect(r.rank_left == 3 && r.rank_right == 3 && near(r.energy, 1.0, 1e-5));
-        expect(batch == 0 ? isnan(r.overlap_left) : fabs(r.overlap_left) < 1e-5);
-        expect(batch == 0 ? isnan(r.overlap_right) : fabs(r.overlap_right) < 1e-5);
+// The gradients of the general rows use 4 rows and 5 columns of the weight alone, others each batch, and 3 directions of each.
+static void three_directions(const Site* s, int batch) {
+    for (int at = 0; at < n*T; at++) {
+        for (int r = 0; r < s->rows; r++) { dout[at*s->rows + r] = at < 3 && r / 4 == batch ? test_uniform(&rng) : 0.0f; }
+        for (int c = 0; c < s->cols; c++) { inp[at*s->cols + c] = c / 5 == batch ? test_uniform(&rng) : 0.0f; }
     }
-    basis_free(b);
+}
+
+// Directions that no gradient has are not kept, however many there is room for; new ones are found although a basis that has no
+// room left knows nothing of them; and the energy is that of the rows, not of the past.
+static void test_effective_rank(void) {
+    static const struct { int rank; double forget; int then; double overlap; } of[] = { { 3, 0.0, 3, 0.0 }, { 6, 0.0, 3, 0.0 }, { 6, 0.5, 6, 0.5 } };
+    for (int k = 0; k < 3; k++) {
+        Site s = draw(&cases[NO_BIAS]);
+        Basis* b = basis_create(of[k].rank, SIDES_both, of[k].forget, 11, 2);
+        for (int batch = 0; batch < 2; batch++) {
+            three_directions(&s, batch);
+            BasisReport r = basis_refresh(b, &s, n, T, NULL);
+            expect(r.rank_left == (batch ? of[k].then : 3) && r.rank_right == r.rank_left && near(r.energy, 1.0, 1e-5));
+            expect(batch ? near(r.overlap_left, of[k].overlap, 1e-5) : isnan(r.overlap_left));
+            expect(batch ? near(r.overlap_right, of[k].overlap, 1e-5) : isnan(r.overlap_right));
+        }
+        basis_free(b);
+    }
 }
 
 // Gradients as small or as large as single precision has them give the same directions.
