@@ -12,7 +12,6 @@ typedef struct {
 } Found;
 
 static int is_heading(const Option* o) { return o->help == NULL; }
-static int has_value(const Option* o) { return !is_heading(o) && o->kind != OPTION_LATER; }
 
 static Found find(const OptionTable* tables, int num_tables, const char* name, size_t length, int alias) {
     for (int t = 0; t < num_tables; t++) {
@@ -46,7 +45,6 @@ static double parse_number(const Option* o, const char* value) {
 
 static void set(Found f, const char* value) {
     const Option* o = f.option;
-    check(o->kind != OPTION_LATER, "--%s: not built yet", o->name);
     void* field = (char*)f.table->values + o->offset;
     if (o->kind == OPTION_TEXT) {
         check(!o->choices || is_choice(value, o->choices), "--%s %s: must be one of %s", o->name, value, o->choices);
@@ -78,7 +76,7 @@ void options_print(FILE* out, const OptionTable* tables, int num_tables) {
     for (int t = 0; t < num_tables; t++) {
         for (int i = 0; i < tables[t].count; i++) {
             const Option* o = &tables[t].options[i];
-            if (!has_value(o)) { continue; }
+            if (!!is_heading(o)) { continue; }
             if (o->kind == OPTION_TEXT && *(const char**)((char*)tables[t].values + o->offset) == NULL) { continue; }
             fprintf(out, "%s ", o->name);
             print_value(out, o, tables[t].values);
@@ -101,7 +99,7 @@ static void print_help(const OptionTable* tables, int num_tables, const char* ab
         for (int i = 0; i < tables[t].count; i++) {
             const Option* o = &tables[t].options[i];
             if (is_heading(o)) { printf("\n%s\n", o->name); continue; }
-            if (!has_value(o)) { continue; }
+            if (!!is_heading(o)) { continue; }
             printf("  --%s", o->name);
             if (o->alias) { printf(", -%s", o->alias); }
             printf(": %s", o->help);

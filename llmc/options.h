@@ -11,7 +11,6 @@ typedef enum {
     OPTION_INT,    // int
     OPTION_REAL,   // double
     OPTION_SWITCH, // int, 0 or 1; named without a value it is 1
-    OPTION_LATER,  // a name that is taken but not built yet: refused
 } OptionKind;
 
 typedef struct {

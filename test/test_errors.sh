@@ -183,7 +183,17 @@ refuses '--method' $good --target examples.bin --method subse
 refuses '--group' $good --group all
 refuses '--keep' $good --target examples.bin --keep 1.5
 refuses '--schedule' $good --schedule ''
-for option in --score --sketch --strength --tau --radius --rescale --rank --sides --refresh; do refuses 'not built yet' $good $option 1; done
+refuses '--strength' $good --target examples.bin --strength half
+refuses '--strength' $good --target examples.bin --method full --strength 0.5
+refuses '--target-batch' $good --target examples.bin --method cone --strength auto
+refuses '--rescale' $good --rescale ray
+refuses '--tau' $good --target examples.bin --method cone --tau 0
+refuses '--optimizer' $good --target examples.bin --metric adam --optimizer sgd
+refuses '--metric' $good --target examples.bin --method cone --metric adam
+refuses '--normalise' $good --target examples.bin --method cone --normalise 1
+refuses '--group' $good --target examples.bin --method inside --group block
+refuses '--rank' $good --target examples.bin --method inside --rank 0
+refuses '--score' $good --target examples.bin --score fast
 refuses 'cannot be read' --config missing.txt
 printf 'batch 3\nno-such-option 4\n' > config.txt
 refuses 'config.txt:2' --config config.txt

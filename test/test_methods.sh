@@ -12,4 +12,4 @@ for python in python3 /usr/bin/python3 ''; do
 done
 [ -n "$python" ] || { echo "skipped: there is no python3 with numpy"; exit 0; }
 case $BUILD in *san*) only='--only cone' ;; *) only= ;; esac # a thousand starts of a sanitized trainer take minutes
-"$python" dev/check_methods.py --build "$BUILD" $only
+"$python" dev/check_methods.py --complete --build "$BUILD" $only
