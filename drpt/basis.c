@@ -38,6 +38,7 @@ void basis_free(Basis* b) {
     if (!b) { return; }
     for (int i = 0; i < DRPT_MAX_SITES; i++) { state_free(b->state[i]); }
     arena_free(&b->arena);
+    free(b->use);
     free(b);
 }
 

@@ -34,7 +34,7 @@ typedef struct {
 } BasisReport;
 
 // forget in [0,1]: what is left of the past at a refresh. Memory for a site is taken at its first refresh; a later call takes
-// more only if it has more rows. The same thread count gives the same bits.
+// more only if its rows are more or longer. The same thread count gives the same bits.
 Basis* basis_create(int rank, Sides sides, double forget, uint64_t seed, int threads);
 void basis_free(Basis* basis);
 

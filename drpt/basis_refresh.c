@@ -27,7 +27,7 @@ enum {
 // What the steps of a refresh share: the rows that count, and room.
 typedef struct {
     const Site* site;
-    unsigned char* use;        // (n)
+    const unsigned char* use;  // (n)
     int n, T, side, most;      // which side, and directions at a time
     Side* old;
     double forget, unit;       // forget times C of the refresh before; C is measured in units of unit^2
@@ -69,7 +69,9 @@ static void power_step(const Work* w, int k) {
         through(w->y, w, i, w->across, k, !w->side);
     }
     int rank = past(w, k);
-    for (int q = 0; q < rank; q++) { floats_scale(w->turn + (size_t)q * k, (size_t)k, (float)(w->forget * w->old->value[q] / w->unit)); }
+    for (int q = 0; q < rank; q++) {
+        floats_scale(w->turn + (size_t)q * k, (size_t)k, (float)(w->forget * w->old->value[q] / w->unit));
+    }
     if (rank > 0) { block_add_turned(w->y, k, w->turn, w->old->u, rank); }
 }
 
@@ -113,7 +115,8 @@ static int largest(const Work* w, int k, int rank) {
     return kept;
 }
 
-static void begin(const Work* w, uint64_t seed, int refreshes, int k) { // x = the basis before, and random directions
+// x = the basis before and random directions, from a stream of each site, side and refresh.
+static void begin(const Work* w, uint64_t seed, int refreshes, int k) {
     int old = w->old->rank;
     size_t cols = (size_t)w->x.cols;
     float sd = (float)(1.0 / sqrt((double)w->old->dim));
@@ -193,9 +196,19 @@ static double refresh_side(Basis* b, State* st, Work w, int side) {
     return turn_side(&w, b->seed, st->refreshes, b->rank);
 }
 
+static unsigned char* room_for_rows(Basis* b, int n) {
+    if (n <= b->n) { return b->use; }
+    free(b->use);
+    b->use = malloc((size_t)n);
+    check(b->use != NULL, "out of memory for %d rows", n);
+    b->n = n;
+    return b->use;
+}
+
 // Which rows count, and the sum of their |g_i|^2.
-static double rows_norm2(Basis* b, const Site* s, unsigned char* use, int n, int T, const unsigned char* usable, int* dropped) {
+static double rows_norm2(Basis* b, const Site* s, int n, int T, const unsigned char* usable, int* dropped) {
     double sum = 0.0;
+    unsigned char* use = room_for_rows(b, n);
     Arena measured = {0};
     size_t bytes = sizeof(float) * site_norm_scratch(s, T) * (size_t)b->threads;
     arena_take(&measured, bytes);
@@ -216,19 +229,16 @@ BasisReport basis_refresh(Basis* b, const Site* s, int n, int T, const unsigned 
     BasisReport report = {0};
     State* st = basis_state_of(b, s);
     if (!st) { st = b->state[s->index] = basis_state_create(b, (int)s->kind, s->rows, s->cols, s->dbias != NULL); }
-    unsigned char* use = malloc((size_t)n + 1);
-    check(use != NULL, "out of memory for %d rows", n);
-    double fresh = rows_norm2(b, s, use, n, T, usable, &report.dropped), inside = 0.0;
+    double fresh = rows_norm2(b, s, n, T, usable, &report.dropped), inside = 0.0;
     st->total = fresh + b->forget * st->total;
     if (st->total < smallest) { st->total = 0.0; }
-    Work w = { .site = s, .use = use, .n = n, .T = T, .forget = b->forget, .unit = sqrt(st->total) };
+    Work w = { .site = s, .use = b->use, .n = n, .T = T, .forget = b->forget, .unit = sqrt(st->total) };
     report.overlap_left = refresh_side(b, st, w, LEFT);
     report.overlap_right = refresh_side(b, st, w, RIGHT);
     st->refreshes++;
     report.rank_left = st->side[LEFT].rank;
     report.rank_right = st->side[RIGHT].rank;
-    for (int i = 0; i < n; i++) { inside += use[i] ? basis_inside_norm2(b, s, i, i + 1, T) : 0.0; }
+    for (int i = 0; i < n; i++) { inside += b->use[i] ? basis_inside_norm2(b, s, i, i + 1, T) : 0.0; }
     report.energy = fresh > 0.0 ? inside / fresh : NAN;
-    free(use);
     return report;
 }

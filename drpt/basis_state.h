@@ -27,11 +27,13 @@ struct Basis {
     uint64_t seed;
     State* state[DRPT_MAX_SITES]; // by the site's index
     Arena arena;                  // working memory of one call
+    unsigned char* use;           // (n) rows that a refresh counts, n the most so far
+    int n;
 };
 
 State* basis_state_create(const Basis* b, int kind, int rows, int cols, int bias);   // of a site, its ranks 0
 State* basis_state_of(const Basis* b, const Site* s);                                // NULL: not refreshed yet
-Arena* basis_room(Basis* b, Arena measured);                                         // of that size at least, nothing taken; valid until the next call
+Arena* basis_room(Basis* b, Arena measured);                                         // as large at least, empty; until the next call
 double basis_inside_norm2(Basis* b, const Site* s, int first, int end, int T);       // |P(t)|^2 alone
 
 #endif // DRPT_BASIS_STATE_H

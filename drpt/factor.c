@@ -39,7 +39,9 @@ static Site moved(const Site* s, size_t at) {
 static const float* packed(float* room, const Site* s, int N) {
     if (stride(s) == s->rows) { return s->dout; }
     #pragma omp parallel for
-    for (int n = 0; n < N; n++) { memcpy(room + (size_t)n * s->rows, s->dout + (size_t)n * stride(s), sizeof(float) * (size_t)s->rows); }
+    for (int n = 0; n < N; n++) {
+        memcpy(room + (size_t)n * s->rows, s->dout + (size_t)n * stride(s), sizeof(float) * (size_t)s->rows);
+    }
     return room;
 }
 
