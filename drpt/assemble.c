@@ -32,22 +32,26 @@ void drpt_assemble(const Site* site, const float* weight, int B, int T, float* s
     }
 }
 
-// to (count) += the weighted sum of pieces of the gradients, a piece of `to` staying in L1 for all of them.
-static void add_kept(float* to, const double* alpha, double beta, const float* kept, size_t apart, int n, size_t count) {
+// to (count) += the weighted sum of the gradients' floats from `at` on, a piece of `to` staying in L1 for all of them.
+static void add_kept(float* to, const double* alpha, double beta, const float* kept, size_t at, size_t apart, int n, int count) {
     for (int i = 0; i <= n; i++) {
         float w = (float)(i < n ? alpha[i] : beta);
-        const float* from = kept + (size_t)i * apart;
+        const float* from = kept + (size_t)i * apart + at;
         if (w == 0.0f) { continue; }
-        for (size_t k = 0; k < count; k++) { to[k] += w * from[k]; }
+        for (int k = 0; k < count; k++) { to[k] += w * from[k]; }
     }
 }
 
+// They lie in blocks of columns (direct.h).
 void drpt_assemble_kept(const Site* site, const double* alpha, double beta, const float* kept, int n, int threads) {
-    enum { PIECE = 2048 };
-    size_t weights = (size_t)site->rows * (size_t)site->cols, apart = site_size(site);
-    #pragma omp parallel for num_threads(threads)
-    for (size_t at = 0; at < weights; at += PIECE) {
-        add_kept(site->dweight + at, alpha, beta, kept + at, apart, n, weights - at < PIECE ? weights - at : PIECE);
+    size_t rows = (size_t)site->rows, apart = site_size(site);
+    for (int c = 0; c < site->cols; c += SITE_BLOCK) {
+        int width = site_block_width(site, c);
+        #pragma omp parallel for num_threads(threads)
+        for (int o = 0; o < site->rows; o++) {
+            size_t at = rows * (size_t)c + (size_t)o * (size_t)width;
+            add_kept(site->dweight + (size_t)o * (size_t)site->cols + c, alpha, beta, kept, at, apart, n, width);
+        }
     }
-    if (site->dbias) { add_kept(site->dbias, alpha, beta, kept + weights, apart, n, (size_t)site->rows); }
+    if (site->dbias) { add_kept(site->dbias, alpha, beta, kept, rows * (size_t)site->cols, apart, n, site->rows); }
 }

@@ -49,12 +49,12 @@ static double cost_of_assembly(const Site* s, const Gather* g) {
     return 2.0 * weighed(g) * g->T * weights_of(s) * (1.0 + PACKING / SLAB_MAX_ROWS);
 }
 
-// Each element of each vector is cleared, added to and read in cache. Kept ones are fetched and written back by the memory, and the
+// A factor is copied and packed for each block of columns. Each element of each vector is cleared, added to and read in cache. Kept ones are fetched and written back by the memory, and the
 // update reads those that have a weight, and itself.
 static double cost_of_direct(const Site* s, const Gather* g) {
     double V = g->n + (g->needs & NEEDS_ROWS ? g->m : 1), W = weights_of(s);
     double dots = g->needs & NEEDS_K ? 0.5 * V * (V + 1.0) : V * (V - g->n) + (g->metric ? g->n : 0);
-    double forming = 2.0 * positions_of(g) * W * (1.0 + PACKING / s->cols) + V * W * 12.0 * CACHE + 2.0 * dots * W * DOT;
+    double forming = 2.0 * positions_of(g) * W * (1.0 + 2.0 * PACKING / site_block_width(s, 0)) + V * W * 12.0 * CACHE + 2.0 * dots * W * DOT;
     if (!gather_keeps(s, g)) { return forming + cost_of_assembly(s, g); }
     return forming + (8.0 * V + 4.0 * weighed(g) + 8.0) * W * MEMORY;
 }

@@ -82,7 +82,7 @@ const float* site_dout(float* copy, const Site* s, size_t begin, int count) {
 }
 
 int site_slab_rows(const Site* s, int copies) {
-    int rows = SLAB_FLOATS / (copies * (s->cols + 1));
+    int rows = SLAB_FLOATS / (copies * (site_block_width(s, 0) + 1));
     rows = rows < SLAB_MIN_ROWS ? SLAB_MIN_ROWS : rows > SLAB_MAX_ROWS ? SLAB_MAX_ROWS : rows;
     return rows < s->rows ? rows : s->rows;
 }

@@ -57,7 +57,11 @@ void site_gradient(float* dweight, float* dbias,
                    const Site* s, const float* weight, int first, int end, int T,
                    int o, int count, float* scratch);
 
-// How many rows of a site to treat at a time, so that `copies` slabs of them stay in a core's cache (SLAB_FLOATS, as
+// Gradients are formed, and kept, in blocks of so many columns.
+enum { SITE_BLOCK = 256 };
+static inline int site_block_width(const Site* s, int c) { return s->cols - c < SITE_BLOCK ? s->cols - c : SITE_BLOCK; }
+
+// How many rows of a block to treat at a time, so that `copies` slabs of them stay in a core's cache (SLAB_FLOATS, as
 // long as that allows SLAB_MIN_ROWS), and never more than SLAB_MAX_ROWS.
 enum { SLAB_FLOATS = 96 * 1024, SLAB_MIN_ROWS = 8, SLAB_MAX_ROWS = 128 };
 int site_slab_rows(const Site* s, int copies);
