@@ -368,8 +368,8 @@ llmc/gpt2_file.c~s/check(isfinite(params\[i\]), /check(1 || isfinite(params[i]),
 llmc/gpt2_file.c~s/i < num_params; i++) { check(isfinite/i + 1 < num_params; i++) { check(isfinite/~test_gpt2 broken_model~its last weight not looked at
 
 # ---- gradients between thin matrices
-drpt/factor.c~s/return s->stride ? s->stride : s->rows;/return s->rows;/~test_basis between~parts of a fused projection taken for whole
-drpt/factor.c~s/of_dout = s->kind == SITE_POSITION ? s->cols : stride(s)/of_dout = stride(s)/~test_basis between~position: rows of another size
+drpt/factor.c~s/if (s->stride == s->rows) { return s->dout; }/return s->dout;/~test_basis between~parts of a fused projection taken for whole
+drpt/factor.c~s/of_dout = s->kind == SITE_POSITION ? s->cols : s->stride/of_dout = s->stride/~test_basis between~position: rows of another size
 drpt/factor.c~s/t->token\[n\] : (t->place + n) % t->T/t->token[n] : n % t->T/~test_basis between~position: every piece begins at place 0
 drpt/factor.c~s/term\[1\] = lookup; return 2;/return 1;/~test_basis between~token: no lookup
 drpt/factor.c~s/t->bias ? right_bias : NULL/NULL/~test_basis between~no bias on the right

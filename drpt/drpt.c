@@ -238,7 +238,10 @@ static uint64_t checksum(const Drpt* d, const Site* s) {
 static void record(Drpt* d, Site s) {
     s.block = d->block;
     s.index = d->next_index++;
-    if (s.parts == 0) { s.parts = 1; s.stride = s.kind == SITE_POSITION ? s.cols : s.rows; }
+    if (s.parts == 0) {
+        s.parts = 1;
+        s.stride = s.rows;
+    }
     if (d->plain) { drpt_assemble(&s, d->weight, d->n, d->T, d->scratch, d->scratch_size, d->threads); return; }
     if (d->gather.metric) {
         s.vweight = d->v + (s.dweight - d->grads);

@@ -20,12 +20,10 @@ typedef struct {
     int N, bias;
 } Term;
 
-static int stride(const Site* s) { return s->stride ? s->stride : s->rows; }
-
 // The site of the batch that begins at position `at`.
 static Site moved(const Site* s, size_t at) {
     Site m = *s;
-    int of_inp = s->kind == SITE_LAYERNORM ? s->rows : s->cols, of_dout = s->kind == SITE_POSITION ? s->cols : stride(s);
+    int of_inp = s->kind == SITE_LAYERNORM ? s->rows : s->cols, of_dout = s->kind == SITE_POSITION ? s->cols : s->stride;
     if (s->dout) { m.dout += at * (size_t)of_dout; }
     if (s->inp) { m.inp += at * (size_t)of_inp; }
     if (s->mean) { m.mean += at; }
@@ -37,10 +35,10 @@ static Site moved(const Site* s, size_t at) {
 
 // The rows of a part of a fused projection are apart: they are copied together.
 static const float* packed(float* room, const Site* s, int N) {
-    if (stride(s) == s->rows) { return s->dout; }
+    if (s->stride == s->rows) { return s->dout; }
     #pragma omp parallel for
     for (int n = 0; n < N; n++) {
-        memcpy(room + (size_t)n * s->rows, s->dout + (size_t)n * stride(s), sizeof(float) * (size_t)s->rows);
+        memcpy(room + (size_t)n * s->rows, s->dout + (size_t)n * s->stride, sizeof(float) * (size_t)s->rows);
     }
     return room;
 }
@@ -72,7 +70,7 @@ static int terms(Term term[2], const Site* site, size_t at, int N, int T, float*
 
 static size_t site_room(const Site* s, int N) {
     size_t rows = (size_t)s->rows;
-    return s->kind == SITE_LAYERNORM ? 2 * rows : stride(s) != s->rows ? (size_t)N * rows : 0;
+    return s->kind == SITE_LAYERNORM ? 2 * rows : s->stride != s->rows ? (size_t)N * rows : 0;
 }
 
 // How many positions at a time the scratch allows.

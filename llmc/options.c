@@ -76,7 +76,7 @@ void options_print(FILE* out, const OptionTable* tables, int num_tables) {
     for (int t = 0; t < num_tables; t++) {
         for (int i = 0; i < tables[t].count; i++) {
             const Option* o = &tables[t].options[i];
-            if (!!is_heading(o)) { continue; }
+            if (is_heading(o)) { continue; }
             if (o->kind == OPTION_TEXT && *(const char**)((char*)tables[t].values + o->offset) == NULL) { continue; }
             fprintf(out, "%s ", o->name);
             print_value(out, o, tables[t].values);
@@ -99,7 +99,6 @@ static void print_help(const OptionTable* tables, int num_tables, const char* ab
         for (int i = 0; i < tables[t].count; i++) {
             const Option* o = &tables[t].options[i];
             if (is_heading(o)) { printf("\n%s\n", o->name); continue; }
-            if (!!is_heading(o)) { continue; }
             printf("  --%s", o->name);
             if (o->alias) { printf(", -%s", o->alias); }
             printf(": %s", o->help);

@@ -45,7 +45,7 @@ static Site draw(const Case* c) {
         tokens[i] = i % 3 == 0 ? c->rows - 1 : (int)((test_uniform(&rng) + 1.0f) / 2.0f * (float)c->rows) % c->rows;
     }
     Site s = { .kind = c->kind, .name = c->what, .dweight = dweight, .dbias = c->bias ? dbias : NULL, .dout = dout, .inp = inp,
-               .rows = c->rows, .cols = c->cols, .stride = c->apart ? c->rows + c->apart : 0, .index = 3 };
+               .rows = c->rows, .cols = c->cols, .stride = c->rows + c->apart, .index = 3 };
     if (c->kind == SITE_LAYERNORM) { s.mean = mean; s.rstd = rstd; }
     if (c->kind == SITE_POSITION) { s.inp = NULL; }
     if (c->kind == SITE_LOOKUP) { s.inp = s.dout = NULL; }
@@ -54,7 +54,7 @@ static Site draw(const Case* c) {
 }
 
 static double element(const Site* s, size_t at, int r, int c) { // of one position's part of the gradient
-    size_t o = at * (size_t)(s->stride ? s->stride : s->rows) + (size_t)r, i = at * (size_t)s->cols + (size_t)c;
+    size_t o = at * (size_t)s->stride + (size_t)r, i = at * (size_t)s->cols + (size_t)c;
     double word = s->tokens && tokens[at] == r ? dlookup[i] : 0.0;
     switch (s->kind) {
         case SITE_LINEAR:    return (double)dout[o] * (c == s->cols ? 1.0 : inp[i]);
@@ -83,7 +83,7 @@ static void sum_rows(double* sum, const Site* s, int first, int end) {
 // Everything that can be read of a row becomes x.
 static void set_row(const Site* s, int b, float x) {
     for (int at = b*T; at < (b + 1)*T; at++) {
-        int outputs = s->kind == SITE_POSITION ? s->cols : s->stride ? s->stride : s->rows;
+        int outputs = s->kind == SITE_POSITION ? s->cols : s->stride;
         int inputs = s->kind == SITE_LAYERNORM ? s->rows : s->cols;
         for (int k = 0; k < outputs; k++) { dout[at*outputs + k] = x; }
         for (int k = 0; k < inputs; k++) { inp[at*inputs + k] = x; }

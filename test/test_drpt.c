@@ -172,7 +172,8 @@ static Group products(int group, int member) {
 
 static void solve(Group* p, Method method, const unsigned char* usable) {
     static double work[1000];
-    Statistics st = { p->K, p->s, p->q, p->s, NULL, NULL, NULL };
+    static double unused[m*m + n*m];
+    Statistics st = { p->K, p->s, p->q, p->s, unused, unused, NULL };
     Rows rows = { n, m, usable, NULL, 1 };
     expect(solve_work(n, m, 1) <= sizeof(work) / sizeof(work[0]));
     p->verdict = drpt_solve(p->alpha, &p->beta, method, &st, rows, solve_needs(method, plugin.knobs) | NEEDS_S, plugin.knobs, work);

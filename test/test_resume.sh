@@ -67,6 +67,18 @@ train $regularized --out undisturbed
 killed killed_regularized $regularized
 same undisturbed killed_regularized
 
+# bases, and sketches: refreshed in other steps than those that are saved
+cached="$plain --target data.bin --target-batch 2 --method inside --rank 3 --refresh 7 --forget 0.7 --log-geometry 1"
+train $cached --out undisturbed_basis
+killed killed_basis $cached
+same undisturbed_basis killed_basis
+[ "$(cut -d, -f1 undisturbed_basis/geometry.csv | sort -u | wc -l)" -eq 36 ] || fail "240 steps should have 35 refreshes"
+
+sketched="$plain --target data.bin --target-batch 2 --method span --ridge 0.1 --score sketch --sketch 3 --refresh 7"
+train $sketched --out undisturbed_sketch
+killed killed_sketch $sketched
+same undisturbed_sketch killed_sketch
+
 # ---- the same again: the same bits
 
 train $short --target data.bin --method cone --group global --out once
@@ -115,6 +127,12 @@ same undisturbed_short fresh
 train $plain --lr 0.0010000001057050123 --schedule constant --steps 12 --save-every 0 --out digits
 (ASAN_OPTIONS=detect_leaks=0; export ASAN_OPTIONS; train --config digits/config.txt --out digits_again)
 same digits digits_again
+
+train $short --target data.bin --method outside --rank 2 --keep-checkpoints 1 --out basis
+[ "$(cd basis && echo basis_*)" = "basis_00000048.bin" ] || fail "--keep-checkpoints 1 leaves $(ls basis)"
+head -c 2000 basis/basis_00000048.bin > cut.bin
+mv cut.bin basis/basis_00000048.bin
+refuses 'basis_00000048.bin' $plain --target data.bin --method outside --rank 2 --out basis --resume 1
 
 # ---- other options
 
