@@ -183,7 +183,7 @@ drpt/solve.h~s/alpha\[row\[p.place\[i\]\]\] = scale/alpha[p.place[i]] = scale/~t
 drpt/solve.h~s/!any || st->q == 0.0/!any/~test_solve~no target gradient goes unsaid
 drpt/solve.h~s/(needs & NEEDS_K) || isfinite(st->K\[i\*n + i\])/(needs \& NEEDS_K) || 1/~test_solve~Inf on K's diagonal alone
 drpt/solve.h~s/return 4 \* rows \* rows/return 3 * rows * rows/~test_solve~too little memory
-drpt/solve.h~s/(score\[i\] == score\[best\] && place\[i\] < place\[best\])/(score[i] == score[best] \&\& i < best \&\& 0)/~test_solve~ties by where the solver has the rows
+drpt/solve.h~s/(score\[i\] == score\[best\] && place\[i\] < place\[best\])/(score[i] == score[best] \&\& i < best \&\& 0)/~test_family~ties by where the solver has the rows
 drpt/solve.h~s/(uint64_t)place\[i\]); }/(uint64_t)i); }/~test_family~random: drawn by rank
 drpt/solve.h~s/p->K\[i\*n + i\] \/ (2.0 \* k)/p->K[i*n + i] \/ k/~test_family~a row's own length counted twice
 drpt/solve.h~s/tau \* (along\[i\] + p->K/0.0 * tau + (along[i] - along[i]) - tau * (p->K/~test_family~the rows before forgotten
