@@ -127,7 +127,7 @@ static void layernorm_backward_input(float* dinp, // added to
 // before that query: query t sees the keys u <= t + ahead.
 enum { BLOCK = 64 };
 
-// A tile of a product is TILE_ROWS x 2 vectors of sums, which stay in registers: 16 of 32, or 8 of 16.
+// A tile of a product is TILE_ROWS x 2 vectors of sums, which stay in registers: 16 of AVX-512's 32, 8 of any other's 16 or more.
 #if defined(__AVX512F__)
 enum { LANES = 64 / sizeof(float), TILE_ROWS = 8 };
 #elif defined(__AVX__)
@@ -136,12 +136,12 @@ enum { LANES = 32 / sizeof(float), TILE_ROWS = 4 };
 enum { LANES = 16 / sizeof(float), TILE_ROWS = 4 };
 #endif
 #ifdef __clang__
-#define UNROLL // clang unrolls these loops by itself
+#define UNROLL // clang unrolls these loops by itself; asked to, clang 14 leaves a tile in memory
 #else
 #define UNROLL _Pragma("GCC unroll 8")
 #endif
-typedef float Vec __attribute__((vector_size(LANES * sizeof(float)), aligned(sizeof(float)), may_alias));
 typedef float Four __attribute__((vector_size(4 * sizeof(float)), aligned(sizeof(float)), may_alias));
+typedef float Vec __attribute__((vector_size(LANES * sizeof(float)), aligned(sizeof(float)), may_alias));
 
 static inline int least(int a, int b) { return a < b ? a : b; }
 static inline int most(int a, int b) { return a > b ? a : b; }
@@ -230,13 +230,13 @@ static void copy_rows(float* to, size_t to_row, const float* from, size_t from_r
 #define LOW(x, y) (Four){ x[0], y[0], x[1], y[1] }
 #define HIGH(x, y) (Four){ x[2], y[2], x[3], y[3] }
 
-// to (width,BLOCK) = the transpose of from (BLOCK,width), four by four.
-static void turn(float* to, const float* from, int width) {
-    for (int j = 0; j < width; j += 4) {
-        for (int t = 0; t < BLOCK; t += 4) {
-            const float* x = from + (size_t)t * width + j;
-            Four *y = (Four*)(to + j * BLOCK + t), a = *(Four*)x, b = *(Four*)(x + width), c = *(Four*)(x + 2*width), d = *(Four*)(x + 3*width);
-            Four ac = LOW(a, c), bd = LOW(b, d), ca = HIGH(a, c), db = HIGH(b, d);
+// to (width,BLOCK) = the transpose of from (queries,width), four by four.
+static void turn(const Attention* s, float* to, const float* from) {
+    for (int j = 0; j < s->hs; j += 4) {
+        for (int t = 0; t < s->queries; t += 4) {
+            const Four* x = (const Four*)(from + t * s->width + j);
+            Four a = x[0], b = x[s->width/4], c = x[s->width/2], d = x[s->width/4*3];
+            Four ac = LOW(a, c), bd = LOW(b, d), ca = HIGH(a, c), db = HIGH(b, d), *y = (Four*)(to + j * BLOCK + t);
             y[0] = LOW(ac, bd);
             y[BLOCK/4] = HIGH(ac, bd);
             y[BLOCK/2] = LOW(ca, db);
@@ -253,25 +253,22 @@ static void softmax_online(const Attention* a, float* largest, float* sum, float
         float top[LANES], added[LANES] = {0};
         memcpy(top, largest + first, sizeof(top));
         for (int u = 0; u < seen; u++) {
+            const float* S = a->S + u * BLOCK + first;
             #pragma omp simd
-            for (int i = 0; i < LANES; i++) {
-                float s = a->S[u * BLOCK + first + i];
-                top[i] = u <= first + i + a->ahead && s > top[i] ? s : top[i];
-            }
+            for (int i = 0; i < LANES; i++) { top[i] = u <= first + i + a->ahead && S[i] > top[i] ? S[i] : top[i]; }
         }
         for (int u = 0; u < seen; u++) {
+            float* S = a->S + u * BLOCK + first;
             #pragma omp simd
             for (int i = 0; i < LANES; i++) {
-                float* s = &a->S[u * BLOCK + first + i];
-                float p = fast_exp(*s - top[i]);
-                *s = u <= first + i + a->ahead ? p : 0.0f;
-                added[i] += *s;
+                float p = fast_exp(S[i] - top[i]);
+                added[i] += S[i] = u <= first + i + a->ahead ? p : 0.0f;
             }
         }
-        for (int i = 0; i < LANES; i++) {
-            factor[first + i] = fast_exp(largest[first + i] - top[i]);
-            sum[first + i] = sum[first + i] * factor[first + i] + added[i];
-            largest[first + i] = top[i];
+        for (int i = 0, t = first; i < LANES; i++, t++) {
+            factor[t] = fast_exp(largest[t] - top[i]);
+            sum[t] = sum[t] * factor[t] + added[i];
+            largest[t] = top[i];
         }
     }
 }
@@ -292,7 +289,7 @@ static void attention_forward(float* out, float* lse, // lse (B,NH,T)
             for (int i = 0; i < BLOCK; i++) { largest[i] = -INFINITY; }
             a.queries = least(BLOCK, T - t);
             copy_rows(a.q, width, x + (size_t)t * 3*C, (size_t)3*C, scale, a.queries, hs);
-            turn(a.qT, a.q, a.width);
+            turn(&a, a.qT, a.q);
             for (int u = 0; u <= t; u += BLOCK) {
                 a.keys = least(BLOCK, T - u);
                 a.ahead = t - u;
@@ -307,20 +304,6 @@ static void attention_forward(float* out, float* lse, // lse (B,NH,T)
             }
         }
     }
-}
-
-// S = softmax of n scores.
-static void softmax_row(float* S, int n) {
-    float largest = S[0], sum = 0.0f;
-    #pragma omp simd reduction(max:largest)
-    for (int u = 0; u < n; u++) { largest = S[u] > largest ? S[u] : largest; }
-    #pragma omp simd reduction(+:sum)
-    for (int u = 0; u < n; u++) {
-        S[u] = fast_exp(S[u] - largest);
-        sum += S[u];
-    }
-    float inverse = 1.0f / sum;
-    for (int u = 0; u < n; u++) { S[u] *= inverse; }
 }
 
 static float dot(const float* a, const float* b, int n) {
@@ -364,8 +347,8 @@ static void attention_backward(float* dqkv, const float* dout, const float* qkv,
             a.queries = least(BLOCK, T - t);
             copy_rows(a.q, width, x + (size_t)t * 3*C, (size_t)3*C, scale, a.queries, hs);
             copy_rows(a.dout, width, dy, (size_t)C, 1.0f, a.queries, hs);
-            turn(a.qT, a.q, a.width);
-            turn(a.doutT, a.dout, a.width);
+            turn(&a, a.qT, a.q);
+            turn(&a, a.doutT, a.dout);
             for (int i = 0; i < a.queries; i++) {
                 log_sum[i] = lse[(size_t)bh * T + t + i];
                 along[i] = dot(y + (size_t)i * C, dy + (size_t)i * C, hs);
@@ -816,10 +799,11 @@ static void attention_decode(float* atty, float* S, const float* q, const float*
         const float *k = keys + h * hs, *v = values + h * hs;
         float* out = atty + h * hs;
         for (int u = 0; u <= t; u++) { S[u] = scale * dot(q + h * hs, k + (size_t)u * C, hs); }
-        softmax_row(S, t + 1);
+        float lse = log_sum_exp(S, t + 1);
         for (int j = 0; j < hs; j++) { out[j] = 0.0f; }
         for (int u = 0; u <= t; u++) {
-            for (int j = 0; j < hs; j++) { out[j] += S[u] * v[(size_t)u * C + j]; }
+            float p = fast_exp(S[u] - lse);
+            for (int j = 0; j < hs; j++) { out[j] += p * v[(size_t)u * C + j]; }
         }
     }
 }
