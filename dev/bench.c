@@ -287,12 +287,12 @@ static void report_bf16(const Report* report, const Result* r, int count, double
             whole += r->part_ms[i];
             products += trainer_part(i).work.blocks + trainer_part(i).work.head > 0 ? r->part_ms[i] : 0;
         }
-        double p = products / whole, q = flop / r->ms[PEAK] / 1e6 / whole;
+        double p = products / whole, q = fmin(p, flop / r->ms[PEAK] / 1e6 / whole);
         double most = 1 / (1 - p + p / rate), likely = 1 / (1 - q + q / rate);
         report_text(report, "bf16, %s: dot products of pairs %.2f times as fast as multiply-adds; the products are %.0f %% of the step, their multiply-adds "
                     "at the peak %.0f %%: a step at most %.2f times faster, %.2f if packing and memory stay as they are; %.1f asked, so %s.",
                     r->shape->name, rate, 100 * p, 100 * q, most, likely, asked,
-                    likely >= asked ? "to be built" : most >= asked ? "not built: only with everything in proportion" : "not built");
+                    likely >= asked ? "to be built" : most >= asked ? "not built: it would take packing and memory in proportion" : "not built");
     }
 }
 
