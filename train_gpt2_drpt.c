@@ -133,8 +133,9 @@ enum { LANES = 64 / sizeof(float), TILE_ROWS = 8 };
 #elif defined(__AVX__)
 enum { LANES = 32 / sizeof(float), TILE_ROWS = 4 };
 #else
-enum { LANES = 16 / sizeof(float), TILE_ROWS = 4 };
+enum { LANES = 16 / sizeof(float), TILE_ROWS = LANES };
 #endif
+_Static_assert(LANES % TILE_ROWS == 0, "a tile on the diagonal reads only what the softmax, LANES queries at a time, has written");
 #ifdef __clang__
 #define UNROLL // clang unrolls these loops by itself; asked to, clang 14 leaves a tile in memory
 #else
