@@ -299,13 +299,23 @@ train_gpt2_drpt.c~s/squares \/ C + 1e-5f/squares \/ C/~test_parity logits~layern
 train_gpt2_drpt.c~s/(x\[c\] - m) \* (x\[c\] - m)/x[c] * x[c] - m * m/~test_gpt2 layernorm~variance by cancellation
 train_gpt2_drpt.c~s/weight\[c\] - average - (x/weight[c] - (x/~test_gradient layernorm~backward without the average
 train_gpt2_drpt.c~s/dx\[c\] += r \*/dx[c] = r */~test_gradient layernorm~the stream's gradient overwritten
-train_gpt2_drpt.c~s/head_take(a.q, x, scale/head_take(a.q, x, 1.0f/~test_gpt2 attention~scores not scaled
-train_gpt2_drpt.c~s/head_put(dx, a.dq, scale/head_put(dx, a.dq, 1.0f/~test_gradient attention~queries' gradient not scaled
-train_gpt2_drpt.c~s/(size_t)i \* keys, t + i + 1, keys); }/(size_t)i * keys, keys, keys); }/~test_gpt2 attention~the future is seen
-train_gpt2_drpt.c~s/^    for (int u = seen; u < keys; u++) { S\[u\] = 0.0f; }//~test_gpt2 attention~scores of the future kept
-train_gpt2_drpt.c~s/{ S\[u\] = dS\[u\] = 0.0f; }/{ S[u] = 0.0f; }/~test_gradient attention~gradients of the future kept
+train_gpt2_drpt.c~s/(size_t)3\*C, scale, a.queries/(size_t)3*C, 1.0f, a.queries/~test_gpt2 attention~scores not scaled
+train_gpt2_drpt.c~s/a.out, width, scale, a.queries/a.out, width, 1.0f, a.queries/~test_gradient attention~queries' gradient not scaled
+train_gpt2_drpt.c~s/S\[i\] = u <= first + i + a->ahead ? p : 0.0f/S[i] = p/~test_gpt2 attention~the future is seen
+train_gpt2_drpt.c~s/u <= first + i + a->ahead \&\& S\[i\] > top/S[i] > top/~test_gpt2 attention_online~the largest score may be of the future
+train_gpt2_drpt.c~s/dS\[t\] = u <= t + a->ahead ? d : 0.0f/dS[t] = d/~test_gradient attention~gradients of the future kept
 train_gpt2_drpt.c~s/    memset(a.dk, 0.*//~test_gradient attention~keys' gradient not begun at zero
-train_gpt2_drpt.c~s/dS\[u\] = S\[u\] \* (dS\[u\] - along)/dS[u] = S[u] * dS[u]/~test_gradient attention~softmax backward without its row sum
+train_gpt2_drpt.c~s/p \* (dS\[t\] - along\[t\])/p * dS[t]/~test_gradient attention~softmax backward without its row sum
+train_gpt2_drpt.c~s/factor\[i\], 1, hs); }/1.0f, 1, hs); }/~test_gpt2 attention~blocks of before not scaled down
+train_gpt2_drpt.c~s/sum\[t\] \* factor\[t\] + added/sum[t] + added/~test_gpt2 attention~the sum of before not scaled down
+train_gpt2_drpt.c~s/            largest\[t\] = top\[i\];//~test_gpt2 attention~the largest score forgotten
+train_gpt2_drpt.c~s/a.v + u \* width, u > 0/a.v + u * width, 0/~test_gpt2 attention~the last block of keys alone
+train_gpt2_drpt.c~s/a->queries - t, 1)/a->queries - t, 0)/~test_gpt2 attention~the last block of queries alone
+train_gpt2_drpt.c~s/least(a->keys, t + TILE_ROWS + a->ahead)/least(a->keys, t + 1 + a->ahead)/~test_gpt2 attention~a tile's last queries without their own keys
+train_gpt2_drpt.c~s/tiles(most(0, u - a->ahead), a->queries/tiles(most(0, u - a->ahead) + LANES, a->queries/~test_gpt2 attention~a diagonal tile without its scores
+train_gpt2_drpt.c~s/seen = least(a->keys, first + LANES + a->ahead)/seen = least(a->keys, first + LANES)/~test_gpt2 attention~every block on the diagonal
+train_gpt2_drpt.c~s/a.keys = least(BLOCK, T - u)/a.keys = BLOCK/~test_gpt2 attention~keys beyond the last
+train_gpt2_drpt.c~s/y\[BLOCK\/2\] = LOW(ca, db)/y[BLOCK\/2] = LOW(ca, bd)/~test_gpt2 attention~not a transpose
 train_gpt2_drpt.c~s/return largest + logf(sum)/return logf(sum)/~test_gpt2 cross_entropy~log sum exp without the largest
 train_gpt2_drpt.c~s/0.044715f/0.0447f/~test_gpt2 gelu~another gelu
 train_gpt2_drpt.c~s/1.0f + 3.0f \* GELU_B/1.0f + GELU_B/~test_gradient gelu~the cube's derivative
