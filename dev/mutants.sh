@@ -63,7 +63,7 @@ drpt/site.c~s/rows < SLAB_MIN_ROWS ? SLAB_MIN_ROWS : //~test_site~slabs without 
 
 # ---- gradients formed, a slab at a time
 drpt/site.h~s/\* ((size_t)s->cols + (s->dbias != NULL))/* (size_t)s->cols/~test_gather gather/kept_gradients_give_the_update~kept gradients without room for the bias
-drpt/site.c~s/((size_t)b \* T + t) \* s->stride + o/((size_t)b * T + t) * s->rows + o/~test_gather gather/3_sketch_is_projected_gradients~dout of a part read as if it were whole
+drpt/site.c~s/((size_t)b \* T + t) \* s->stride + o/((size_t)b * T + t) * s->rows + o/~test_gather gather/1_7_11_routes gather/3_sketch_is_projected_gradients~dout of a part read as if it were whole
 drpt/direct.c~s/s->rows - o < slab ? s->rows - o : slab/slab < s->rows ? slab : s->rows - 1/~test_site~last row left out
 drpt/direct.c~s/NEEDS_ROWS ? i + 1 : g->n + g->m;/NEEDS_ROWS ? i + 1 : i + 1;/~test_gather gather/1_7_11_routes~first target row alone
 drpt/direct.c~s/i < g->n || g->needs \& NEEDS_ROWS ? i + 1/i < g->n ? i + 1/~test_gather gather/1_7_11_routes~all target rows where they are wanted singly
@@ -76,10 +76,18 @@ drpt/direct.c~s/T \* most((size_t)m, 1);/T;/~test_gather gather/1_7_11_routes~sc
 drpt/direct.c~s/, g->n + (g->needs \& NEEDS_ROWS ? g->m : 1)/, g->n + 1/;s/return g->n + (g->needs \& NEEDS_ROWS ? g->m : 1)/return g->n + 1/~test_gather gather/1_7_11_routes~no target rows singly
 drpt/direct.c~s/sqrtf(v\[k\] \* correction) + eps/sqrtf(v[k]) + eps/~test_gather gather/metric~second moment not corrected
 drpt/direct.c~s/sqrtf(v\[k\] \* correction) + eps/sqrtf(v[k] * correction)/~test_gather gather/metric~no eps
-drpt/direct.c~s/s->vweight + (size_t)o \* s->cols/s->vweight/~test_gather gather/metric~second moments of the first slab
-drpt/direct.c~s/s->vbias + o/s->vbias/~test_gather gather/metric~second moments of the first biases
-drpt/direct.c~s/g->kept + (size_t)s->rows \* s->cols + o/g->kept + (size_t)s->rows * s->cols/~test_gather gather/kept_gradients_give_the_update~kept biases all in the same place
+drpt/direct.c~s/s->vweight + (size_t)k.o \* s->cols + k.c/s->vweight + k.c/~test_gather gather/metric~second moments of the first slab
+drpt/direct.c~s/s->vweight + (size_t)k.o \* s->cols + k.c/s->vweight + (size_t)k.o * s->cols/~test_gather gather/metric~second moments of the first columns
+drpt/direct.c~s/s->vbias + k.o/s->vbias/~test_gather gather/metric~second moments of the first biases
+drpt/direct.c~s/s->rows \* s->cols + k.o/s->rows * s->cols/~test_gather gather/kept_gradients_give_the_update~kept biases all in the same place
 drpt/direct.c~s/keep || g->metric ? 0 : gram_first(g)/gram_first(g)/~test_gather gather/kept_gradients_give_the_update~only t kept where only q is asked for
+drpt/direct.c~s/s->dbias \&\& k.c == 0 ? p.bias/s->dbias ? p.bias/~test_gather gather/1_7_11_routes~a bias for each block of columns
+drpt/direct.c~s/s->inp + (size_t)at \* s->cols + c, /s->inp + (size_t)at * s->cols, /~test_gather gather/1_7_11_routes~the first columns for all blocks
+drpt/direct.c~s/s->dlookup + at \* s->cols + k.c/s->dlookup + at * s->cols/~test_gather gather/1_7_11_routes~lookup: the first columns for all blocks
+drpt/direct.c~s/\* s->cols + k.c;/* s->cols;/~test_gather gather/1_7_11_routes~position: the first columns for all blocks
+drpt/direct.c~s/ + k.o + r) \* s->cols/ + r) * s->cols/~test_gather gather/1_7_11_routes~position: the first slab for all
+drpt/direct.c~s/at \* s->stride + k.o, sizeof/at * s->rows + k.o, sizeof/~test_gather gather/1_7_11_routes~dout of a part read as if it were whole
+drpt/direct.c~s/ + (size_t)(n + m) \* T \* least((size_t)widest, SITE_BLOCK)//~test_gather gather/1_7_11_routes~no room for a block of the input
 
 # ---- tables of inner products
 drpt/gram.c~s/int j = i > from ? i : from;/int j = i > from ? i : from + 1;/~test_gather gather/1_7_11_routes~first product of a row left out
