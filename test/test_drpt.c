@@ -518,6 +518,54 @@ static void test_unusable_rows(void) {
     }
 }
 
+// The target goes against every row, at every site: a set that holds none of them, or only what does not help, gives zeros.
+static void test_29_nothing_helps(void) {
+    static const Method empty[] = { METHOD_filter, METHOD_cone };
+    draw();
+    for (int b = 1; b < B; b++) {
+        memcpy(tokens + b*T, tokens, sizeof(int) * T);
+        for (int i = 0; i < T*V; i++) { dlogits[b*T*V + i] = (b < n ? 1.0f : -0.7f) * dlogits[i]; }
+    }
+    for (int method = 0; method < 2; method++) {
+        for (int group = 0; group < NUM_GROUPS; group++) {
+            create(method_name[empty[method]], group_name[group]);
+            int lines = log_step(0, all_usable, 0);
+            for (int k = 0; k < NUM_PARAMS; k++) { expect(((float*)&got)[k] == 0.0f); }
+            expect(plugin.groups_skipped == lines && plugin.rows_dropped == 0 && plugin.dot_ut == 0.0 && plugin.norm_t2 > 0.0);
+            for (int member = 0; member < lines; member++) {
+                expect_cell(cells[member][3], 0.0, 1e-9);
+                expect_cell(cells[member][4], 0.0, 1e-9);
+                expect_cell(cells[member][8], 0.0, 1e-9);
+                expect_cell(cells[member][9], n, 1e-9);
+            }
+            drpt_free(&plugin);
+        }
+    }
+}
+
+// A basis goes on without the rows whose gradient is no number, and says so.
+static void test_a_basis_drops_rows(void) {
+    const unsigned char others[n] = { 1, 1, 0, 1 };
+    static Params without;
+    draw();
+    for (int method = METHOD_inside; method <= METHOD_outside; method++) {
+        for (int bad = 0; bad < 2; bad++) {
+            DrptOptions o = drpt_defaults;
+            o.method = method == METHOD_inside ? "inside" : "outside";
+            o.rank = 2;
+            plugin = drpt_create(&o, n, m, T, H, 4096, 1, 99);
+            plugin.verify = 1;
+            poisoned = bad ? 2 : -1;
+            step(0, bad ? all_usable : others);
+            poisoned = -1;
+            expect(plugin.rows_dropped == (bad ? NUM_SITES - 1 : 0) && plugin.groups_skipped == 0);
+            if (!bad) { without = got; }
+            expect_close((float*)&got + site_start[1], (float*)&without + site_start[1], (size_t)(NUM_PARAMS - site_start[1]), 1e-6f);
+            drpt_free(&plugin);
+        }
+    }
+}
+
 // ---------------------------------------------------------------------------------------------
 // what must not be
 
@@ -628,7 +676,7 @@ static void test_strength_auto(void) {
     single_rows();
     for (int group = 0; group < NUM_GROUPS; group++) {
         create_knob("span", group_name[group], "strength", "auto", m);
-        step(0, all_usable);
+        log_step(0, all_usable, 0);
         for (int member = 0; member <= group_of[group][NUM_SITES - 1]; member++) {
             static double work[1000];
             double S[n*m] = {0}, Q[m*m] = {0};
@@ -646,8 +694,9 @@ static void test_strength_auto(void) {
             Statistics st = { p.K, p.s, p.q, p.s, S, Q, NULL };
             Rows rows = { n, m, all_usable, NULL, 1 };
             expect(solve_work(n, m, 1) <= sizeof(work) / sizeof(work[0]));
-            drpt_solve(p.alpha, &p.beta, METHOD_span, &st, rows, NEEDS_S | NEEDS_K | NEEDS_ROWS, plugin.knobs, work);
+            p.verdict = drpt_solve(p.alpha, &p.beta, METHOD_span, &st, rows, NEEDS_S | NEEDS_K | NEEDS_ROWS, plugin.knobs, work);
             expect_update(&p, group, member);
+            expect_cell(cells[member][10], p.verdict.strength, 1.0);
         }
         drpt_free(&plugin);
     }
@@ -673,6 +722,31 @@ static void test_normalised_scores(void) {
     for (int i = 0; i < n; i++) { expect(plugin.alpha[i] == (i == best || i == second ? 0.5 : 0.0)); }
     expect(fabs(plugin.dot_ut - 0.5 * (products(DRPT_GLOBAL, 0).s[best] + products(DRPT_GLOBAL, 0).s[second])) <= 1e-5 * plugin.norm_t2);
     drpt_free(&plugin);
+}
+
+// Rows that are not used, or whose gradient at a site is no number, are no part of its mean; nor is the step before part of a score.
+static void test_normalised_scores_of_some_rows(void) {
+    const unsigned char some[n] = { 1, 1, 0, 1 };
+    draw();
+    single_rows();
+    for (int how = 0; how < 2; how++) {
+        double want[n] = {0};
+        for (int site = 0; site < NUM_SITES; site++) {
+            Group p = products(DRPT_LAYER, site);
+            double sum = 0.0, count = 0.0;
+            for (int i = 0; i < n; i++) { if (some[i] || (how && site == 0)) { sum += fabs(p.s[i]); count++; } }
+            for (int i = 0; i < n; i++) { want[i] += p.s[i] * count / sum; }
+        }
+        create_knob("subset", "global", "normalise", "1", m);
+        for (int at = 0; at < 2; at++) {
+            poisoned = how ? 2 : -1; // all sites but the first
+            log_step((uint64_t)at, how ? all_usable : some, 0);
+            poisoned = -1;
+            for (int i = 0; i < n; i++) { if (some[i]) { expect_cell(cells[0][SCORES + i], want[i], NUM_SITES); } }
+            expect(plugin.alpha[2] == 0.0 && plugin.rows_dropped == how);
+        }
+        drpt_free(&plugin);
+    }
 }
 
 // Scores in the metric of moments that the test makes up; the gradients of a pass stand in `got`.
@@ -765,12 +839,15 @@ int main(int argc, char** argv) {
         { "drpt/a_row_with_nan_is_dropped", test_a_row_with_nan_is_dropped },
         { "drpt/a_target_with_nan_gives_no_update", test_a_target_with_nan_gives_no_update },
         { "drpt/unusable_rows", test_unusable_rows },
+        { "drpt/29_nothing_helps", test_29_nothing_helps },
+        { "drpt/a_basis_drops_rows", test_a_basis_drops_rows },
         { "drpt/buffers_that_move_on_are_noticed", test_buffers_that_move_on_are_noticed },
         { "drpt/combinations_that_make_no_sense", test_combinations_that_make_no_sense },
         { "drpt/knobs_that_make_no_sense", test_knobs_that_make_no_sense },
         { "drpt/knobs", test_knobs },
         { "drpt/strength_auto", test_strength_auto },
         { "drpt/normalised_scores", test_normalised_scores },
+        { "drpt/normalised_scores_of_some_rows", test_normalised_scores_of_some_rows },
         { "drpt/adams_metric", test_adams_metric },
         { "drpt/too_many_sites", test_too_many_sites },
         { "drpt/target_without_general_rows", test_target_without_general_rows },

@@ -523,10 +523,11 @@ static void test_same_bits(void) {
 // A run that goes on from a checkpoint comes to the same weights, bit for bit: the moments, the places in the data and
 // the choices at random are those of the undisturbed run. (Killed processes are test_resume.sh's.)
 static void test_resume(void) {
-    static const char* const methods[] = { "subset", "random --group global", "full --optimizer sgd" };
+    static const char* const methods[] = { "subset", "random --group global", "full --optimizer sgd", "inside --rank 2 --refresh 4",
+                                           "outside --rank 2 --refresh 4 --accumulate 2", "span --ridge 0.1 --score sketch --sketch 2 --refresh 4" };
     write_examples(scratch("general.bin"), 11, 9, 23);
     write_examples(scratch("target.bin"), 3, 9, 23);
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 6; i++) {
         char options[1024];
         snprintf(options, sizeof(options), "--init L1,H2,C8,V23,T9 --general %s --target %s --batch 4 --target-batch 2 --steps 9 --seed 3"
                  " --warmup 3 --lr 0.01 --save-every 5 --method %s --out %s%d",

@@ -168,9 +168,46 @@ static void test_domains(void) {
         for (int i = 0; i < GENERAL; i++) { for (int j = 0; j < i; j++) { // one weight for each
             int same = run.batch.domain[i] == run.batch.domain[j];
             expect(!same || fabs(run.drpt.alpha[i] - run.drpt.alpha[j]) <= 1e-12);
+            expect(same || method != METHOD_cagrad || fabs(run.drpt.alpha[i] - run.drpt.alpha[j]) > 1e-3);
         } }
         run_close(&run);
     }
+}
+
+// The gradient of the rows of the batch, each times its weight, as it stands in the run's gradients afterwards.
+static void scores_by_passes(double score[GENERAL], double correction) {
+    size_t count = run.model.num_params;
+    float* t = malloc(sizeof(float) * count);
+    float* losses = malloc(sizeof(float) * EXAMPLES * T);
+    check(t && losses, "out of memory");
+    memcpy(losses, run.batch.weight, sizeof(float) * EXAMPLES * T);
+    for (int i = -1; i < GENERAL; i++) { // first the target's
+        float weight[EXAMPLES] = {0};
+        for (int b = 0; b < EXAMPLES; b++) { weight[b] = i < 0 ? b >= GENERAL : b == i; }
+        plain_pass(weight);
+        memcpy(run.batch.weight, losses, sizeof(float) * EXAMPLES * T);
+        if (i < 0) { memcpy(t, run.model.grads, sizeof(float) * count); continue; }
+        score[i] = 0.0;
+        for (size_t k = 0; k < count; k++) {
+            score[i] += (double)run.model.grads[k] * t[k] / (sqrt(run.model.v[k] * correction) + run.config.eps);
+        }
+    }
+    free(t);
+    free(losses);
+}
+
+// Scores in the metric of the optimizer's own second moments, after three of its steps.
+static void test_scores_in_adams_metric(void) {
+    double score[GENERAL], largest = 0.0;
+    first_step("general.bin", "target.bin", GENERAL, TARGETS, "--method subset --group global --metric adam --eps 1e-4");
+    for (int step = 0; step < 4; step++) {
+        if (step > 0) { update(step); }
+        if (step < 3) { gpt2_update(&run.model, &run.config, 1e-3, 1.0, step + 1); }
+    }
+    scores_by_passes(score, 1.0 / (1.0 - pow(run.config.beta2, 3.0)));
+    for (int i = 0; i < GENERAL; i++) { largest = fmax(largest, fabs(score[i])); }
+    for (int i = 0; i < GENERAL; i++) { expect(fabs(run.drpt.statistics.score[i] - score[i]) <= 1e-4 * largest); }
+    run_close(&run);
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -501,7 +538,7 @@ static void prepare(void) {
 
 int main(int argc, char** argv) {
     static const Test tests[] = {
-        TEST(21_order_of_the_rows), TEST(22_padding), TEST(domains), TEST(24_28_all_rows_are_full_training), TEST(23_30_31_chosen_rows_alone),
+        TEST(21_order_of_the_rows), TEST(22_padding), TEST(domains), TEST(scores_in_adams_metric), TEST(24_28_all_rows_are_full_training), TEST(23_30_31_chosen_rows_alone),
         TEST(25_31_one_pass_is_two), TEST(26_37_target_among_the_rows), TEST(26_one_site), TEST(27_activation_gradients), TEST(28_target_only_chooses),
         TEST(29_no_rows), TEST(32_34_accumulated_and_recomputed), TEST(32_plain), TEST(steps_without_general_rows), TEST(age_of_a_sketch),
     };
