@@ -119,43 +119,41 @@ static void plain_pass(const float* weight) {
 
 // Rows in other places of the files get the same weights, and make the same update.
 static void test_21_order_of_the_rows(void) {
-    for (int method = 0; method < NUM_SOLVED; method++) {
-        for (int group = 0; group < NUM_GROUPS && method != METHOD_random; group++) {
-            char options[256];
-            double alpha[EXAMPLES], largest = 0.0;
-            snprintf(options, sizeof(options), "--method %s --group %s", methods[method], groups[group]);
-            first_step("general.bin", "target.bin", GENERAL, TARGETS, options);
-            keep_update();
-            for (int i = 0; i < GENERAL; i++) {
-                alpha[example_at(i)] = run.drpt.alpha[i];
-                largest = fmax(largest, fabs(run.drpt.alpha[i]));
-            }
-            run_close(&run);
-            first_step("shuffled.bin", "target_shuffled.bin", GENERAL, TARGETS, options);
-            expect_near_kept(1.0, 2e-5f);
-            for (int i = 0; i < GENERAL; i++) { expect(fabs(run.drpt.alpha[i] - alpha[example_at(i)]) <= 2e-5 * largest); }
-            run_close(&run);
+    EACH_METHOD_AND_GROUP(method, group) {
+        char options[256];
+        double alpha[EXAMPLES] = {0}, largest = 0.0;
+        int has_alpha = method < NUM_SOLVED;
+        if (method == METHOD_random) { continue; }
+        snprintf(options, sizeof(options), "--method %s --group %s", methods[method], groups[group]);
+        first_step("general.bin", "target.bin", GENERAL, TARGETS, options);
+        keep_update();
+        for (int i = 0; has_alpha && i < GENERAL; i++) {
+            alpha[example_at(i)] = run.drpt.alpha[i];
+            largest = fmax(largest, fabs(run.drpt.alpha[i]));
         }
+        run_close(&run);
+        first_step("shuffled.bin", "target_shuffled.bin", GENERAL, TARGETS, options);
+        expect_near_kept(1.0, 2e-5f);
+        for (int i = 0; has_alpha && i < GENERAL; i++) { expect(fabs(run.drpt.alpha[i] - alpha[example_at(i)]) <= 2e-5 * largest); }
+        run_close(&run);
     }
 }
 
 // Places behind the last trained token, whatever stands there, are no part of anything.
 static void test_22_padding(void) {
-    for (int method = 0; method < NUM_SOLVED; method++) {
-        for (int group = 0; group < NUM_GROUPS; group++) {
-            char options[256];
-            snprintf(options, sizeof(options), "--method %s --group %s --weigh %s", methods[method], groups[group], group % 2 ? "tokens" : "rows");
-            first_step("general.bin", "target.bin", GENERAL, TARGETS, options);
-            keep_update();
-            run_close(&run);
-            first_step("padded_general.bin", "padded_target.bin", GENERAL, TARGETS, options);
-            expect(run.T == WIDER);
-            expect_near_kept(1.0, 2e-5f);
-            run_close(&run);
-            first_step("general.bin", "padded_target.bin", GENERAL, TARGETS, options); // the shorter are padded by the trainer
-            expect_near_kept(1.0, 2e-5f);
-            run_close(&run);
-        }
+    EACH_METHOD_AND_GROUP(method, group) {
+        char options[256];
+        snprintf(options, sizeof(options), "--method %s --group %s --weigh %s", methods[method], groups[group], group % 2 ? "tokens" : "rows");
+        first_step("general.bin", "target.bin", GENERAL, TARGETS, options);
+        keep_update();
+        run_close(&run);
+        first_step("padded_general.bin", "padded_target.bin", GENERAL, TARGETS, options);
+        expect(run.T == WIDER);
+        expect_near_kept(1.0, 2e-5f);
+        run_close(&run);
+        first_step("general.bin", "padded_target.bin", GENERAL, TARGETS, options); // the shorter are padded by the trainer
+        expect_near_kept(1.0, 2e-5f);
+        run_close(&run);
     }
 }
 
