@@ -324,6 +324,14 @@ drpt/drpt.c~s/s.index = d->next_index++/s.index = 0/~test_invariants steps_witho
 drpt/drpt.c~s/cell(d->geometry, cosine \* cosine);/cell(d->geometry, cosine);/~test_drpt drpt/geometry~retained: the cosine
 drpt/drpt.c~s/sum \* sum \/ squares/sum \/ squares/~test_drpt drpt/geometry~effective: for weights that add up to one
 drpt/drpt.c~s/negative += d->statistics.score\[i\] < 0.0/negative += d->alpha[i] < 0.0/~test_drpt drpt/geometry~negative: weights
+drpt/drpt.c~s/(by_score \&\& k.strength == 1.0 \&\& k.rescale == RESCALE_none)/by_score/~test_drpt drpt/adams_metric_alone~lengths in Adam's metric
+drpt/drpt.c~s/check(!o->normalise || .*//~test_drpt drpt/knobs_that_make_no_sense~scores normalised that nobody ranks
+drpt/drpt.c~s/.seed = seed };/.seed = 0 };/~test_drpt drpt/random_differs~one seed for all runs
+drpt/drpt.c~s/o->forget, seed, d.threads/0.5, seed, d.threads/~test_invariants options_of_a_basis~--forget not heeded
+drpt/drpt.c~s/(Sides)position(sides_names, NUM_SIDES, o->sides, "sides")/SIDES_both/~test_drpt drpt/geometry_of_bases~--sides not heeded
+drpt/drpt.c~s/basis_create(o->rank,/basis_create(2,/~test_drpt drpt/geometry_of_bases~--rank not heeded
+drpt/drpt.c~s/if (d->basis) { fprintf(file, .*//~test_drpt drpt/geometry_of_bases~geometry of bases: the header of others
+drpt/drpt.c~s/if (d->geometry) { log_basis.*//~test_drpt drpt/geometry_of_bases~geometry of bases: nothing
 drpt/drpt.c~s/cell(d->geometry, v.strength);/cell(d->geometry, NAN);/~test_drpt drpt/strength_auto~geometry: no strength
 drpt/drpt.c~s/route_names\[d->gathered.route\]/route_names[0]/~test_drpt drpt/geometry~geometry: the route that was asked for
 drpt/drpt.c~s/"..%s", last->name/"..%s", first->name/~test_drpt drpt/geometry~geometry: a group of one name
@@ -399,6 +407,11 @@ train_gpt2_drpt.c~s/b->weight + at, b->n - first, rows - first)/b->weight + at, 
 train_gpt2_drpt.c~s/b->accumulate \* (rows - first) \* b->T/b->accumulate * rows * b->T/~test_invariants steps_without_general_rows~tokens that were not computed
 train_gpt2_drpt.c~s/^        drpt_save(\&run->drpt, path);//~test_gpt2 resume~bases not saved
 train_gpt2_drpt.c~s/^        drpt_load(\&run->drpt, path);//~test_gpt2 resume~bases forgotten
+train_gpt2_drpt.c~s/size_t step_rows = (size_t)c->accumulate \* (size_t)c->batch/size_t step_rows = (size_t)c->batch/~test_gpt2 default_steps~micro-batches not counted
+train_gpt2_drpt.c~s/{ step_rows = (size_t)c->accumulate \* (size_t)c->target_batch; }/{ step_rows = (size_t)c->accumulate * (size_t)c->batch; }/~test_gpt2 default_steps~target rows counted as general ones
+train_gpt2_drpt.c~s/if (isfinite(sum)) { mean->sum/if (1) { mean->sum/~test_gpt2 add_losses~a loss of NaN in the mean
+train_gpt2_drpt.c~s/.accumulate = c->accumulate,$/.accumulate = 1,/~test_gpt2 resume~goes on with another --accumulate
+train_gpt2_drpt.c~s/(uint64_t)c->seed + 1, 1); }/(uint64_t)c->seed, 1); }/~test_invariants order_of_drawing~target rows in the order of the general ones
 
 # ---- batches
 llmc/batch.c~s/(double)all.rows \* batch_trained(b, row)/(double)all.rows * b->T/~test_gpt2 batch_weigh~a row's token mean over all its places

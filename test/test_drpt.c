@@ -447,6 +447,21 @@ static void test_random_differs(void) {
         expect(rows == 2 ? count[set] > 0 && count[set] < 25 : count[set] == 0);
     }
     expect(same_as_neighbour < 25);
+    int same_as_other = 0;
+    for (int at = 0; at < 60; at++) { // another seed, other sets
+        DrptOptions o = drpt_defaults;
+        double alpha[n];
+        o.method = "random";
+        o.group = "global";
+        for (int seed = 7; seed < 9; seed++) {
+            plugin = drpt_create(&o, n, m, T, H, 4096, 1, (uint64_t)seed);
+            step((uint64_t)at, all_usable);
+            if (seed == 8) { same_as_other += memcmp(alpha, plugin.alpha, sizeof(alpha)) == 0; }
+            memcpy(alpha, plugin.alpha, sizeof(alpha));
+            drpt_free(&plugin);
+        }
+    }
+    expect(same_as_other < 25);
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -566,6 +581,47 @@ static void test_a_basis_drops_rows(void) {
     }
 }
 
+// What geometry.csv says of a basis: a row for each site and refresh, with the ranks that were asked for, or all there are of a side. The
+// first has no past to overlap with.
+static void test_geometry_of_bases(void) {
+    static const struct { int rows, cols; } size[NUM_SITES] = { { C, H + 1 }, { H, C + 1 }, { C, 2 }, { V, C }, { T, C } }; // a bias is a column
+    static const char* const sides[] = { "left", "right", "both" };
+    draw();
+    for (int i = 0; i < 6; i++) {
+        static Params first;
+        char line[1 << 10];
+        int rank = 1 + i / 3, lines = 0;
+        FILE* f = tmpfile();
+        if (f == NULL) { perror("tmpfile"); exit(1); }
+        DrptOptions o = drpt_defaults;
+        o.method = "inside";
+        o.sides = sides[i % 3];
+        o.rank = rank;
+        o.refresh = 5;
+        plugin = drpt_create(&o, n, m, T, H, 4096, 1, 99);
+        drpt_log_geometry(&plugin, f, 1);
+        step(0, all_usable);
+        expect(i == 0 || memcmp(&got, &first, sizeof(got)) != 0); // the options arrive
+        first = got;
+        step(10, all_usable);
+        rewind(f);
+        expect(fgets(line, sizeof(line), f) && strcmp(line, "step,group,rank_left,rank_right,overlap_left,overlap_right,energy\n") == 0);
+        for (; fgets(line, sizeof(line), f); lines++) {
+            int site = lines % NUM_SITES, step = -1, left = -1, right = -1, name = strchr(site_name[site], '\0') - site_name[site];
+            char* at = strchr(line, ',') + 1;
+            expect(sscanf(line, "%d", &step) == 1 && step == (lines < NUM_SITES ? 0 : 10));
+            expect(strncmp(at, site_name[site], (size_t)name) == 0 && at[name] == ',');
+            expect(sscanf(at + name, ",%d,%d", &left, &right) == 2);
+            expect(left == (i % 3 == 1 || size[site].rows < rank ? size[site].rows : rank));
+            expect(right == (i % 3 == 0 || size[site].cols < rank ? size[site].cols : rank));
+            expect((strstr(at, ",,,") != NULL) == (step == 0));
+        }
+        expect(lines == 2 * NUM_SITES);
+        fclose(f);
+        drpt_free(&plugin);
+    }
+}
+
 // ---------------------------------------------------------------------------------------------
 // what must not be
 
@@ -638,6 +694,24 @@ static void test_knobs_that_make_no_sense(void) {
         const char* culprit = strcmp(wrong[i].name, "rank") == 0 ? "--group" : wrong[i].name;
         expect_dies(culprit, create_knob(wrong[i].method, wrong[i].group, wrong[i].name, wrong[i].value, wrong[i].target));
     }
+}
+
+static void create_adam(const char* method, const char* strength, const char* rescale) {
+    omp_set_num_threads(1);
+    DrptOptions o = drpt_defaults;
+    o.method = method;
+    o.metric = "adam";
+    o.strength = strength;
+    o.rescale = rescale;
+    plugin = drpt_create(&o, n, m, T, H, 4096, 1, 99);
+}
+
+// In Adam's metric there are no lengths and angles to go by.
+static void test_adams_metric_alone(void) {
+    expect_dies("--metric", create_adam("subset", "0.5", "none"));
+    expect_dies("--metric", create_adam("filter", "1", "target"));
+    create_adam("filter", "1", "none");
+    drpt_free(&plugin);
 }
 
 // Knobs reach the solver: the update is that of the oracle with the same knobs.
@@ -841,9 +915,11 @@ int main(int argc, char** argv) {
         { "drpt/unusable_rows", test_unusable_rows },
         { "drpt/29_nothing_helps", test_29_nothing_helps },
         { "drpt/a_basis_drops_rows", test_a_basis_drops_rows },
+        { "drpt/geometry_of_bases", test_geometry_of_bases },
         { "drpt/buffers_that_move_on_are_noticed", test_buffers_that_move_on_are_noticed },
         { "drpt/combinations_that_make_no_sense", test_combinations_that_make_no_sense },
         { "drpt/knobs_that_make_no_sense", test_knobs_that_make_no_sense },
+        { "drpt/adams_metric_alone", test_adams_metric_alone },
         { "drpt/knobs", test_knobs },
         { "drpt/strength_auto", test_strength_auto },
         { "drpt/normalised_scores", test_normalised_scores },

@@ -157,6 +157,15 @@ static void test_22_padding(void) {
     }
 }
 
+// General and target rows are drawn in orders of their own; what is drawn second is not what was drawn first.
+static void test_order_of_drawing(void) {
+    int same = 0;
+    first_step("general.bin", "general.bin", GENERAL, GENERAL, "");
+    for (int i = 0; i < GENERAL; i++) { same += example_at(i) == example_at(GENERAL + i); }
+    expect(same < GENERAL);
+    run_close(&run);
+}
+
 // Several files are several domains, and a row's domain is the file that it stands in.
 static void test_domains(void) {
     for (int method = METHOD_gem; method <= METHOD_cagrad; method++) {
@@ -489,6 +498,25 @@ static void test_steps_without_general_rows(void) {
     }
 }
 
+// How much a basis forgets matters from its second refresh on.
+static void test_options_of_a_basis(void) {
+    static const char* const options[] = { "--forget 0", "--forget 1", "--forget 0.5", "--forget 0.5 --sides left", "--forget 0.5 --sides right" };
+    float* updates[5];
+    for (int i = 0; i < 5; i++) {
+        char text[128];
+        snprintf(text, sizeof(text), "--method inside --refresh 1 %s", options[i]);
+        first_step("general_*.bin", "target.bin", GENERAL / 2, TARGETS, text);
+        update(1);
+        size_t size = sizeof(float) * run.model.num_params;
+        updates[i] = malloc(size);
+        check(updates[i] != NULL, "out of memory");
+        memcpy(updates[i], run.model.grads, size);
+        for (int j = 0; j < i; j++) { expect(memcmp(updates[i], updates[j], size) != 0); }
+        run_close(&run);
+    }
+    for (int i = 0; i < 5; i++) { free(updates[i]); }
+}
+
 // A sketch is drawn again each time that it is refreshed, and only then.
 static void test_age_of_a_sketch(void) {
     double score[4][GENERAL];
@@ -536,9 +564,9 @@ static void prepare(void) {
 
 int main(int argc, char** argv) {
     static const Test tests[] = {
-        TEST(21_order_of_the_rows), TEST(22_padding), TEST(domains), TEST(scores_in_adams_metric), TEST(24_28_all_rows_are_full_training), TEST(23_30_31_chosen_rows_alone),
+        TEST(21_order_of_the_rows), TEST(22_padding), TEST(order_of_drawing), TEST(domains), TEST(scores_in_adams_metric), TEST(24_28_all_rows_are_full_training), TEST(23_30_31_chosen_rows_alone),
         TEST(25_31_one_pass_is_two), TEST(26_37_target_among_the_rows), TEST(26_one_site), TEST(27_activation_gradients), TEST(28_target_only_chooses),
-        TEST(29_no_rows), TEST(32_34_accumulated_and_recomputed), TEST(32_plain), TEST(steps_without_general_rows), TEST(age_of_a_sketch),
+        TEST(29_no_rows), TEST(32_34_accumulated_and_recomputed), TEST(32_plain), TEST(steps_without_general_rows), TEST(options_of_a_basis), TEST(age_of_a_sketch),
     };
     omp_set_num_threads(1); // so many small steps are quicker alone
     prepare();
