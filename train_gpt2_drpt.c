@@ -120,111 +120,105 @@ static void layernorm_backward_input(float* dinp, // added to
 // Causal self-attention. qkv (B,T,3C) holds a query, a key and a value of C = NH * hs channels for each
 // position; each head attends with its own hs of them:
 //     S[t,u] = q_t . k_u / sqrt(hs)  for u <= t,     P = softmax of its rows,     out_t = sum_u P[t,u] v_u
-// A thread takes one head of one row at a time, and of it a block of queries by a block of keys: S has no more than these,
-// turned, S[u,t], so that neighbouring queries are neighbouring lanes of a vector. The softmax is online (M. Milakov and
-// N. Gimelshein, 2018): largest score and sum so far, and what was gathered with a smaller largest is scaled down. The
-// backward forms P again from lse[t] = log sum_u exp S[t,u]. Below, t and u count from the block's first query and key, which
-// is `ahead` positions before that query: query t sees the keys u <= t + ahead.
-enum { ATTENTION_QUERIES = 32, ATTENTION_KEYS = 64 };
+// A thread takes one head of one row at a time, and of it BLOCK queries by BLOCK keys: that is all of S that is ever stored,
+// turned, S[u,t], so that the lanes of a vector are neighbouring queries. The softmax is online (M. Milakov and N. Gimelshein,
+// 2018): what was gathered while the largest score was a smaller one is scaled down. The backward forms P again from
+// lse[t] = log sum_u exp S[t,u]. In a block t and u count from its first query and its first key, which is `ahead` positions
+// before that query: query t sees the keys u <= t + ahead.
+enum { BLOCK = 64 };
 
-// A tile of a product is TILE_ROWS x 2 vectors of sums, in registers: 16 of 32, or 8 of 16.
+// A tile of a product is TILE_ROWS x 2 vectors of sums, which stay in registers: 16 of AVX-512's 32, 8 of any other's 16 or more.
 #if defined(__AVX512F__)
 enum { LANES = 64 / sizeof(float), TILE_ROWS = 8 };
 #elif defined(__AVX__)
 enum { LANES = 32 / sizeof(float), TILE_ROWS = 4 };
-#elif defined(__aarch64__)
-enum { LANES = 16 / sizeof(float), TILE_ROWS = 8 };
 #else
-enum { LANES = 16 / sizeof(float), TILE_ROWS = 4 };
+enum { LANES = 16 / sizeof(float), TILE_ROWS = LANES };
 #endif
-
+_Static_assert(LANES % TILE_ROWS == 0, "a tile on the diagonal reads only what the softmax, LANES queries at a time, has written");
 #ifdef __clang__
-#define UNROLL // clang unrolls these loops by itself
+#define UNROLL // clang unrolls these loops by itself; asked to, clang 14 leaves a tile in memory
 #else
 #define UNROLL _Pragma("GCC unroll 8")
 #endif
-
-typedef float Vec __attribute__((vector_size(LANES * sizeof(float)), aligned(sizeof(float)), may_alias));
 typedef float Four __attribute__((vector_size(4 * sizeof(float)), aligned(sizeof(float)), may_alias));
+typedef float Vec __attribute__((vector_size(LANES * sizeof(float)), aligned(sizeof(float)), may_alias));
 
 static inline int least(int a, int b) { return a < b ? a : b; }
 static inline int most(int a, int b) { return a > b ? a : b; }
 
-// out = (add ? out : 0) + a @ b for TILE_ROWS rows and `vecs` vectors of columns; k < K. `vecs` is a constant wherever this
-// is expanded.
-static inline __attribute__((always_inline)) void tile_of(int vecs, float* out, size_t out_row, const float* a, size_t a_row, size_t a_col,
-                                                          const float* b, size_t b_row, int K, int add) {
+// One tile of out = (add ? out : 0) + a @ b; k < K. `vecs` is a constant wherever this is expanded.
+static inline __attribute__((always_inline)) void tile(int vecs, float* out, size_t out_row, const float* a, size_t a_row, size_t a_col,
+                                                       const float* b, size_t b_row, int K, int add) {
     Vec sum[TILE_ROWS][2] = {{{0}}};
     for (int k = 0; k < K; k++, a += a_col, b += b_row) {
         UNROLL for (int i = 0; i < TILE_ROWS; i++) {
             UNROLL for (int v = 0; v < vecs; v++) { sum[i][v] += a[i * a_row] * *(const Vec*)(b + v * LANES); }
         }
     }
-    UNROLL for (int i = 0; i < TILE_ROWS; i++) {
+    UNROLL for (int i = 0; i < TILE_ROWS; i++, out += out_row) {
         UNROLL for (int v = 0; v < vecs; v++) {
-            Vec* to = (Vec*)(out + i * out_row + v * LANES);
-            if (add) { sum[i][v] += *to; }
-            *to = sum[i][v];
+            if (add) { sum[i][v] += *(Vec*)(out + v * LANES); }
+            *(Vec*)(out + v * LANES) = sum[i][v];
         }
     }
 }
 
-// The same for columns [first,end), in whole vectors; b's and out's columns are counted from 0.
+// TILE_ROWS rows of the same; the columns are [first,end), made whole vectors.
 static inline __attribute__((always_inline)) void tiles(int first, int end, float* out, size_t out_row, const float* a, size_t a_row, size_t a_col,
                                                         const float* b, size_t b_row, int K, int add) {
     int j = first / LANES * LANES;
-    for (; j + LANES < end; j += 2 * LANES) { tile_of(2, out + j, out_row, a, a_row, a_col, b + j, b_row, K, add); }
-    if (j < end) { tile_of(1, out + j, out_row, a, a_row, a_col, b + j, b_row, K, add); }
-}
-
-// S (keys,queries) = k @ qT, where a query of a tile sees a key of it.
-static void attention_scores(float* S, const float* k, const float* qT, int keys, int queries, int ahead, int width, int hs) {
-    for (int u = 0; u < keys; u += TILE_ROWS) {
-        tiles(most(0, u - ahead), queries, S + u * ATTENTION_QUERIES, ATTENTION_QUERIES, k + (size_t)u * width, (size_t)width, 1,
-              qT, ATTENTION_QUERIES, hs, 0);
-    }
-}
-
-// out (queries,width) = S' @ v, or out + S' @ v.
-static void attention_to_queries(float* out, const float* S, const float* v, int keys, int queries, int ahead, int width, int add) {
-    for (int t = 0; t < queries; t += TILE_ROWS) {
-        tiles(0, width, out + (size_t)t * width, (size_t)width, S + t, 1, ATTENTION_QUERIES,
-              v, (size_t)width, least(keys, t + TILE_ROWS + ahead), add);
-    }
-}
-
-// dv (keys,width) += S @ dout.
-static void attention_to_keys(float* dv, const float* S, const float* dout, int keys, int queries, int ahead, int width) {
-    for (int u = 0; u < keys; u += TILE_ROWS) {
-        int t = most(0, u - ahead);
-        tiles(0, width, dv + (size_t)u * width, (size_t)width, S + u * ATTENTION_QUERIES + t, ATTENTION_QUERIES, 1,
-              dout + (size_t)t * width, (size_t)width, queries - t, 1);
-    }
+    for (; j + LANES < end; j += 2 * LANES) { tile(2, out + j, out_row, a, a_row, a_col, b + j, b_row, K, add); }
+    if (j < end) { tile(1, out + j, out_row, a, a_row, a_col, b + j, b_row, K, add); }
 }
 
 typedef struct {
-    int width;                        // hs in whole vectors and tiles
-    float *k, *v, *dk, *dv;           // (T in whole tiles, width)
-    float *q, *dout, *out, *qT, *doutT; // (ATTENTION_QUERIES, width), the last two turned; out is dq in the backward
-    float *S, *dS;                    // (ATTENTION_KEYS, ATTENTION_QUERIES)
-} AttentionScratch;
+    int hs, width;                                  // width: hs filled up to whole vectors, as are T and BLOCK below
+    float *k, *v, *dk, *dv;                         // (T,width)
+    float *q, *dout, *out;                          // (BLOCK,width); out is dq in the backward
+    float *qT, *doutT;                              // (width,BLOCK)
+    float *S, *dS;                                  // (BLOCK,BLOCK): keys, queries
+    int keys, queries, ahead;                       // of the block at hand
+} Attention;
 
-static int attention_round(int n) { int unit = most(LANES, TILE_ROWS); return (n + unit - 1) / unit * unit; }
-
-static size_t attention_scratch_size(int T, int hs) {
-    size_t rows = 4 * (size_t)attention_round(T) + 5 * ATTENTION_QUERIES;
-    return rows * (size_t)attention_round(hs) + 2 * ATTENTION_KEYS * ATTENTION_QUERIES;
+// Each product leaves out the tiles where no query sees a key: S = k @ qT,
+static void attention_scores(const Attention* a, float* S, const float* k, const float* qT) {
+    size_t row = (size_t)a->width;
+    for (int u = 0; u < a->keys; u += TILE_ROWS) {
+        tiles(most(0, u - a->ahead), a->queries, S + u * BLOCK, BLOCK, k + u * row, row, 1, qT, BLOCK, a->hs, 0);
+    }
 }
 
-static AttentionScratch attention_scratch(float* scratch, int T, int hs) {
-    AttentionScratch a = { .width = attention_round(hs) };
-    float** array[] = { &a.k, &a.v, &a.dk, &a.dv, &a.q, &a.dout, &a.out, &a.qT, &a.doutT, &a.S, &a.dS };
-    float* at = scratch + (size_t)omp_get_thread_num() * attention_scratch_size(T, hs);
-    for (int i = 0; i < 11; i++) {
-        *array[i] = at;
-        at += i < 9 ? (size_t)(i < 4 ? attention_round(T) : ATTENTION_QUERIES) * (size_t)a.width : ATTENTION_KEYS * ATTENTION_QUERIES;
+// out (+)= S' @ v,
+static void attention_to_queries(const Attention* a, float* out, const float* S, const float* v, int add) {
+    size_t row = (size_t)a->width;
+    for (int t = 0; t < a->queries; t += TILE_ROWS) {
+        tiles(0, a->hs, out + t * row, row, S + t, 1, BLOCK, v, row, least(a->keys, t + TILE_ROWS + a->ahead), add);
     }
-    return a;
+}
+
+// and dv += S @ dout.
+static void attention_to_keys(const Attention* a, float* dv, const float* S, const float* dout) {
+    size_t row = (size_t)a->width;
+    for (int u = 0; u < a->keys; u += TILE_ROWS) {
+        int t = most(0, u - a->ahead);
+        tiles(0, a->hs, dv + u * row, row, S + u * BLOCK + t, BLOCK, 1, dout + t * row, row, a->queries - t, 1);
+    }
+}
+
+static int whole_vectors(int n) { return (n + 15) / 16 * 16; } // LANES and TILE_ROWS divide 16
+
+static size_t attention_scratch_size(int T, int hs) {
+    return (4 * (size_t)whole_vectors(T) + 5 * BLOCK) * (size_t)whole_vectors(hs) + 2 * BLOCK * BLOCK;
+}
+
+static Attention attention_scratch(float* scratch, int T, int hs) {
+    int width = whole_vectors(hs);
+    size_t whole = (size_t)whole_vectors(T) * (size_t)width, part = (size_t)BLOCK * (size_t)width;
+    float* k = scratch + (size_t)omp_get_thread_num() * attention_scratch_size(T, hs);
+    float *q = k + 4 * whole, *S = q + 5 * part;
+    return (Attention){ hs, width, k, k + whole, k + 2*whole, k + 3*whole, q, q + part, q + 2*part, q + 3*part, q + 4*part,
+                        S, S + BLOCK * BLOCK, 0, 0, 0 };
 }
 
 // to = scale * from, n rows of hs.
@@ -237,49 +231,44 @@ static void copy_rows(float* to, size_t to_row, const float* from, size_t from_r
 #define LOW(x, y) (Four){ x[0], y[0], x[1], y[1] }
 #define HIGH(x, y) (Four){ x[2], y[2], x[3], y[3] }
 
-// to (width, ATTENTION_QUERIES) = the transpose of from (ATTENTION_QUERIES, width), four by four.
-static void turn(float* to, const float* from, int width) {
-    for (int j = 0; j < width; j += 4) {
-        for (int t = 0; t < ATTENTION_QUERIES; t += 4) {
-            const float* x = from + (size_t)t * width + j;
-            Four* y = (Four*)(to + j * ATTENTION_QUERIES + t);
-            Four a = *(Four*)x, b = *(Four*)(x + width), c = *(Four*)(x + 2*width), d = *(Four*)(x + 3*width);
-            Four ac = LOW(a, c), AC = HIGH(a, c), bd = LOW(b, d), BD = HIGH(b, d);
-            *y = LOW(ac, bd);
-            y[ATTENTION_QUERIES / 4] = HIGH(ac, bd);
-            y[ATTENTION_QUERIES / 2] = LOW(AC, BD);
-            y[ATTENTION_QUERIES / 4 * 3] = HIGH(AC, BD);
+// to (width,BLOCK) = the transpose of from (queries,width), four by four.
+static void turn(const Attention* s, float* to, const float* from) {
+    for (int j = 0; j < s->hs; j += 4) {
+        for (int t = 0; t < s->queries; t += 4) {
+            const Four* x = (const Four*)(from + t * s->width + j);
+            Four a = x[0], b = x[s->width/4], c = x[s->width/2], d = x[s->width/4*3];
+            Four ac = LOW(a, c), bd = LOW(b, d), ca = HIGH(a, c), db = HIGH(b, d), *y = (Four*)(to + j * BLOCK + t);
+            y[0] = LOW(ac, bd);
+            y[BLOCK/4] = HIGH(ac, bd);
+            y[BLOCK/2] = LOW(ca, db);
+            y[BLOCK/4*3] = HIGH(ca, db);
         }
     }
 }
 
-// S becomes exp(S - largest), zero where a key is not seen; largest and sum so far are brought up to date, and `factor` is what
-// the sums of before are to be scaled by.
-static void softmax_online(float* S, float* largest, float* sum, float* factor, int keys, int queries, int ahead) {
-    for (int first = 0; first < queries; first += LANES) {
-        int seen = least(keys, first + LANES + ahead); // by any of these queries
-        float top[LANES], total[LANES] = {0};
+// S becomes exp(S - largest), 0 where a key is not seen. `largest` and `sum` of each query take in this block's keys; `factor` is
+// e to the old largest minus the new.
+static void softmax_online(const Attention* a, float* largest, float* sum, float* factor) {
+    for (int first = 0; first < a->queries; first += LANES) {
+        int seen = least(a->keys, first + LANES + a->ahead); // by any of these queries
+        float top[LANES], added[LANES] = {0};
         memcpy(top, largest + first, sizeof(top));
         for (int u = 0; u < seen; u++) {
+            const float* S = a->S + u * BLOCK + first;
             #pragma omp simd
-            for (int i = 0; i < LANES; i++) {
-                float s = S[u * ATTENTION_QUERIES + first + i];
-                top[i] = u <= first + i + ahead && s > top[i] ? s : top[i];
-            }
+            for (int i = 0; i < LANES; i++) { top[i] = u <= first + i + a->ahead && S[i] > top[i] ? S[i] : top[i]; }
         }
         for (int u = 0; u < seen; u++) {
+            float* S = a->S + u * BLOCK + first;
             #pragma omp simd
             for (int i = 0; i < LANES; i++) {
-                float* s = &S[u * ATTENTION_QUERIES + first + i];
-                float p = fast_exp(*s - top[i]);
-                *s = u <= first + i + ahead ? p : 0.0f;
-                total[i] += *s;
+                float p = fast_exp(S[i] - top[i]);
+                added[i] += S[i] = u <= first + i + a->ahead ? p : 0.0f;
             }
         }
-        for (int i = 0; i < LANES; i++) {
-            int t = first + i;
+        for (int i = 0, t = first; i < LANES; i++, t++) {
             factor[t] = fast_exp(largest[t] - top[i]);
-            sum[t] = sum[t] * factor[t] + total[i];
+            sum[t] = sum[t] * factor[t] + added[i];
             largest[t] = top[i];
         }
     }
@@ -288,46 +277,34 @@ static void softmax_online(float* S, float* largest, float* sum, float* factor, 
 static void attention_forward(float* out, float* lse, // lse (B,NH,T)
                               const float* qkv, float* scratch, int B, int T, int C, int NH) {
     int hs = C / NH;
+    float scale = 1.0f / sqrtf((float)hs);
     #pragma omp parallel for
     for (int bh = 0; bh < B * NH; bh++) {
-        AttentionScratch a = attention_scratch(scratch, T, hs);
-        size_t width = (size_t)a.width, head = (size_t)(bh % NH) * hs, row = (size_t)(bh / NH) * T;
+        Attention a = attention_scratch(scratch, T, hs);
+        size_t head = (size_t)(bh % NH) * hs, row = (size_t)(bh / NH) * T, width = (size_t)a.width;
         const float* x = qkv + row * 3*C + head;
         copy_rows(a.k, width, x + C, (size_t)3*C, 1.0f, T, hs);
         copy_rows(a.v, width, x + 2*C, (size_t)3*C, 1.0f, T, hs);
-        for (int t = 0; t < T; t += ATTENTION_QUERIES) {
-            int queries = least(ATTENTION_QUERIES, T - t);
-            float largest[ATTENTION_QUERIES], sum[ATTENTION_QUERIES] = {0}, factor[ATTENTION_QUERIES];
-            for (int i = 0; i < ATTENTION_QUERIES; i++) { largest[i] = -INFINITY; }
-            copy_rows(a.q, width, x + (size_t)t * 3*C, (size_t)3*C, 1.0f / sqrtf((float)hs), queries, hs);
-            turn(a.qT, a.q, a.width);
-            for (int u = 0; u < t + queries; u += ATTENTION_KEYS) {
-                int keys = least(ATTENTION_KEYS, t + queries - u);
-                attention_scores(a.S, a.k + u * width, a.qT, keys, queries, t - u, a.width, hs);
-                softmax_online(a.S, largest, sum, factor, keys, queries, t - u);
-                for (int i = 0; u > 0 && i < queries; i++) { copy_rows(a.out + i * width, 0, a.out + i * width, 0, factor[i], 1, a.width); }
-                attention_to_queries(a.out, a.S, a.v + u * width, keys, queries, t - u, a.width, u > 0);
+        for (int t = 0; t < T; t += BLOCK) {
+            float largest[BLOCK], sum[BLOCK] = {0}, factor[BLOCK];
+            for (int i = 0; i < BLOCK; i++) { largest[i] = -INFINITY; }
+            a.queries = least(BLOCK, T - t);
+            copy_rows(a.q, width, x + (size_t)t * 3*C, (size_t)3*C, scale, a.queries, hs);
+            turn(&a, a.qT, a.q);
+            for (int u = 0; u <= t; u += BLOCK) {
+                a.keys = least(BLOCK, T - u);
+                a.ahead = t - u;
+                attention_scores(&a, a.S, a.k + u * width, a.qT);
+                softmax_online(&a, largest, sum, factor);
+                for (int i = 0; u > 0 && i < a.queries; i++) { copy_rows(a.out + i * width, 0, a.out + i * width, 0, factor[i], 1, hs); }
+                attention_to_queries(&a, a.out, a.S, a.v + u * width, u > 0);
             }
-            for (int i = 0; i < queries; i++) {
+            for (int i = 0; i < a.queries; i++) {
                 copy_rows(out + (row + t + i) * C + head, 0, a.out + i * width, 0, 1.0f / sum[i], 1, hs);
                 lse[(size_t)bh * T + t + i] = largest[i] + logf(sum[i]);
             }
         }
     }
-}
-
-// S = softmax of n scores.
-static void softmax_row(float* S, int n) {
-    float largest = S[0], sum = 0.0f;
-    #pragma omp simd reduction(max:largest)
-    for (int u = 0; u < n; u++) { largest = S[u] > largest ? S[u] : largest; }
-    #pragma omp simd reduction(+:sum)
-    for (int u = 0; u < n; u++) {
-        S[u] = fast_exp(S[u] - largest);
-        sum += S[u];
-    }
-    float inverse = 1.0f / sum;
-    for (int u = 0; u < n; u++) { S[u] *= inverse; }
 }
 
 static float dot(const float* a, const float* b, int n) {
@@ -338,15 +315,15 @@ static float dot(const float* a, const float* b, int n) {
 }
 
 // dS = P * (dP - row sums of dP * P), and the row sum of dP * P is along[t] = dout_t . out_t. S becomes P, dS holds dP on entry.
-static void softmax_backward(float* S, float* dS, const float* lse, const float* along, int keys, int queries, int ahead) {
-    for (int first = 0; first < queries; first += LANES) {
-        for (int u = 0; u < least(keys, first + LANES + ahead); u++) {
+static void softmax_backward(const Attention* a, const float* lse, const float* along) {
+    for (int first = 0; first < a->queries; first += LANES) {
+        for (int u = 0; u < least(a->keys, first + LANES + a->ahead); u++) {
+            float *S = a->S + u * BLOCK, *dS = a->dS + u * BLOCK;
             #pragma omp simd
             for (int t = first; t < first + LANES; t++) {
-                int at = u * ATTENTION_QUERIES + t;
-                float p = fast_exp(S[at] - lse[t]), d = p * (dS[at] - along[t]);
-                S[at] = u <= t + ahead ? p : 0.0f;
-                dS[at] = u <= t + ahead ? d : 0.0f;
+                float p = fast_exp(S[t] - lse[t]), d = p * (dS[t] - along[t]);
+                S[t] = u <= t + a->ahead ? p : 0.0f;
+                dS[t] = u <= t + a->ahead ? d : 0.0f;
             }
         }
     }
@@ -358,36 +335,36 @@ static void attention_backward(float* dqkv, const float* dout, const float* qkv,
     float scale = 1.0f / sqrtf((float)hs);
     #pragma omp parallel for
     for (int bh = 0; bh < B * NH; bh++) {
-        AttentionScratch a = attention_scratch(scratch, T, hs);
-        size_t width = (size_t)a.width, head = (size_t)(bh % NH) * hs, row = (size_t)(bh / NH) * T;
+        Attention a = attention_scratch(scratch, T, hs);
+        size_t head = (size_t)(bh % NH) * hs, row = (size_t)(bh / NH) * T, width = (size_t)a.width;
         const float* x = qkv + row * 3*C + head;
         float* dx = dqkv + row * 3*C + head;
         copy_rows(a.k, width, x + C, (size_t)3*C, 1.0f, T, hs);
         copy_rows(a.v, width, x + 2*C, (size_t)3*C, 1.0f, T, hs);
-        memset(a.dk, 0, sizeof(float) * T * width);
-        memset(a.dv, 0, sizeof(float) * T * width);
-        for (int t = 0; t < T; t += ATTENTION_QUERIES) {
-            int queries = least(ATTENTION_QUERIES, T - t);
-            float logs[ATTENTION_QUERIES] = {0}, along[ATTENTION_QUERIES] = {0};
+        memset(a.dk, 0, sizeof(float) * (size_t)(a.q - a.dk)); // and dv behind it
+        for (int t = 0; t < T; t += BLOCK) {
             const float *y = out + (row + t) * C + head, *dy = dout + (row + t) * C + head;
-            for (int i = 0; i < queries; i++) {
-                logs[i] = lse[(size_t)bh * T + t + i];
+            float log_sum[BLOCK] = {0}, along[BLOCK] = {0};
+            a.queries = least(BLOCK, T - t);
+            copy_rows(a.q, width, x + (size_t)t * 3*C, (size_t)3*C, scale, a.queries, hs);
+            copy_rows(a.dout, width, dy, (size_t)C, 1.0f, a.queries, hs);
+            turn(&a, a.qT, a.q);
+            turn(&a, a.doutT, a.dout);
+            for (int i = 0; i < a.queries; i++) {
+                log_sum[i] = lse[(size_t)bh * T + t + i];
                 along[i] = dot(y + (size_t)i * C, dy + (size_t)i * C, hs);
             }
-            copy_rows(a.q, width, x + (size_t)t * 3*C, (size_t)3*C, scale, queries, hs);
-            copy_rows(a.dout, width, dy, (size_t)C, 1.0f, queries, hs);
-            turn(a.qT, a.q, a.width);
-            turn(a.doutT, a.dout, a.width);
-            for (int u = 0; u < t + queries; u += ATTENTION_KEYS) {
-                int keys = least(ATTENTION_KEYS, t + queries - u);
-                attention_scores(a.S, a.k + u * width, a.qT, keys, queries, t - u, a.width, hs);
-                attention_scores(a.dS, a.v + u * width, a.doutT, keys, queries, t - u, a.width, hs); // dP = dout v'
-                softmax_backward(a.S, a.dS, logs, along, keys, queries, t - u);
-                attention_to_keys(a.dv + u * width, a.S, a.dout, keys, queries, t - u, a.width);
-                attention_to_keys(a.dk + u * width, a.dS, a.q, keys, queries, t - u, a.width);
-                attention_to_queries(a.out, a.dS, a.k + u * width, keys, queries, t - u, a.width, u > 0); // dq
+            for (int u = 0; u <= t; u += BLOCK) {
+                a.keys = least(BLOCK, T - u);
+                a.ahead = t - u;
+                attention_scores(&a, a.S, a.k + u * width, a.qT);
+                attention_scores(&a, a.dS, a.v + u * width, a.doutT);                // dP = dout v'
+                softmax_backward(&a, log_sum, along);
+                attention_to_keys(&a, a.dv + u * width, a.S, a.dout);                // dv += P' dout
+                attention_to_keys(&a, a.dk + u * width, a.dS, a.q);                  // dk += dS' q
+                attention_to_queries(&a, a.out, a.dS, a.k + u * width, u > 0);       // dq += dS k
             }
-            copy_rows(dx + (size_t)t * 3*C, (size_t)3*C, a.out, width, scale, queries, hs);
+            copy_rows(dx + (size_t)t * 3*C, (size_t)3*C, a.out, width, scale, a.queries, hs);
         }
         copy_rows(dx + C, (size_t)3*C, a.dk, width, 1.0f, T, hs);
         copy_rows(dx + 2*C, (size_t)3*C, a.dv, width, 1.0f, T, hs);
@@ -840,10 +817,11 @@ static void attention_decode(float* atty, float* S, const float* q, const float*
         const float *k = keys + h * hs, *v = values + h * hs;
         float* out = atty + h * hs;
         for (int u = 0; u <= t; u++) { S[u] = scale * dot(q + h * hs, k + (size_t)u * C, hs); }
-        softmax_row(S, t + 1);
+        float lse = log_sum_exp(S, t + 1);
         for (int j = 0; j < hs; j++) { out[j] = 0.0f; }
         for (int u = 0; u <= t; u++) {
-            for (int j = 0; j < hs; j++) { out[j] += S[u] * v[(size_t)u * C + j]; }
+            float p = fast_exp(S[u] - lse);
+            for (int j = 0; j < hs; j++) { out[j] += p * v[(size_t)u * C + j]; }
         }
     }
 }

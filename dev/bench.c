@@ -297,7 +297,28 @@ static void part_cell(Table* t, const Result* r, int i) {
     table_cell(t, "%.*f (%2.0f%%)", decimals, r->part_ms[i], 100 * gflop / (r->part_ms[i] / 1e3) / r->ms[PEAK]);
 }
 
-static void report_parts(const Report* report, const Result* r, int count) {
+// What bf16 could bring to the largest models: where the products take the share p of a step, units of r times the rate
+// make it at most 1 / (1 - p + p / r) times faster. Part of p is packing and memory; if only the multiply-adds themselves, at
+// the peak, were to shrink, p is what they take.
+static void report_bf16(const Report* report, const Result* r, int count, double rate) {
+    const double asked = 1.6;
+    for (; count > 0; r++, count--) {
+        if (strcmp(r->shape->init, "d12") != 0) { continue; }
+        double products = 0, whole = 0, flop = trainer_flops(&r->job[0], (Work){ 6, 6, 0 });
+        for (int i = 0; i < NUM_PARTS; i++) {
+            whole += r->part_ms[i];
+            products += trainer_part(i).work.blocks + trainer_part(i).work.head > 0 ? r->part_ms[i] : 0;
+        }
+        double p = products / whole, q = fmin(p, flop / r->ms[PEAK] / 1e6 / whole);
+        double most = 1 / (1 - p + p / rate), likely = 1 / (1 - q + q / rate);
+        report_text(report, "bf16, %s: dot products of pairs %.2f times as fast as multiply-adds; the products are %.0f %% of the step, their multiply-adds "
+                    "at the peak %.0f %%: a step at most %.2f times faster, %.2f if packing and memory stay as they are; %.1f asked, so %s.",
+                    r->shape->name, rate, 100 * p, 100 * q, most, likely, asked,
+                    likely >= asked ? "to be built" : most >= asked ? "not built: it would take packing and memory in proportion" : "not built");
+    }
+}
+
+static void report_parts(const Report* report, const Result* r, int count, double bf16_rate) {
     Table* t = table_new(NULL, 0);
     double sum[NUM_SHAPES] = {0};
     table_cell(t, "ms (share of the peak)");
@@ -324,6 +345,7 @@ static void report_parts(const Report* report, const Result* r, int count) {
     print_and_free(report, t);
     report_text(report, "Each operation alone, for all blocks, on what a real step left in its buffers; medians of passes of a whole step and then every "
                 "operation. What the sum lacks is the batch, the log and the memory's other state.");
+    if (!isnan(bf16_rate)) { report_bf16(report, r, count, bf16_rate); }
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -371,6 +393,24 @@ static int is_wanted(const BenchOptions* o, const Shape* s) {
     return !o->quick || strcmp(s->init, "d12") != 0;
 }
 
+// GFLOP/s of bf16 dot products by those of multiply-adds; NAN where the processor has none.
+static double bf16_rate(int threads) {
+    Worker w = worker_start("the peak", peak_serve, NULL);
+    double rate[5];
+    for (int i = 0; i < 5; i++) {
+        double found[2];
+        for (int k = 0; k < 2; k++) {
+            char request[16];
+            snprintf(request, sizeof(request), "%d", k == 0 ? -threads : threads);
+            worker_send(&w, request);
+            found[k] = worker_number(&w);
+        }
+        rate[i] = found[0] / found[1];
+    }
+    worker_stop(&w);
+    return median(rate, 5);
+}
+
 static void measure_steps(const Report* report, const BenchOptions* o) {
     Result plain[NUM_SHAPES], methods[NUM_SHAPES];
     int num_plain = 0, num_methods = 0;
@@ -382,7 +422,7 @@ static void measure_steps(const Report* report, const BenchOptions* o) {
     if (num_plain > 0) {
         report_steps(report, plain, num_plain);
         report_memory(report, plain, num_plain);
-        report_parts(report, plain, num_plain);
+        report_parts(report, plain, num_plain, bf16_rate(o->threads));
     }
     if (num_methods > 0) { report_methods(report, methods, num_methods); }
 }

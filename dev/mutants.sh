@@ -63,7 +63,7 @@ drpt/site.c~s/rows < SLAB_MIN_ROWS ? SLAB_MIN_ROWS : //~test_site~slabs without 
 
 # ---- gradients formed, a slab at a time
 drpt/site.h~s/\* ((size_t)s->cols + (s->dbias != NULL))/* (size_t)s->cols/~test_gather gather/kept_gradients_give_the_update~kept gradients without room for the bias
-drpt/site.c~s/((size_t)b \* T + t) \* s->stride + o/((size_t)b * T + t) * s->rows + o/~test_gather gather/3_sketch_is_projected_gradients~dout of a part read as if it were whole
+drpt/site.c~s/((size_t)b \* T + t) \* s->stride + o/((size_t)b * T + t) * s->rows + o/~test_gather gather/1_7_11_routes gather/3_sketch_is_projected_gradients~dout of a part read as if it were whole
 drpt/direct.c~s/s->rows - o < slab ? s->rows - o : slab/slab < s->rows ? slab : s->rows - 1/~test_site~last row left out
 drpt/direct.c~s/NEEDS_ROWS ? i + 1 : g->n + g->m;/NEEDS_ROWS ? i + 1 : i + 1;/~test_gather gather/1_7_11_routes~first target row alone
 drpt/direct.c~s/i < g->n || g->needs \& NEEDS_ROWS ? i + 1/i < g->n ? i + 1/~test_gather gather/1_7_11_routes~all target rows where they are wanted singly
@@ -77,9 +77,17 @@ drpt/direct.c~s/, g->n + (g->needs \& NEEDS_ROWS ? g->m : 1)/, g->n + 1/;s/retur
 drpt/direct.c~s/sqrtf(v\[k\] \* correction) + eps/sqrtf(v[k]) + eps/~test_gather gather/metric~second moment not corrected
 drpt/direct.c~s/sqrtf(v\[k\] \* correction) + eps/sqrtf(v[k] * correction)/~test_gather gather/metric~no eps
 drpt/direct.c~s/s->vweight + (size_t)k.o \* s->cols + k.c/s->vweight + k.c/~test_gather gather/metric~second moments of the first slab
+drpt/direct.c~s/s->vweight + (size_t)k.o \* s->cols + k.c/s->vweight + (size_t)k.o * s->cols/~test_gather gather/metric~second moments of the first columns
 drpt/direct.c~s/s->vbias + k.o/s->vbias/~test_gather gather/metric~second moments of the first biases
-drpt/direct.c~s/g->kept + (size_t)s->rows \* s->cols + k.o/g->kept + (size_t)s->rows * s->cols/~test_gather gather/kept_gradients_give_the_update~kept biases all in the same place
+drpt/direct.c~s/s->rows \* s->cols + k.o/s->rows * s->cols/~test_gather gather/kept_gradients_give_the_update~kept biases all in the same place
 drpt/direct.c~s/keep || g->metric ? 0 : gram_first(g)/gram_first(g)/~test_gather gather/kept_gradients_give_the_update~only t kept where only q is asked for
+drpt/direct.c~s/s->dbias \&\& k.c == 0 ? p.bias/s->dbias ? p.bias/~test_gather gather/1_7_11_routes~a bias for each block of columns
+drpt/direct.c~s/s->inp + (size_t)at \* s->cols + c, /s->inp + (size_t)at * s->cols, /~test_gather gather/1_7_11_routes~the first columns for all blocks
+drpt/direct.c~s/s->dlookup + at \* s->cols + k.c/s->dlookup + at * s->cols/~test_gather gather/1_7_11_routes~lookup: the first columns for all blocks
+drpt/direct.c~s/\* s->cols + k.c;/* s->cols;/~test_gather gather/1_7_11_routes~position: the first columns for all blocks
+drpt/direct.c~s/ + k.o + r) \* s->cols/ + r) * s->cols/~test_gather gather/1_7_11_routes~position: the first slab for all
+drpt/direct.c~s/at \* s->stride + k.o, sizeof/at * s->rows + k.o, sizeof/~test_gather gather/1_7_11_routes~dout of a part read as if it were whole
+drpt/direct.c~s/ + (size_t)(n + m) \* T \* least((size_t)widest, SITE_BLOCK)//~test_gather gather/1_7_11_routes~no room for a block of the input
 
 # ---- tables of inner products
 drpt/gram.c~s/int j = i > from ? i : from;/int j = i > from ? i : from + 1;/~test_gather gather/1_7_11_routes~first product of a row left out
@@ -183,7 +191,7 @@ drpt/solve.h~s/alpha\[row\[p.place\[i\]\]\] = scale/alpha[p.place[i]] = scale/~t
 drpt/solve.h~s/!any || st->q == 0.0/!any/~test_solve~no target gradient goes unsaid
 drpt/solve.h~s/(needs & NEEDS_K) || isfinite(st->K\[i\*n + i\])/(needs \& NEEDS_K) || 1/~test_solve~Inf on K's diagonal alone
 drpt/solve.h~s/return 4 \* rows \* rows/return 3 * rows * rows/~test_solve~too little memory
-drpt/solve.h~s/(score\[i\] == score\[best\] && place\[i\] < place\[best\])/(score[i] == score[best] \&\& i < best \&\& 0)/~test_solve~ties by where the solver has the rows
+drpt/solve.h~s/(score\[i\] == score\[best\] && place\[i\] < place\[best\])/(score[i] == score[best] \&\& i < best \&\& 0)/~test_family~ties by where the solver has the rows
 drpt/solve.h~s/(uint64_t)place\[i\]); }/(uint64_t)i); }/~test_family~random: drawn by rank
 drpt/solve.h~s/p->K\[i\*n + i\] \/ (2.0 \* k)/p->K[i*n + i] \/ k/~test_family~a row's own length counted twice
 drpt/solve.h~s/tau \* (along\[i\] + p->K/0.0 * tau + (along[i] - along[i]) - tau * (p->K/~test_family~the rows before forgotten
@@ -344,14 +352,23 @@ train_gpt2_drpt.c~s/squares \/ C + 1e-5f/squares \/ C/~test_parity logits~layern
 train_gpt2_drpt.c~s/(x\[c\] - m) \* (x\[c\] - m)/x[c] * x[c] - m * m/~test_gpt2 layernorm~variance by cancellation
 train_gpt2_drpt.c~s/weight\[c\] - average - (x/weight[c] - (x/~test_gradient layernorm~backward without the average
 train_gpt2_drpt.c~s/dx\[c\] += r \*/dx[c] = r */~test_gradient layernorm~the stream's gradient overwritten
-train_gpt2_drpt.c~s/(size_t)3\*C, 1.0f \/ sqrtf((float)hs), queries/(size_t)3*C, 1.0f, queries/~test_gpt2 attention~scores not scaled
-train_gpt2_drpt.c~s/a.out, width, scale, queries/a.out, width, 1.0f, queries/~test_gradient attention~queries' gradient not scaled
-train_gpt2_drpt.c~s/\*s = u <= first + i + ahead ? p : 0.0f;/*s = p;/~test_gpt2 attention~the future is seen
-train_gpt2_drpt.c~s/S\[at\] = u <= t + ahead ? p : 0.0f;/S[at] = p;/~test_gradient attention~probabilities of the future kept
-train_gpt2_drpt.c~s/dS\[at\] = u <= t + ahead ? d : 0.0f;/dS[at] = d;/~test_gradient attention~gradients of the future kept
+train_gpt2_drpt.c~s/(size_t)3\*C, scale, a.queries/(size_t)3*C, 1.0f, a.queries/~test_gpt2 attention~scores not scaled
+train_gpt2_drpt.c~s/a.out, width, scale, a.queries/a.out, width, 1.0f, a.queries/~test_gradient attention~queries' gradient not scaled
+train_gpt2_drpt.c~s/S\[i\] = u <= first + i + a->ahead ? p : 0.0f/S[i] = p/~test_gpt2 attention~the future is seen
+train_gpt2_drpt.c~s/u <= first + i + a->ahead \&\& S\[i\] > top/S[i] > top/~test_gpt2 attention_online~the largest score may be of the future
+train_gpt2_drpt.c~s/dS\[t\] = u <= t + a->ahead ? d : 0.0f/dS[t] = d/~test_gradient attention~gradients of the future kept
 train_gpt2_drpt.c~s/    memset(a.dk, 0.*//~test_gradient attention~keys' gradient not begun at zero
-train_gpt2_drpt.c~s/d = p \* (dS\[at\] - along\[t\])/d = p * dS[at]/~test_gradient attention~softmax backward without its row sum
-train_gpt2_drpt.c~s/sum\[t\] \* factor\[t\] + total\[i\]/sum[t] + total[i]/~test_gpt2 attention~sums of the blocks before not scaled
+train_gpt2_drpt.c~s/p \* (dS\[t\] - along\[t\])/p * dS[t]/~test_gradient attention~softmax backward without its row sum
+train_gpt2_drpt.c~s/factor\[i\], 1, hs); }/1.0f, 1, hs); }/~test_gpt2 attention~blocks of before not scaled down
+train_gpt2_drpt.c~s/sum\[t\] \* factor\[t\] + added/sum[t] + added/~test_gpt2 attention~the sum of before not scaled down
+train_gpt2_drpt.c~s/            largest\[t\] = top\[i\];//~test_gpt2 attention~the largest score forgotten
+train_gpt2_drpt.c~s/a.v + u \* width, u > 0/a.v + u * width, 0/~test_gpt2 attention~the last block of keys alone
+train_gpt2_drpt.c~s/a->queries - t, 1)/a->queries - t, 0)/~test_gpt2 attention~the last block of queries alone
+train_gpt2_drpt.c~s/least(a->keys, t + TILE_ROWS + a->ahead)/least(a->keys, t + 1 + a->ahead)/~test_gpt2 attention~a tile's last queries without their own keys
+train_gpt2_drpt.c~s/tiles(most(0, u - a->ahead), a->queries/tiles(most(0, u - a->ahead) + LANES, a->queries/~test_gpt2 attention~a diagonal tile without its scores
+train_gpt2_drpt.c~s/seen = least(a->keys, first + LANES + a->ahead)/seen = least(a->keys, first + LANES)/~test_gpt2 attention~every block on the diagonal
+train_gpt2_drpt.c~s/a.keys = least(BLOCK, T - u)/a.keys = BLOCK/~test_gpt2 attention~keys beyond the last
+train_gpt2_drpt.c~s/y\[BLOCK\/2\] = LOW(ca, db)/y[BLOCK\/2] = LOW(ca, bd)/~test_gpt2 attention~not a transpose
 train_gpt2_drpt.c~s/return largest + logf(sum)/return logf(sum)/~test_gpt2 cross_entropy~log sum exp without the largest
 train_gpt2_drpt.c~s/0.044715f/0.0447f/~test_gpt2 gelu~another gelu
 train_gpt2_drpt.c~s/1.0f + 3.0f \* GELU_B/1.0f + GELU_B/~test_gradient gelu~the cube's derivative

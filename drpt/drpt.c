@@ -139,12 +139,20 @@ static int needs_of(const Drpt* d) {
     return solve_needs(d->method, d->knobs) | log | (d->geometry && !d->gather.metric ? NEEDS_S | NEEDS_K : 0);
 }
 
+// How many rows will have a weight, roughly: what the update costs.
+static double rows_weighed(const Drpt* d) {
+    if (d->knobs.strength != 1.0) { return d->n; }
+    if (IS_ONE_OF(d->method, METHOD_subset, METHOD_random, METHOD_greedy)) { return solve_count(d->knobs.keep, d->n); }
+    return IS_ONE_OF(d->method, METHOD_filter, METHOD_cone, METHOD_simplex) ? 0.5 * d->n : d->n;
+}
+
 static Gather gather_plan(const Drpt* d, const DrptOptions* o, size_t largest) {
     size_t kept = ((size_t)d->n + 1) * largest;
     return (Gather){
         .n = d->n, .m = d->m, .T = d->T, .threads = d->threads, .metric = strcmp(o->metric, "adam") == 0,
         .route = (Route)position(route_names, NUM_ROUTES, o->score, "score"),
-        .keep_gradients = d->group <= DRPT_LAYER, .kept_size = d->group <= DRPT_LAYER && (d->needs & NEEDS_K) && kept <= most_kept ? kept : 0,
+        .weighed = rows_weighed(d), .keep_gradients = d->group <= DRPT_LAYER,
+        .kept_size = d->group <= DRPT_LAYER && (d->needs & (NEEDS_S | NEEDS_K)) && !d->plain && kept <= most_kept ? kept : 0,
     };
 }
 

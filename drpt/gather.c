@@ -35,10 +35,11 @@ static int can(const Site* s, const Gather* g, Route route) {
 // ---------------------------------------------------------------------------------------------
 // The cost model: FLOP of products, and all else as the FLOP that would take as long.
 //
-// On two cores of the machine it was fitted on, products reach 300 GFLOP/s, L2 moves 205 GB/s and the memory 30 GB/s, so that a byte
-// costs CACHE or MEMORY FLOP. Packing makes a product M x N dearer by 6/M + 6/N (llmc/matmul.c). A dot product of vectors in L1 loads
-// two for each multiply-add: half the speed. `bench --gather` prints all this beside measured times.
-static const double CACHE = 1.5, MEMORY = 10.0, PACKING = 6.0, DOT = 2.0;
+// On two cores of the machine it was fitted on, products reach some 180 GFLOP/s and the memory 30 GB/s, so that a byte costs MEMORY
+// FLOP. CACHE, the same within a core's L2, is what direct takes beyond its products at T=64. Packing makes a product M x N dearer by
+// 6/M + 6/N (llmc/matmul.c). A dot product of vectors in L1 loads two for each multiply-add: half the speed. `bench --gather`
+// prints all this beside measured times.
+static const double CACHE = 1.5, MEMORY = 6.0, PACKING = 6.0, DOT = 2.0;
 
 static double weights_of(const Site* s) { return (double)s->rows * s->cols; }
 static double positions_of(const Gather* g) { return ((double)g->n + g->m) * g->T; }

@@ -58,7 +58,7 @@ void site_gradient(float* dweight, float* dbias,
                    int o, int count, float* scratch);
 
 // Gradients are formed, and kept, in blocks of so many columns.
-enum { SITE_BLOCK = 256 };
+enum { SITE_BLOCK = 128 };
 static inline int site_block_width(const Site* s, int c) { return s->cols - c < SITE_BLOCK ? s->cols - c : SITE_BLOCK; }
 
 // How many rows of a block to treat at a time, so that `copies` slabs of them stay in a core's cache (SLAB_FLOATS, as

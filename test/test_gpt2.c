@@ -68,43 +68,45 @@ static void test_gelu(void) {
     expect_close(dinp, slope, N, 3e-6f);
 }
 
-// Attention by its definition: every sum written out, in double precision.
-enum { AB = 2, ANH = 3, AHS = 5, AC = ANH * AHS };
+// Attention by its definition: every sum written out, in double precision. AB rows, ANH heads of AC / ANH channels.
+enum { AB = 2, ANH = 3 };
 
-static void plain_scores(double* P, const float* qkv, int b, int h, int t, int T) {
+static void plain_scores(double* P, const float* qkv, int b, int h, int t, int T, int hs) {
     double sum = 0.0, largest = -INFINITY;
-    const float* q = qkv + ((size_t)b * T + t) * 3*AC + h * AHS;
+    int AC = ANH * hs;
+    const float* q = qkv + ((size_t)b * T + t) * 3*AC + h * hs;
     for (int u = 0; u <= t; u++) {
-        const float* k = qkv + ((size_t)b * T + u) * 3*AC + AC + h * AHS;
+        const float* k = qkv + ((size_t)b * T + u) * 3*AC + AC + h * hs;
         P[u] = 0.0;
-        for (int j = 0; j < AHS; j++) { P[u] += q[j] * (double)k[j] / sqrt((double)AHS); }
+        for (int j = 0; j < hs; j++) { P[u] += q[j] * (double)k[j] / sqrt((double)hs); }
         largest = fmax(largest, P[u]);
     }
     for (int u = 0; u <= t; u++) { sum += P[u] = exp(P[u] - largest); }
     for (int u = 0; u <= t; u++) { P[u] /= sum; }
 }
 
-static void plain_attention(float* out, double* dqkv, const float* dout, const float* qkv, int T) {
-    double P[256], dS[256];
+static void plain_attention(float* out, double* dqkv, const float* dout, const float* qkv, int T, int hs) {
+    double P[512], dS[512];
+    int AC = ANH * hs;
     for (int i = 0; i < AB * ANH * T; i++) {
         int b = i / (ANH * T), h = i / T % ANH, t = i % T;
-        size_t row = (size_t)b * T, at = (row + t) * AC + h * AHS;
+        size_t row = (size_t)b * T, at = (row + t) * AC + h * hs;
         double along = 0.0;
-        plain_scores(P, qkv, b, h, t, T);
-        for (int j = 0; j < AHS; j++) {
+        plain_scores(P, qkv, b, h, t, T, hs);
+        for (int j = 0; j < hs; j++) {
             double sum = 0.0;
-            for (int u = 0; u <= t; u++) { sum += P[u] * qkv[(row + u) * 3*AC + 2*AC + h * AHS + j]; }
+            for (int u = 0; u <= t; u++) { sum += P[u] * qkv[(row + u) * 3*AC + 2*AC + h * hs + j]; }
             out[at + j] = (float)sum;
         }
         for (int u = 0; u <= t; u++) {
             dS[u] = 0.0;
-            for (int j = 0; j < AHS; j++) { dS[u] += (double)dout[at + j] * qkv[(row + u) * 3*AC + 2*AC + h * AHS + j]; }
+            for (int j = 0; j < hs; j++) { dS[u] += (double)dout[at + j] * qkv[(row + u) * 3*AC + 2*AC + h * hs + j]; }
             along += P[u] * dS[u];
         }
         for (int u = 0; u <= t; u++) {
-            double d = P[u] * (dS[u] - along) / sqrt((double)AHS);
-            size_t q = (row + t) * 3*AC + h * AHS, k = (row + u) * 3*AC + AC + h * AHS;
-            for (int j = 0; j < AHS; j++) {
+            double d = P[u] * (dS[u] - along) / sqrt((double)hs);
+            size_t q = (row + t) * 3*AC + h * hs, k = (row + u) * 3*AC + AC + h * hs;
+            for (int j = 0; j < hs; j++) {
                 dqkv[q + j] += d * qkv[k + j];
                 dqkv[k + j] += d * qkv[q + j];
                 dqkv[k + AC + j] += P[u] * dout[at + j];
@@ -113,25 +115,51 @@ static void plain_attention(float* out, double* dqkv, const float* dout, const f
     }
 }
 
+// Queries and keys of `size`, values of 1; `late`: every key has a larger score than those before, so that each block has to
+// scale down what the others have gathered. Memory holds NaN before, and nothing may be written beyond it.
+static void expect_attention(int T, int hs, float size, int late, float tolerance) {
+    size_t N = (size_t)AB * (size_t)T, C = (size_t)ANH * (size_t)hs, n = N * C, room = attention_scratch_size(T, hs) * (size_t)omp_get_max_threads();
+    float *qkv = random_floats(3*n, 1.0f), *dout = random_floats(n, 1.0f), *want = floats(n), *dwant = floats(3*n);
+    float *out = floats(2*n), *dqkv = floats(6*n), *lse = floats(2 * N * ANH), *memory = floats(room + 1);
+    double* exact = calloc(3*n, sizeof(double));
+    check(exact != NULL, "out of memory");
+    for (size_t i = 0; i < N * 2*C; i++) {
+        float* x = &qkv[i / (2*C) * 3*C + i % (2*C)];
+        *x = late ? (i % (2*C) < C ? size : (float)(i / (2*C) % (size_t)T) / (float)T * size + 1e-2f * *x) : size * *x;
+    }
+    plain_attention(want, exact, dout, qkv, T, hs);
+    for (size_t k = 0; k < 3*n; k++) { dwant[k] = (float)exact[k]; }
+    for (int again = 0; again < 2; again++) {
+        for (size_t k = 0; k < room; k++) { memory[k] = NAN; }
+        memory[room] = 7.0f;
+        for (size_t k = 0; k < 3*n; k++) { dqkv[(size_t)again * 3*n + k] = NAN; }
+        attention_forward(out + (size_t)again * n, lse + (size_t)again * N * ANH, qkv, memory, AB, T, (int)C, ANH);
+        attention_backward(dqkv + (size_t)again * 3*n, dout, qkv, out + (size_t)again * n, lse + (size_t)again * N * ANH, memory, AB, T, (int)C, ANH);
+        expect(memory[room] == 7.0f);
+    }
+    expect_close(out, want, n, tolerance);
+    expect_close(dqkv, dwant, 3*n, 2.5f * tolerance);
+    expect(memcmp(out, out + n, sizeof(float) * n) == 0 && memcmp(dqkv, dqkv + 3*n, sizeof(float) * 3*n) == 0);
+    float* all[] = { qkv, dout, out, want, lse, dqkv, dwant, memory };
+    for (size_t k = 0; k < sizeof(all) / sizeof(all[0]); k++) { free(all[k]); }
+    free(exact);
+}
+
 static void test_attention(void) {
-    static const int lengths[] = { 1, 5, 63, 64, 65, 130 };
+    static const int lengths[] = { 1, 2, 17, 63, 64, 65, 100, 130, 257 }, sizes[] = { 1, 3, 20, 32, 64 };
     for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
-        int T = lengths[i];
-        size_t N = (size_t)AB * (size_t)T;
-        float *qkv = random_floats(N * 3*AC, 3.0f), *dout = random_floats(N * AC, 1.0f), *scratch_memory;
-        float *out = floats(N * AC), *want = floats(N * AC), *lse = floats(N * ANH), *dqkv = floats(N * 3*AC), *dwant = floats(N * 3*AC);
-        double* exact = calloc(N * 3*AC, sizeof(double));
-        check(exact != NULL, "out of memory");
-        scratch_memory = floats(attention_scratch_size(T, AHS) * (size_t)omp_get_max_threads());
-        plain_attention(want, exact, dout, qkv, T);
-        for (size_t k = 0; k < N * 3*AC; k++) { dwant[k] = (float)exact[k]; }
-        attention_forward(out, lse, qkv, scratch_memory, AB, T, AC, ANH);
-        attention_backward(dqkv, dout, qkv, out, lse, scratch_memory, AB, T, AC, ANH);
-        expect_close(out, want, N * AC, 2e-6f);
-        expect_close(dqkv, dwant, N * 3*AC, 5e-6f);
-        float* all[] = { qkv, dout, out, want, lse, dqkv, dwant, scratch_memory };
-        for (size_t k = 0; k < sizeof(all) / sizeof(all[0]); k++) { free(all[k]); }
-        free(exact);
+        for (size_t k = 0; k < sizeof(sizes) / sizeof(sizes[0]); k++) { expect_attention(lengths[i], sizes[k], 2.0f, 0, 3e-6f); }
+    }
+}
+
+// Scores as far apart as 160, the largest early, late or anywhere: the old sums are scaled by as little as e^-160.
+static void test_attention_online(void) {
+    for (int i = 0; i < 2; i++) {
+        int T = i == 0 ? 257 : 130;
+        expect_attention(T, 20, 8.0f, 0, 2e-5f);
+        expect_attention(T, 1, 9.0f, 0, 2e-5f);   // +-81
+        expect_attention(T, 1, 9.0f, 1, 2e-5f);   // 0 to 81, growing
+        expect_attention(T, 64, 3.5f, 1, 2e-5f);  // 0 to 98, growing
     }
 }
 
@@ -140,7 +168,8 @@ static void test_cross_entropy(void) {
     float logits[N*V], losses[N], again[N], want[N], weight[N] = { 1.0f, 0.25f, 0.0f, 2.0f };
     int targets[N] = { 0, 8, 3, 5 };
     unsigned char hits[N];
-    test_fill(logits, N * V, &test_rng);
+    uint64_t rng = 1; // its own: row 1 must miss
+    test_fill(logits, N * V, &rng);
     for (int i = 0; i < N * V; i++) { logits[i] *= 30.0f; } // as far apart as e^60
     logits[0] = 100.0f;                                     // row 0 hits,
     logits[3*V + 2] = logits[3*V + 5] = 70.0f;              // row 3 shares the largest with a lower token: no hit
@@ -587,6 +616,7 @@ int main(int argc, char** argv) {
         { "layernorm", test_layernorm },
         { "gelu", test_gelu },
         { "attention", test_attention },
+        { "attention_online", test_attention_online },
         { "cross_entropy", test_cross_entropy },
         { "tensors", test_tensors },
         { "init", test_init },
