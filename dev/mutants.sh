@@ -316,7 +316,7 @@ drpt/drpt.c~s/.dweight = dweight + at \* (size_t)C,/.dweight = dweight,/~test_up
 drpt/drpt.c~s/.dbias = dbias + at,/.dbias = dbias,/~test_update every_method~parts: all into the first biases
 drpt/drpt.c~s/.dout = dout + at, .inp/.dout = dout, .inp/~test_update every_method~parts: all the queries' gradient
 drpt/drpt.c~s/s->name\[s->part\]/s->name[0]/~test_update logs~geometry: all parts are the first
-drpt/drpt.c~s/= d->group <= DRPT_LAYER, .kept_size = d->group <= DRPT_LAYER/= 1, .kept_size = 1/;s/count == 1 \&\& d->gathered.kept/d->gathered.kept/~test_update every_method~kept gradients of a group's last site for all
+drpt/drpt.c~s/keep_gradients = d->group <= DRPT_LAYER/keep_gradients = 1/;s/kept_size = d->group <= DRPT_LAYER \&\& /kept_size = /;s/count == 1 \&\& d->gathered.kept/d->gathered.kept/~test_update every_method~kept gradients of a group's last site for all
 drpt/drpt.c~s/((size_t)d->n + 1) \* largest/(size_t)d->n * largest/~test_counts 56_steps~no room to keep the largest site's gradients
 drpt/drpt.c~s/count == 1 \&\& d->gathered.kept/0/~test_counts 56_steps~kept gradients formed again
 drpt/drpt.c~s/d->sketch_age != step \/ (uint64_t)d->refresh + 1/d->sketch_age == 0/~test_invariants age_of_a_sketch~a sketch for ever
