@@ -41,6 +41,10 @@ $(BUILD)/%.c.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(FLAGS) -MMD -MP -c $< -o $@
 
+# This test counts what the products do.
+wrapped := matmul_forward matmul_backward_input matmul_backward_params
+$(BUILD)/test/test_counts: LDLIBS += $(wrapped:%=-Wl,--wrap=%)
+
 # This test and all it is linked with is compiled in double precision; it has a matmul of its own.
 $(BUILD)/test/test_gradient: $(BUILD)/double/test/test_gradient.c.o $(patsubst $(BUILD)/%,$(BUILD)/double/%,$(filter-out %/matmul.c.o,$(objects)))
 	@mkdir -p $(@D)

@@ -1071,7 +1071,8 @@ static RunState run_state(const Run* run, int step) {
     return (RunState){
         .step = step,
         .position = { run->general_reader.epoch, run->general_reader.position, run->target_reader.epoch, run->target_reader.position },
-        .batch = run->batch.n, .target_batch = run->batch.m, .accumulate = c->accumulate, .T = run->T, .seed = c->seed,
+        .batch = c->general ? c->batch : 0, .target_batch = c->target ? c->target_batch : 0, .accumulate = c->accumulate,
+        .T = run->T, .seed = c->seed,
         .general_rows = run->general.rows, .target_rows = run->target.rows,
     };
 }

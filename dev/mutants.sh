@@ -269,19 +269,18 @@ drpt/assemble.c~s/\&rest, weight, 0, B/\&rest, weight, 0, B - 1/~test_site~last 
 drpt/drpt.c~s/if (d->group > complete) { return; }/if (complete != DRPT_GLOBAL) { return; }/~test_drpt~always at the end
 drpt/drpt.c~s/if (d->group > complete) { return; }//~test_drpt~always at once
 drpt/drpt.c~s/if (d->group > complete) { return; }/if (d->group >= complete) { return; }/~test_drpt~one boundary late
-drpt/drpt.c~s/d->group == DRPT_LAYER ? 1 : d->num_sites/d->num_sites/~test_drpt~layers share
-drpt/drpt.c~s/d->group == DRPT_LAYER ? 1 : d->num_sites/1/~test_drpt~nothing shares
+drpt/drpt.c~s/d->group <= DRPT_LAYER ? 1 : d->num_sites/d->num_sites/~test_drpt~layers share
+drpt/drpt.c~s/d->group <= DRPT_LAYER ? 1 : d->num_sites/1/~test_drpt~nothing shares
 drpt/drpt.c~s/^    d->num_sites = 0;$//~test_drpt~sites recorded for ever
 drpt/drpt.c~s/    memset(s->K, 0.*//~test_drpt~K of the group before kept
 drpt/drpt.c~s/    memset(s->s, 0.*//~test_drpt~s of the group before kept
 drpt/drpt.c~s/    s->q = 0.0;//~test_drpt~q of the group before kept
-drpt/drpt.c~s/d->alpha\[i\] \*= d->share/d->alpha[i]/~test_drpt~no share
 drpt/drpt.c~s/d->weight\[d->n + j\] = (float)d->beta/d->weight[d->n + j] = 0.0f/~test_drpt~no target in the update
 drpt/drpt.c~s/0x2545f4914f6cdd1du \* d->step/0/~test_drpt~random: every step the same
 drpt/drpt.c~s/0x5851f42d4c957f2du \* (uint64_t)d->num_groups++/0 * d->num_groups++/~test_drpt~random: every group the same
 drpt/drpt.c~s/d.plain = d.method == METHOD_full && m == 0/d.plain = d.method == METHOD_full/~test_drpt~target rows in plain training
-drpt/drpt.c~s/    if (first) {/    if (0) {/~test_drpt~the log of the step before kept
-drpt/drpt.c~s/    if (first) {/    if (1) {/~test_drpt~the log forgets micro-batches
+drpt/drpt.c~s/d->num_groups = d->num_sites = d->next_index = 0;/d->num_sites = d->next_index = 0;/~test_drpt~groups counted for ever
+drpt/drpt.c~s/^    d->rows_dropped = d->groups_skipped = 0;//~test_drpt~what was left out before is counted again
 drpt/drpt.c~s/double dot = d->beta \* d->statistics.q;/double dot = 0.0;/~test_drpt~angle without the target's part
 drpt/drpt.c~s/sum += 2.0 \* d->beta/sum += d->beta/~test_drpt~length without half the cross term
 drpt/drpt.c~s/d->rows_dropped += v.dropped;//~test_drpt~dropped rows go unsaid
@@ -293,11 +292,57 @@ drpt/drpt.c~s/d->verify ? checksum(d, &s) : 0/checksum(d, \&s) * 0/~test_drpt~no
 drpt/drpt.c~s/i < d->num_sites; i++) {$/i < 0; i++) {/~test_drpt~nothing is watched
 drpt/drpt.c~s/ | log | / | /~test_drpt~no scores where a method asks for none
 drpt/drpt.c~s/check(i < count, .*//~test_drpt~unknown names accepted
-drpt/drpt.c~s/check(d.method == METHOD_full || m > 0, .*//~test_drpt~no target rows needed
-drpt/drpt.c~s/check(d.method == METHOD_target || n > 0, .*//~test_drpt~no general rows needed
+drpt/drpt.c~s/check(method == METHOD_full || m > 0, .*//~test_drpt~no target rows needed
+drpt/drpt.c~s/check(method == METHOD_target || n > 0, .*//~test_drpt~no general rows needed
 drpt/drpt.c~s/check(d->num_sites < DRPT_MAX_SITES, .*//~test_drpt~sites beyond the table
 drpt/drpt.c~s/!d->plain && d->group == DRPT_GLOBAL/d->group == DRPT_GLOBAL/~test_drpt~plain training keeps the blocks
-drpt/drpt.c~s/if (first->block >= 0)/if (first->block > 3)/~test_drpt~geometry: no block
+drpt/drpt.c~s/if (s->block >= 0)/if (s->block > 3)/~test_drpt~geometry: no block
+
+# ---- the orchestration: what is needed, scores, parts, kept gradients, sketches, bases
+drpt/drpt.c~s/(d->geometry \&\& !d->gather.metric ? NEEDS_S | NEEDS_K : 0)/0/~test_drpt drpt/geometry~geometry: lengths without K
+drpt/drpt.c~s/^    d->needs = needs_of(d);//~test_drpt drpt/geometry~geometry: asked for too late
+drpt/drpt.c~s/if (d->normalise) { memcpy(d->before.*//~test_drpt drpt/normalised_scores~scores of all sites so far by one site's magnitude
+drpt/drpt.c~s/if (d->normalise) { add_normalised(d); }//~test_drpt drpt/normalised_scores~no normalised scores
+drpt/drpt.c~s/sum += added; count++;/sum += added; count = 1;/~test_drpt drpt/normalised_scores~scores by the sum of magnitudes
+drpt/drpt.c~s/d->rows.usable\[i\] \&\& isfinite(added)/isfinite(added)/~test_drpt drpt/normalised_scores_of_some_rows~rows that are not used in the mean
+drpt/drpt.c~s/d->rows.usable\[i\] \&\& isfinite(added)/d->rows.usable[i]/~test_drpt drpt/normalised_scores_of_some_rows~NaN in the mean
+drpt/drpt.c~s/    memset(s->score, 0.*//~test_drpt drpt/normalised_scores_of_some_rows~scores of the group before kept
+drpt/drpt.c~s/d->v + (s.dweight - d->grads)/d->v/~test_drpt drpt/adams_metric~second moments of the first weights
+drpt/drpt.c~s/d->v + (s.dbias - d->grads)/d->v/~test_drpt drpt/adams_metric~second moments of the first weights for biases
+drpt/drpt.c~s/pow(d->beta2, (double)step)/pow(d->beta2, (double)step + 1.0)/~test_drpt drpt/adams_metric~second moments corrected for a step to come
+drpt/drpt.c~s/d->basis || d->gather.metric ? NAN : 0.0/d->basis ? NAN : 0.0/~test_drpt drpt/adams_metric~an angle that nothing measured
+drpt/drpt.c~s/if (d->plain || d->group != DRPT_MATRIX)/if (1)/~test_update every_method~queries, keys and values share
+drpt/drpt.c~s/.dweight = dweight + at \* (size_t)C,/.dweight = dweight,/~test_update every_method~parts: all into the first weights
+drpt/drpt.c~s/.dbias = dbias + at,/.dbias = dbias,/~test_update every_method~parts: all into the first biases
+drpt/drpt.c~s/.dout = dout + at, .inp/.dout = dout, .inp/~test_update every_method~parts: all the queries' gradient
+drpt/drpt.c~s/s->name\[s->part\]/s->name[0]/~test_update logs~geometry: all parts are the first
+drpt/drpt.c~s/keep_gradients = d->group <= DRPT_LAYER/keep_gradients = 1/;s/kept_size = d->group <= DRPT_LAYER \&\& /kept_size = /;s/count == 1 \&\& d->gathered.kept/d->gathered.kept/~test_update every_method~kept gradients of a group's last site for all
+drpt/drpt.c~s/((size_t)d->n + 1) \* largest/(size_t)d->n * largest/~test_counts 56_steps~no room to keep the largest site's gradients
+drpt/drpt.c~s/count == 1 \&\& d->gathered.kept/0/~test_counts 56_steps~kept gradients formed again
+drpt/drpt.c~s/d->sketch_age != step \/ (uint64_t)d->refresh + 1/d->sketch_age == 0/~test_invariants age_of_a_sketch~a sketch for ever
+drpt/drpt.c~s/0x9e3779b97f4a7c15u \* d->sketch_age/0 * d->sketch_age/~test_invariants age_of_a_sketch~a new sketch is the old one
+drpt/drpt.c~s/step \/ (uint64_t)d->refresh + 1/step + 1/g~test_invariants age_of_a_sketch~a sketch a step
+drpt/drpt.c~s/step % (uint64_t)d->refresh == 0/step == 0/~test_invariants steps_without_general_rows~a basis for ever
+drpt/drpt.c~s/int first = d->with_general ? d->n : 0;/int first = d->n;/~test_invariants steps_without_general_rows~target rows looked for behind general ones
+drpt/drpt.c~s/d->with_general = drpt_wants_general(d, step);/d->with_general = 1;/~test_invariants steps_without_general_rows~a basis of target rows
+drpt/drpt.c~s/d->rows_dropped += report.dropped;//~test_drpt drpt/a_basis_drops_rows~rows that a basis drops go unsaid
+drpt/drpt.c~s/d->groups_skipped += !isfinite(norm2).*//~test_invariants 29_no_rows~an empty basis goes unsaid
+drpt/drpt.c~s/(d->method == METHOD_inside ? basis_inside/(d->method == METHOD_outside ? basis_inside/~test_invariants 29_no_rows~inside for outside
+drpt/drpt.c~s/s.index = d->next_index++/s.index = 0/~test_invariants steps_without_general_rows~one basis for all sites
+drpt/drpt.c~s/cell(d->geometry, cosine \* cosine);/cell(d->geometry, cosine);/~test_drpt drpt/geometry~retained: the cosine
+drpt/drpt.c~s/sum \* sum \/ squares/sum \/ squares/~test_drpt drpt/geometry~effective: for weights that add up to one
+drpt/drpt.c~s/negative += d->statistics.score\[i\] < 0.0/negative += d->alpha[i] < 0.0/~test_drpt drpt/geometry~negative: weights
+drpt/drpt.c~s/(by_score \&\& k.strength == 1.0 \&\& k.rescale == RESCALE_none)/by_score/~test_drpt drpt/adams_metric_alone~lengths in Adam's metric
+drpt/drpt.c~s/check(!o->normalise || .*//~test_drpt drpt/knobs_that_make_no_sense~scores normalised that nobody ranks
+drpt/drpt.c~s/.seed = seed };/.seed = 0 };/~test_drpt drpt/random_differs~one seed for all runs
+drpt/drpt.c~s/o->forget, seed, d.threads/0.5, seed, d.threads/~test_invariants options_of_a_basis~--forget not heeded
+drpt/drpt.c~s/(Sides)position(sides_names, NUM_SIDES, o->sides, "sides")/SIDES_both/~test_drpt drpt/geometry_of_bases~--sides not heeded
+drpt/drpt.c~s/basis_create(o->rank,/basis_create(2,/~test_drpt drpt/geometry_of_bases~--rank not heeded
+drpt/drpt.c~s/if (d->basis) { fprintf(file, .*//~test_drpt drpt/geometry_of_bases~geometry of bases: the header of others
+drpt/drpt.c~s/if (d->geometry) { log_basis.*//~test_drpt drpt/geometry_of_bases~geometry of bases: nothing
+drpt/drpt.c~s/cell(d->geometry, v.strength);/cell(d->geometry, NAN);/~test_drpt drpt/strength_auto~geometry: no strength
+drpt/drpt.c~s/route_names\[d->gathered.route\]/route_names[0]/~test_drpt drpt/geometry~geometry: the route that was asked for
+drpt/drpt.c~s/"..%s", last->name/"..%s", first->name/~test_drpt drpt/geometry~geometry: a group of one name
 
 # ---- the trainer: layers
 train_gpt2_drpt.c~s/wpe + (size_t)(n % T) \* C/wpe + (size_t)(n \/ T) * C/~test_parity logits~a row's place for a token's
@@ -351,18 +396,51 @@ train_gpt2_drpt.c~s/count > maxT ? count - maxT : 0/0/~test_gpt2 generate~a prom
 train_gpt2_drpt.c~s/most < data->rows ? most : data->rows/data->rows/~test_gpt2 evaluate~--val-batches not heeded
 train_gpt2_drpt.c~s/trained > 0 \&\& hits == trained/hits > 0/~test_gpt2 evaluate~a row is exact with one hit
 train_gpt2_drpt.c~s/drpt->plain ? 1.0 : (double)usable.rows/1.0/~test_update every_method~general rows divided by n twice
-train_gpt2_drpt.c~s/(double)micro_rows \/ (double)usable.rows/1.0/~test_update plain_and_accumulated~micro-batches each count in full
+train_gpt2_drpt.c~s/int as_one = c->target \&\& c->accumulate > 1/int as_one = 0/~test_invariants 32_34_accumulated_and_recomputed~each micro-batch a feasible set of its own
 train_gpt2_drpt.c~s/c->clip \/ row.grad_norm : 1.0/1.0 : 1.0/~test_parity training~no clipping
 train_gpt2_drpt.c~s/row.lr, scale, step + 1)/row.lr, scale, step + 2)/~test_parity training~AdamW's step counted from 2
 train_gpt2_drpt.c~s/t->rows > 1 ? (float)c->weight_decay : 0.0f/(float)c->weight_decay/~test_gpt2 decay~vectors are decayed
-train_gpt2_drpt.c~s/row->update_ratio = t > 0.0 ? u \/ t/row->update_ratio = t > 0.0 ? t \/ u/~test_update logs~the ratio upside down
+train_gpt2_drpt.c~s/row->update_ratio = t > 0.0 || isnan(t) ? u \/ t/row->update_ratio = t > 0.0 || isnan(t) ? t \/ u/~test_update logs~the ratio upside down
 train_gpt2_drpt.c~s/for (int step = run->first_step;/for (int step = 0;/~test_gpt2 resume~begins anew with the weights of a checkpoint
 train_gpt2_drpt.c~s/{ reader_seek(&run->target_reader.*/{ }/~test_gpt2 resume~the target's place forgotten
+
+# ---- the trainer: recomputing, micro-batches, steps without general rows, state
+train_gpt2_drpt.c~s/if (model->recompute \&\& l < L - 1) {/if (0) {/~test_invariants 32_34_accumulated_and_recomputed~activations of another block
+train_gpt2_drpt.c~s/if (model->recompute \&\& l < L - 1) {/if (model->recompute \&\& l < L - 2) {/~test_invariants 32_34_accumulated_and_recomputed~the last block but one not computed again
+train_gpt2_drpt.c~s/if (model->recompute \&\& l < L - 1) {/if (model->recompute) {/~test_counts 56_steps~the last block computed twice
+train_gpt2_drpt.c~s/            a->residual3 = residual3;//~test_invariants 32_34_accumulated_and_recomputed~outputs of all blocks in one place
+train_gpt2_drpt.c~s/if (l == 0 || !model->recompute) {/if (1) {/~test_invariants 32_34_accumulated_and_recomputed~recomputing saves no memory
+train_gpt2_drpt.c~s/(c->recompute || as_one) \&\& !keep_blocks/c->recompute \&\& !keep_blocks/~test_invariants 32_34_accumulated_and_recomputed~micro-batches keep everything
+train_gpt2_drpt.c~s/run->T, as_one ? 1 : c->accumulate/run->T, c->accumulate/~test_invariants 32_34_accumulated_and_recomputed~a union for each micro-batch
+train_gpt2_drpt.c~s/m = c->target ? times \* c->target_batch/m = c->target ? c->target_batch/~test_invariants 32_34_accumulated_and_recomputed~target rows of one micro-batch
+train_gpt2_drpt.c~s/(int)run->general.num_files, (uint64_t)c->seed/1, (uint64_t)c->seed/~test_invariants domains~one domain
+train_gpt2_drpt.c~s/b->usable, b->domain);/b->usable, NULL);/~test_invariants domains~rows of the first domain all
+train_gpt2_drpt.c~s/run->model.grads, run->model.v, c->beta2/run->model.grads, run->model.m, c->beta2/~test_invariants scores_in_adams_metric~the first moments' metric
+train_gpt2_drpt.c~s/run->model.v, c->beta2, c->eps/run->model.v, c->beta1, c->eps/~test_invariants scores_in_adams_metric~second moments corrected by the first's beta
+train_gpt2_drpt.c~s/first = with_general ? 0 : b->n;/first = 0;/~test_invariants steps_without_general_rows~general rows computed all the same
+train_gpt2_drpt.c~s/\&run->target_reader, with_general,/\&run->target_reader, 1,/~test_invariants steps_without_general_rows~general rows read that nobody looks at
+train_gpt2_drpt.c~s/b->weight + at, 0, b->n - first)/b->weight + at, 0, b->n)/~test_invariants steps_without_general_rows~target rows in the general loss
+train_gpt2_drpt.c~s/b->weight + at, b->n - first, rows - first)/b->weight + at, b->n, rows)/~test_invariants steps_without_general_rows~no target loss
+train_gpt2_drpt.c~s/b->accumulate \* (rows - first) \* b->T/b->accumulate * rows * b->T/~test_invariants steps_without_general_rows~tokens that were not computed
+train_gpt2_drpt.c~s/^        drpt_save(\&run->drpt, path);//~test_gpt2 resume~bases not saved
+train_gpt2_drpt.c~s/^        drpt_load(\&run->drpt, path);//~test_gpt2 resume~bases forgotten
+train_gpt2_drpt.c~s/size_t step_rows = (size_t)c->accumulate \* (size_t)c->batch/size_t step_rows = (size_t)c->batch/~test_gpt2 default_steps~micro-batches not counted
+train_gpt2_drpt.c~s/{ step_rows = (size_t)c->accumulate \* (size_t)c->target_batch; }/{ step_rows = (size_t)c->accumulate * (size_t)c->batch; }/~test_gpt2 default_steps~target rows counted as general ones
+train_gpt2_drpt.c~s/if (isfinite(sum)) { mean->sum/if (1) { mean->sum/~test_gpt2 add_losses~a loss of NaN in the mean
+train_gpt2_drpt.c~s/.accumulate = c->accumulate,$/.accumulate = 1,/~test_gpt2 resume~goes on with another --accumulate
+train_gpt2_drpt.c~s/(uint64_t)c->seed + 1, 1); }/(uint64_t)c->seed, 1); }/~test_invariants order_of_drawing~target rows in the order of the general ones
 
 # ---- batches
 llmc/batch.c~s/(double)all.rows \* batch_trained(b, row)/(double)all.rows * b->T/~test_gpt2 batch_weigh~a row's token mean over all its places
 llmc/batch.c~s/? (float)share : 0.0f/? (float)share : (float)share/~test_gpt2 batch_weigh~all tokens trained on
 llmc/batch.c~s/total \/ (double)all.tokens/total \/ (double)all.rows/~test_gpt2 batch_weigh~tokens divided by rows
+llmc/batch.c~s/b->domain\[row\] = dataset_domain(data, from)/b->domain[row] = 0/~test_invariants domains~no domains
+llmc/batch.c~s/b->usable\[row\] = batch_trained(b, row) > 0;/b->usable[row] = 1;/~test_update every_method~rows without a trained token used
+llmc/batch.c~s/with_general \&\& i < b->n; i++) { batch_row/i < b->n; i++) { batch_row/~test_invariants steps_without_general_rows~general rows read whether they are wanted or not
+llmc/batch.c~s/first = row + (size_t)b->n;/first = row;/~test_invariants 21_order_of_the_rows~target rows in the place of general ones
+llmc/batch.c~s/c.rows += b->usable\[row\];/c.rows += 1;/~test_gpt2 batch_weigh~rows without a trained token counted
+llmc/dataset.c~s/row >= d->file\[file\].rows) { row -=/row > d->file[file].rows) { row -=/~test_invariants domains~a file's first row in the file before
+llmc/dataset.c~s/row -= d->file\[file++\].rows; }/row = row - d->file[file++].rows + 1; }/~test_invariants domains~a row too many for each file
 
 # ---- optimizer
 llmc/optimizer.c~s/(1.0f - a.beta2) \* g \* g/(1.0f - a.beta1) * g * g/~test_gpt2 adamw~the wrong beta

@@ -447,6 +447,21 @@ static void test_random_differs(void) {
         expect(rows == 2 ? count[set] > 0 && count[set] < 25 : count[set] == 0);
     }
     expect(same_as_neighbour < 25);
+    int same_as_other = 0;
+    for (int at = 0; at < 60; at++) { // another seed, other sets
+        DrptOptions o = drpt_defaults;
+        double alpha[n];
+        o.method = "random";
+        o.group = "global";
+        for (int seed = 7; seed < 9; seed++) {
+            plugin = drpt_create(&o, n, m, T, H, 4096, 1, (uint64_t)seed);
+            step((uint64_t)at, all_usable);
+            if (seed == 8) { same_as_other += memcmp(alpha, plugin.alpha, sizeof(alpha)) == 0; }
+            memcpy(alpha, plugin.alpha, sizeof(alpha));
+            drpt_free(&plugin);
+        }
+    }
+    expect(same_as_other < 25);
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -515,6 +530,95 @@ static void test_unusable_rows(void) {
             expect(plugin.rows_dropped == 0 && plugin.groups_skipped == p.verdict.skipped);
             drpt_free(&plugin);
         }
+    }
+}
+
+// The target goes against every row, at every site: a set that holds none of them, or only what does not help, gives zeros.
+static void test_29_nothing_helps(void) {
+    static const Method empty[] = { METHOD_filter, METHOD_cone };
+    draw();
+    for (int b = 1; b < B; b++) {
+        memcpy(tokens + b*T, tokens, sizeof(int) * T);
+        for (int i = 0; i < T*V; i++) { dlogits[b*T*V + i] = (b < n ? 1.0f : -0.7f) * dlogits[i]; }
+    }
+    for (int method = 0; method < 2; method++) {
+        for (int group = 0; group < NUM_GROUPS; group++) {
+            create(method_name[empty[method]], group_name[group]);
+            int lines = log_step(0, all_usable, 0);
+            for (int k = 0; k < NUM_PARAMS; k++) { expect(((float*)&got)[k] == 0.0f); }
+            expect(plugin.groups_skipped == lines && plugin.rows_dropped == 0 && plugin.dot_ut == 0.0 && plugin.norm_t2 > 0.0);
+            for (int member = 0; member < lines; member++) {
+                expect_cell(cells[member][3], 0.0, 1e-9);
+                expect_cell(cells[member][4], 0.0, 1e-9);
+                expect_cell(cells[member][8], 0.0, 1e-9);
+                expect_cell(cells[member][9], n, 1e-9);
+            }
+            drpt_free(&plugin);
+        }
+    }
+}
+
+// A basis goes on without the rows whose gradient is no number, and says so.
+static void test_a_basis_drops_rows(void) {
+    const unsigned char others[n] = { 1, 1, 0, 1 };
+    static Params without;
+    draw();
+    for (int method = METHOD_inside; method <= METHOD_outside; method++) {
+        for (int bad = 0; bad < 2; bad++) {
+            DrptOptions o = drpt_defaults;
+            o.method = method == METHOD_inside ? "inside" : "outside";
+            o.rank = 2;
+            plugin = drpt_create(&o, n, m, T, H, 4096, 1, 99);
+            plugin.verify = 1;
+            poisoned = bad ? 2 : -1;
+            step(0, bad ? all_usable : others);
+            poisoned = -1;
+            expect(plugin.rows_dropped == (bad ? NUM_SITES - 1 : 0) && plugin.groups_skipped == 0);
+            if (!bad) { without = got; }
+            expect_close((float*)&got + site_start[1], (float*)&without + site_start[1], (size_t)(NUM_PARAMS - site_start[1]), 1e-6f);
+            drpt_free(&plugin);
+        }
+    }
+}
+
+// What geometry.csv says of a basis: a row for each site and refresh, with the ranks that were asked for, or all there are of a side. The
+// first has no past to overlap with.
+static void test_geometry_of_bases(void) {
+    static const struct { int rows, cols; } size[NUM_SITES] = { { C, H + 1 }, { H, C + 1 }, { C, 2 }, { V, C }, { T, C } }; // a bias is a column
+    static const char* const sides[] = { "left", "right", "both" };
+    draw();
+    for (int i = 0; i < 6; i++) {
+        static Params first;
+        char line[1 << 10];
+        int rank = 1 + i / 3, lines = 0;
+        FILE* f = tmpfile();
+        if (f == NULL) { perror("tmpfile"); exit(1); }
+        DrptOptions o = drpt_defaults;
+        o.method = "inside";
+        o.sides = sides[i % 3];
+        o.rank = rank;
+        o.refresh = 5;
+        plugin = drpt_create(&o, n, m, T, H, 4096, 1, 99);
+        drpt_log_geometry(&plugin, f, 1);
+        step(0, all_usable);
+        expect(i == 0 || memcmp(&got, &first, sizeof(got)) != 0); // the options arrive
+        first = got;
+        step(10, all_usable);
+        rewind(f);
+        expect(fgets(line, sizeof(line), f) && strcmp(line, "step,group,rank_left,rank_right,overlap_left,overlap_right,energy\n") == 0);
+        for (; fgets(line, sizeof(line), f); lines++) {
+            int site = lines % NUM_SITES, step = -1, left = -1, right = -1, name = strchr(site_name[site], '\0') - site_name[site];
+            char* at = strchr(line, ',') + 1;
+            expect(sscanf(line, "%d", &step) == 1 && step == (lines < NUM_SITES ? 0 : 10));
+            expect(strncmp(at, site_name[site], (size_t)name) == 0 && at[name] == ',');
+            expect(sscanf(at + name, ",%d,%d", &left, &right) == 2);
+            expect(left == (i % 3 == 1 || size[site].rows < rank ? size[site].rows : rank));
+            expect(right == (i % 3 == 0 || size[site].cols < rank ? size[site].cols : rank));
+            expect((strstr(at, ",,,") != NULL) == (step == 0));
+        }
+        expect(lines == 2 * NUM_SITES);
+        fclose(f);
+        drpt_free(&plugin);
     }
 }
 
@@ -592,6 +696,24 @@ static void test_knobs_that_make_no_sense(void) {
     }
 }
 
+static void create_adam(const char* method, const char* strength, const char* rescale) {
+    omp_set_num_threads(1);
+    DrptOptions o = drpt_defaults;
+    o.method = method;
+    o.metric = "adam";
+    o.strength = strength;
+    o.rescale = rescale;
+    plugin = drpt_create(&o, n, m, T, H, 4096, 1, 99);
+}
+
+// In Adam's metric there are no lengths and angles to go by.
+static void test_adams_metric_alone(void) {
+    expect_dies("--metric", create_adam("subset", "0.5", "none"));
+    expect_dies("--metric", create_adam("filter", "1", "target"));
+    create_adam("filter", "1", "none");
+    drpt_free(&plugin);
+}
+
 // Knobs reach the solver: the update is that of the oracle with the same knobs.
 static void test_knobs(void) {
     static const struct { const char *method, *name, *value; Knobs knobs; } right[] = {
@@ -628,7 +750,7 @@ static void test_strength_auto(void) {
     single_rows();
     for (int group = 0; group < NUM_GROUPS; group++) {
         create_knob("span", group_name[group], "strength", "auto", m);
-        step(0, all_usable);
+        log_step(0, all_usable, 0);
         for (int member = 0; member <= group_of[group][NUM_SITES - 1]; member++) {
             static double work[1000];
             double S[n*m] = {0}, Q[m*m] = {0};
@@ -646,8 +768,9 @@ static void test_strength_auto(void) {
             Statistics st = { p.K, p.s, p.q, p.s, S, Q, NULL };
             Rows rows = { n, m, all_usable, NULL, 1 };
             expect(solve_work(n, m, 1) <= sizeof(work) / sizeof(work[0]));
-            drpt_solve(p.alpha, &p.beta, METHOD_span, &st, rows, NEEDS_S | NEEDS_K | NEEDS_ROWS, plugin.knobs, work);
+            p.verdict = drpt_solve(p.alpha, &p.beta, METHOD_span, &st, rows, NEEDS_S | NEEDS_K | NEEDS_ROWS, plugin.knobs, work);
             expect_update(&p, group, member);
+            expect_cell(cells[member][10], p.verdict.strength, 1.0);
         }
         drpt_free(&plugin);
     }
@@ -673,6 +796,31 @@ static void test_normalised_scores(void) {
     for (int i = 0; i < n; i++) { expect(plugin.alpha[i] == (i == best || i == second ? 0.5 : 0.0)); }
     expect(fabs(plugin.dot_ut - 0.5 * (products(DRPT_GLOBAL, 0).s[best] + products(DRPT_GLOBAL, 0).s[second])) <= 1e-5 * plugin.norm_t2);
     drpt_free(&plugin);
+}
+
+// Rows that are not used, or whose gradient at a site is no number, are no part of its mean; nor is the step before part of a score.
+static void test_normalised_scores_of_some_rows(void) {
+    const unsigned char some[n] = { 1, 1, 0, 1 };
+    draw();
+    single_rows();
+    for (int how = 0; how < 2; how++) {
+        double want[n] = {0};
+        for (int site = 0; site < NUM_SITES; site++) {
+            Group p = products(DRPT_LAYER, site);
+            double sum = 0.0, count = 0.0;
+            for (int i = 0; i < n; i++) { if (some[i] || (how && site == 0)) { sum += fabs(p.s[i]); count++; } }
+            for (int i = 0; i < n; i++) { want[i] += p.s[i] * count / sum; }
+        }
+        create_knob("subset", "global", "normalise", "1", m);
+        for (int at = 0; at < 2; at++) {
+            poisoned = how ? 2 : -1; // all sites but the first
+            log_step((uint64_t)at, how ? all_usable : some, 0);
+            poisoned = -1;
+            for (int i = 0; i < n; i++) { if (some[i]) { expect_cell(cells[0][SCORES + i], want[i], NUM_SITES); } }
+            expect(plugin.alpha[2] == 0.0 && plugin.rows_dropped == how);
+        }
+        drpt_free(&plugin);
+    }
 }
 
 // Scores in the metric of moments that the test makes up; the gradients of a pass stand in `got`.
@@ -765,12 +913,17 @@ int main(int argc, char** argv) {
         { "drpt/a_row_with_nan_is_dropped", test_a_row_with_nan_is_dropped },
         { "drpt/a_target_with_nan_gives_no_update", test_a_target_with_nan_gives_no_update },
         { "drpt/unusable_rows", test_unusable_rows },
+        { "drpt/29_nothing_helps", test_29_nothing_helps },
+        { "drpt/a_basis_drops_rows", test_a_basis_drops_rows },
+        { "drpt/geometry_of_bases", test_geometry_of_bases },
         { "drpt/buffers_that_move_on_are_noticed", test_buffers_that_move_on_are_noticed },
         { "drpt/combinations_that_make_no_sense", test_combinations_that_make_no_sense },
         { "drpt/knobs_that_make_no_sense", test_knobs_that_make_no_sense },
+        { "drpt/adams_metric_alone", test_adams_metric_alone },
         { "drpt/knobs", test_knobs },
         { "drpt/strength_auto", test_strength_auto },
         { "drpt/normalised_scores", test_normalised_scores },
+        { "drpt/normalised_scores_of_some_rows", test_normalised_scores_of_some_rows },
         { "drpt/adams_metric", test_adams_metric },
         { "drpt/too_many_sites", test_too_many_sites },
         { "drpt/target_without_general_rows", test_target_without_general_rows },

@@ -529,6 +529,39 @@ static void test_untrained_do_not_matter(void) {
     gpt2_free(&model);
 }
 
+// A row whose loss is no number is no part of the mean; rows count by their weight.
+static void test_add_losses(void) {
+    enum { n = 2, m = 1, T = 2 };
+    float losses[(n + m) * T] = { 1.0f, 3.0f, 5.0f, NAN, 2.0f, 8.0f };
+    static const float weight[(n + m) * T] = { 0.25f, 0.25f, 0.5f, 0.5f, 0.0f, 1.0f };
+    GPT2 model = { .losses = losses };
+    Batch b = { .n = n, .m = m, .T = T, .accumulate = 1 };
+    Mean mean = {0};
+    add_losses(&mean, &model, &b, weight, 0, n);
+    expect(mean_of(mean) == 2.0);
+    add_losses(&mean, &model, &b, weight, n, n + m);
+    expect(mean_of(mean) == 6.0);
+    mean = (Mean){0};
+    add_losses(&mean, &model, &b, weight, 1, n);
+    expect(isnan(mean_of(mean)));
+}
+
+// Without --steps a run goes through its data once: through the general rows, or through the target's where there are no others.
+static void test_default_steps(void) {
+    static const struct { int general, target; const char* options; int steps; } cases[] = {
+        { 1, 0, "--batch 2", 5 }, { 1, 0, "--batch 2 --accumulate 2", 2 }, { 1, 1, "--batch 2 --target-batch 3", 5 }, { 1, 0, "--batch 20", 1 },
+        { 0, 1, "--target-batch 2 --method target --batch 4", 3 }, { 0, 1, "--target-batch 1 --method target --batch 4 --accumulate 3", 2 },
+    };
+    write_examples(scratch("general.bin"), 11, 9, 23);
+    write_examples(scratch("target.bin"), 7, 9, 23);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        run_begin("--init L1,H2,C8,V23,T9 %s %s %s %s %s", cases[i].general ? "--general" : "", cases[i].general ? scratch("general.bin") : "",
+                  cases[i].target ? "--target" : "", cases[i].target ? scratch("target.bin") : "", cases[i].options);
+        expect(run.steps == cases[i].steps);
+        run_close(&run);
+    }
+}
+
 // The same seed and number of threads: the same bits, whatever the method.
 static void test_same_bits(void) {
     static const char* const methods[] = { "full", "subset", "cone --group global", "random --group block" };
@@ -552,10 +585,11 @@ static void test_same_bits(void) {
 // A run that goes on from a checkpoint comes to the same weights, bit for bit: the moments, the places in the data and
 // the choices at random are those of the undisturbed run. (Killed processes are test_resume.sh's.)
 static void test_resume(void) {
-    static const char* const methods[] = { "subset", "random --group global", "full --optimizer sgd" };
+    static const char* const methods[] = { "subset", "random --group global", "full --optimizer sgd", "inside --rank 2 --refresh 4",
+                                           "outside --rank 2 --refresh 4 --accumulate 2", "span --ridge 0.1 --score sketch --sketch 2 --refresh 4" };
     write_examples(scratch("general.bin"), 11, 9, 23);
     write_examples(scratch("target.bin"), 3, 9, 23);
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 6; i++) {
         char options[1024];
         snprintf(options, sizeof(options), "--init L1,H2,C8,V23,T9 --general %s --target %s --batch 4 --target-batch 2 --steps 9 --seed 3"
                  " --warmup 3 --lr 0.01 --save-every 5 --method %s --out %s%d",
@@ -571,6 +605,8 @@ static void test_resume(void) {
         expect(memcmp(kept, run.model.params, sizeof(float) * run.model.num_params) == 0);
         run_close(&run);
         free(kept);
+        if (i > 0) { continue; }
+        expect_dies("--accumulate", omp_set_num_threads(1); run_begin("%s --resume 1 --accumulate 3", options));
     }
 }
 
@@ -596,6 +632,8 @@ int main(int argc, char** argv) {
         { "batch_weigh", test_batch_weigh },
         { "evaluate", test_evaluate },
         { "untrained_do_not_matter", test_untrained_do_not_matter },
+        { "add_losses", test_add_losses },
+        { "default_steps", test_default_steps },
         { "same_bits", test_same_bits },
         { "resume", test_resume },
     };

@@ -9,7 +9,8 @@ enum { ROWS = 6, TARGETS = 3, T = 7, BLANK = 4 }; // BLANK: a general row of the
 
 static const char* const methods[] = { "full", "target", "mix", "random", "subset", "filter", "span", "cone" };
 enum { FULL, TARGET, MIX, RANDOM, SUBSET, FILTER, SPAN, CONE, METHODS };
-static const char* const groups[] = { "layer", "sublayer", "block", "global" };
+static const char* const groups[] = { "layer", "sublayer", "block", "global", "matrix" };
+enum { MATRIX = 4, GROUPS };
 
 // ---------------------------------------------------------------------------------------------
 // Which parameters share an update.
@@ -18,21 +19,24 @@ enum { MAX_GROUPS = 64 };
 
 // wte, wpe, ln1, qkv, attproj, ln2, fc, fcproj, lnf
 static const int site_of[NUM_TENSORS] = { 0, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8 };
-static const char* const site_names[] = { "wte", "wpe", "ln1", "qkv", "attproj", "ln2", "fc", "fcproj", "lnf" };
+static const char* const site_names[] = { "wte", "wpe", "ln1", "qkv", "attproj", "ln2", "fc", "fcproj", "lnf", "q", "k", "v" };
+enum { SITE_QKV = 3, SITE_Q = 9, NAMES = 12 };
 
 static int group_id(int group, int site, int block) {
     static const int sublayer[] = { 0, 0, 1, 1, 1, 2, 2, 2, 3 }, whole[] = { 0, 0, 1, 1, 1, 1, 1, 1, 3 };
     if (group == 3) { return 0; }
-    return block * 16 + (group == 0 ? site : group == 1 ? sublayer[site] : whole[site]);
+    return block * 16 + (group == 0 || group == MATRIX ? site : group == 1 ? sublayer[site] : whole[site]);
 }
 
-// Calls body with the range [begin, end) of each tensor of each block.
+// Calls body with the range [begin, end) of each tensor of each block, or of each third of it: the first of qkv's makes the queries.
 #define EACH_RANGE(body) \
     for (int tensor_ = 0; tensor_ < NUM_TENSORS; tensor_++) { \
         const Tensor* x_ = &run.model.tensor[tensor_]; \
-        for (size_t block_ = 0; block_ < x_->blocks; block_++) { \
-            size_t begin = x_->begin + block_ * x_->rows * x_->cols, end = begin + x_->rows * x_->cols; \
-            int id = group_id(group, site_of[tensor_], (int)block_); \
+        int site_ = site_of[tensor_], thirds_ = group == MATRIX && site_ == SITE_QKV ? 3 : 1; \
+        size_t size_ = x_->rows * x_->cols / (size_t)thirds_; \
+        for (size_t part_ = 0; part_ < x_->blocks * (size_t)thirds_; part_++) { \
+            size_t begin = x_->begin + part_ * size_, end = begin + size_; \
+            int third_ = (int)part_ % thirds_, id = group_id(group, thirds_ > 1 ? SITE_Q + third_ : site_, (int)part_ / thirds_); \
             body \
         } \
     }
@@ -276,7 +280,7 @@ static void run_step(const char* options, int n, int m, int by_tokens, int blank
 
 static void test_every_method(void) {
     for (int method = 0; method < METHODS; method++) {
-        for (int group = 0; group < 4; group++) {
+        for (int group = 0; group < GROUPS; group++) {
             for (int variant = 0; variant < 4; variant++) {
                 char options[256];
                 omp_set_num_threads(variant == 3 ? 2 : 1);
@@ -316,7 +320,7 @@ static void test_plain_and_accumulated(void) {
 static void test_accumulated_methods(void) {
     omp_set_num_threads(2);
     for (int method = 0; method < METHODS; method++) {
-        for (int group = 0; group < 4; group++) {
+        for (int group = 0; group < GROUPS; group++) {
             char options[256];
             snprintf(options, sizeof(options), "--method %s --group %s --mix 0.3 --ridge 0.1 --accumulate 3", methods[method], groups[group]);
             run_step(options, ROWS / 3, TARGETS / 3, method % 2, 1);
@@ -382,7 +386,7 @@ static void expect_log(void) {
 static int named_group(int group, const char* name) {
     int block = 0;
     if (name[0] == 'h') { block = (int)strtol(name + 1, NULL, 10); name = strchr(name, '.') + 1; }
-    for (int site = 0; site < 9; site++) {
+    for (int site = 0; site < NAMES; site++) {
         size_t n = strlen(site_names[site]);
         if (strncmp(name, site_names[site], n) == 0 && (name[n] == '.' || name[n] == ',')) { return group_id(group, site, block); }
     }
@@ -442,7 +446,7 @@ static void expect_geometry(int group) {
 static void test_logs(void) {
     omp_set_num_threads(1);
     for (int method = 0; method < METHODS; method++) {
-        for (int group = 0; group < 4; group++) {
+        for (int group = 0; group < GROUPS; group++) {
             char options[512];
             snprintf(options, sizeof(options), "--method %s --group %s --ridge 0.1 --log-geometry 1 --out %s",
                      methods[method], groups[group], scratch("run"));
