@@ -104,6 +104,8 @@ static void check_knobs(const DrptOptions* o, Method method, const char* name, K
     check(strcmp(o->metric, "adam") != 0 || (by_score && k.strength == 1.0 && k.rescale == RESCALE_none),
           "--metric adam: ranks the rows of --method subset and filter, without --strength and --rescale");
     check(!o->normalise || (by_score && strcmp(o->metric, "adam") != 0), "--normalise: ranks the rows of --method subset and filter, in --metric gradient");
+    check(!o->normalise || strcmp(o->group, "sublayer") == 0 || strcmp(o->group, "block") == 0 || strcmp(o->group, "global") == 0,
+          "--normalise: --group %s has one layer's scores alone; use sublayer, block or global", o->group);
     check(!is_basis || strcmp(o->group, "layer") == 0 || strcmp(o->group, "matrix") == 0, "--group %s: a basis belongs to one matrix; use layer or matrix", o->group);
 }
 

@@ -688,6 +688,7 @@ static void test_knobs_that_make_no_sense(void) {
         { "cone", "layer", "strength", "auto", 1 }, { "full", "layer", "rescale", "ray", 0 },    { "inside", "layer", "rescale", "ray", m },
         { "span", "layer", "tau", "0", m },         { "cone", "layer", "tau", "0", m },          { "cone", "layer", "metric", "adam", m },
         { "full", "layer", "metric", "adam", m },   { "greedy", "layer", "metric", "adam", m },  { "cone", "global", "normalise", "1", m },
+        { "subset", "layer", "normalise", "1", m },
         { "inside", "block", "rank", "4", m },      { "outside", "global", "rank", "4", m },     { "inside", "sublayer", "rank", "4", m },
     };
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
