@@ -1183,8 +1183,7 @@ static void run_open(Run* run) {
     run->steps = c->steps >= 0 ? c->steps : rows > step_rows ? (int)(rows / step_rows) : 1;
     check(run->first_step <= run->steps, "%s: stands at step %d, beyond --steps %d", c->out, run->first_step, run->steps);
     if (n + m > 0) {
-        size_t C = (size_t)run->model.config.channels;
-        run->drpt = drpt_create(&run->options, n, m, run->T, (int)(4*C), 4*C * (C + 1), (int)run->general.num_files, (uint64_t)c->seed);
+        run->drpt = drpt_create(&run->options, n, m, run->T, 4 * run->model.config.channels, (int)run->general.num_files, (uint64_t)c->seed);
         drpt_moments(&run->drpt, run->model.grads, run->model.v, c->beta2, c->eps);
     }
     run->drpt.verify = VERIFY_SITES;

@@ -79,8 +79,6 @@ drpt/direct.c~s/sqrtf(v\[k\] \* correction) + eps/sqrtf(v[k] * correction)/~test
 drpt/direct.c~s/s->vweight + (size_t)k.o \* s->cols + k.c/s->vweight + k.c/~test_gather gather/metric~second moments of the first slab
 drpt/direct.c~s/s->vweight + (size_t)k.o \* s->cols + k.c/s->vweight + (size_t)k.o * s->cols/~test_gather gather/metric~second moments of the first columns
 drpt/direct.c~s/s->vbias + k.o/s->vbias/~test_gather gather/metric~second moments of the first biases
-drpt/direct.c~s/s->rows \* s->cols + k.o/s->rows * s->cols/~test_gather gather/kept_gradients_give_the_update~kept biases all in the same place
-drpt/direct.c~s/keep || g->metric ? 0 : gram_first(g)/gram_first(g)/~test_gather gather/kept_gradients_give_the_update~only t kept where only q is asked for
 drpt/direct.c~s/s->dbias \&\& k.c == 0 ? p.bias/s->dbias ? p.bias/~test_gather gather/1_7_11_routes~a bias for each block of columns
 drpt/direct.c~s/s->inp + (size_t)at \* s->cols + c, /s->inp + (size_t)at * s->cols, /~test_gather gather/1_7_11_routes~the first columns for all blocks
 drpt/direct.c~s/s->dlookup + at \* s->cols + k.c/s->dlookup + at * s->cols/~test_gather gather/1_7_11_routes~lookup: the first columns for all blocks
@@ -149,6 +147,16 @@ drpt/gather.c~s/ \&\& !(g->needs \& NEEDS_ROWS) \&\& / \&\& /~test_gather gather
 drpt/gather.c~s/<= g->kept_size;/<= g->kept_size + 1;/~test_gather gather/what_is_kept~one float too many kept
 drpt/gather.c~s/return g->keep_gradients \&\& /return /~test_gather gather/what_is_kept~kept without being asked
 
+drpt/kept.c~s/^    for (size_t at = 0; at < all; at += 1 << 16).*//~test_gather gather/kept_gradients_give_the_update~kept gradients added to the ones before
+drpt/kept.c~s/to = weights + (size_t)s->tokens\[at\] \* (size_t)s->cols/to = weights/~test_gather gather/kept_gradients_give_the_update~all kept lookups in row 0
+drpt/kept.c~s/if (s->kind == SITE_TOKEN) {/if (0) {/~test_gather gather/kept_gradients_give_the_update~no lookup in kept gradients
+drpt/kept.c~s/dout + (size_t)k \* s->stride/dout + (size_t)k * count/~test_gather gather/kept_gradients_give_the_update~kept: a part as if it were whole
+drpt/kept.c~s/bias ? bias + o : NULL/bias/~test_gather gather/~kept: bias of a later slab in the first one's place
+drpt/kept.c~s/int end = i < g->n ? i + 1 : g->n + g->m;/int end = i + 1;/~test_gather gather/kept_gradients_give_the_update~kept: t from one target row
+drpt/kept.c~s/middle = least(weights, end);/middle = end;/~test_gather gather/metric~kept: moments of the weights for the bias
+drpt/kept.c~s/v + (at - begin), count/v, count/~test_gather gather/metric~kept: the first moments for all
+drpt/kept.c~s/table, g->kept + begin, size, end - begin, V/table, g->kept, size, end, V/~test_gather gather/kept_gradients_give_the_update~kept: products of a thread twice
+drpt/gather.c~s/g->keep_gradients \&\& g->needs \&\&/g->keep_gradients \&\&/~test_gather gather/what_is_kept~kept for q alone
 # ---- the update from kept gradients
 drpt/assemble.c~s/if (w == 0.0f) { continue; }//~test_gather gather/kept_gradients_give_the_update~NaN times 0
 drpt/assemble.c~s/i < n ? alpha\[i\] : beta/alpha[i]/~test_gather gather/kept_gradients_give_the_update~no beta
@@ -316,7 +324,7 @@ drpt/drpt.c~s/.dweight = dweight + at \* (size_t)C,/.dweight = dweight,/~test_up
 drpt/drpt.c~s/.dbias = dbias + at,/.dbias = dbias,/~test_update every_method~parts: all into the first biases
 drpt/drpt.c~s/.dout = dout + at, .inp/.dout = dout, .inp/~test_update every_method~parts: all the queries' gradient
 drpt/drpt.c~s/s->name\[s->part\]/s->name[0]/~test_update logs~geometry: all parts are the first
-drpt/drpt.c~s/keep_gradients = d->group <= DRPT_LAYER/keep_gradients = 1/;s/kept_size = d->group <= DRPT_LAYER \&\& /kept_size = /;s/count == 1 \&\& d->gathered.kept/d->gathered.kept/~test_update every_method~kept gradients of a group's last site for all
+drpt/drpt.c~s/keep_gradients = d->group <= DRPT_LAYER/keep_gradients = 1/;s/count == 1 \&\& d->gathered.kept/d->gathered.kept/~test_update every_method~kept gradients of a group's last site for all
 drpt/drpt.c~s/((size_t)d->n + 1) \* largest/(size_t)d->n * largest/~test_counts 56_steps~no room to keep the largest site's gradients
 drpt/drpt.c~s/count == 1 \&\& d->gathered.kept/0/~test_counts 56_steps~kept gradients formed again
 drpt/drpt.c~s/d->sketch_age != step \/ (uint64_t)d->refresh + 1/d->sketch_age == 0/~test_invariants age_of_a_sketch~a sketch for ever

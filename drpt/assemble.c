@@ -42,16 +42,12 @@ static void add_kept(float* to, const double* alpha, double beta, const float* k
     }
 }
 
-// They lie in blocks of columns (direct.h).
 void drpt_assemble_kept(const Site* site, const double* alpha, double beta, const float* kept, int n, int threads) {
-    size_t rows = (size_t)site->rows, apart = site_size(site);
-    for (int c = 0; c < site->cols; c += SITE_BLOCK) {
-        int width = site_block_width(site, c);
-        #pragma omp parallel for num_threads(threads)
-        for (int o = 0; o < site->rows; o++) {
-            size_t at = rows * (size_t)c + (size_t)o * (size_t)width;
-            add_kept(site->dweight + (size_t)o * (size_t)site->cols + c, alpha, beta, kept, at, apart, n, width);
-        }
+    size_t weights = (size_t)site->rows * (size_t)site->cols, apart = site_size(site);
+    enum { PIECE = 4096 };
+    #pragma omp parallel for num_threads(threads)
+    for (size_t at = 0; at < weights; at += PIECE) {
+        add_kept(site->dweight + at, alpha, beta, kept, at, apart, n, weights - at < PIECE ? (int)(weights - at) : PIECE);
     }
-    if (site->dbias) { add_kept(site->dbias, alpha, beta, kept, rows * (size_t)site->cols, apart, n, site->rows); }
+    if (site->dbias) { add_kept(site->dbias, alpha, beta, kept, weights, apart, n, site->rows); }
 }

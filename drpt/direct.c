@@ -1,8 +1,7 @@
 // direct.c -- inner products of gradients that are formed.
 //
 // An inner product of two matrices is a sum over their elements. So the gradients of all rows of the batch are formed for a tile
-// of the site only, small enough to stay in a core's cache, and multiplied with each other there. Whoever forms an update of
-// the site right after can have the gradients left in memory: what they add up to is then read instead of multiplied out.
+// of the site only, small enough to stay in a core's cache, and multiplied with each other there.
 //
 // A tile is as wide as a block of columns, whose input is brought together first: a product then reads it in one piece. Where it is,
 // each of 256 positions is on a page of its own, which made these products six times as long. Wider blocks are read again too often
@@ -42,19 +41,13 @@ size_t direct_scratch(int n, int m, int T, int widest) {
     return own_scratch(n, m, T, widest) + (size_t)(n + m) * T * least((size_t)widest, SITE_BLOCK);
 }
 
-static Part divide(float* scratch, const Site* s, const Gather* g, Tile k, int keep) {
+static Part divide(float* scratch, const Site* s, const Gather* g, Tile k) {
     size_t V = (size_t)vectors(g), weights = (size_t)k.count * k.width, length = weights + (s->dbias ? (size_t)k.count : 0);
     Part p = { .one = scratch, .metric = scratch + g->n + g->m };
     p.weights = p.metric + (g->metric ? length : 0);
-    p.columns = p.weights + (keep ? 0 : V * length);
+    p.columns = p.weights + V * length;
     p.step = length;
-    p.bias = p.weights + weights;
-    if (keep) {
-        p.weights = g->kept + (size_t)s->rows * k.c + (size_t)k.o * k.width;
-        p.step = site_size(s);
-        p.bias = g->kept + (size_t)s->rows * s->cols + k.o;
-    }
-    p.bias = s->dbias && k.c == 0 ? p.bias : NULL;
+    p.bias = s->dbias && k.c == 0 ? p.weights + weights : NULL;
     for (int b = 0; b < g->n + g->m; b++) { p.one[b] = 1.0f; }
     return p;
 }
@@ -136,29 +129,29 @@ static const float* bring_together(float* to, const Site* s, const Gather* g, in
 }
 
 // All tiles of a block of columns.
-static void add_block(double* tables, size_t apart, const Site* s, const Gather* g, int keep, Tile block, const float* x) {
+static void add_block(double* tables, size_t apart, const Site* s, const Gather* g, Tile block, const float* x) {
     int slab = site_slab_rows(s, vectors(g) + g->metric), threads = g->threads;
-    int first = keep || g->metric ? 0 : gram_first(g); // where only q is asked for, t alone
+    int first = g->metric ? 0 : gram_first(g); // where only q is asked for, t alone
     if (slab > s->rows / threads + 1) { slab = s->rows / threads + 1; }
     #pragma omp parallel for schedule(static, 1) num_threads(threads)
     for (int thread = 0; thread < threads; thread++) {
         for (int o = thread * slab; o < s->rows; o += threads * slab) {
             Tile k = { o, s->rows - o < slab ? s->rows - o : slab, block.c, block.width };
-            Part p = divide(g->scratch + (size_t)thread * g->part, s, g, k, keep);
+            Part p = divide(g->scratch + (size_t)thread * g->part, s, g, k);
             form(&p, s, g, first, k, x);
             multiply(tables + (size_t)thread * apart, &p, s, g, first, k);
         }
     }
 }
 
-void gather_direct(Statistics* st, const Site* s, const Gather* g, int keep) {
+void gather_direct(Statistics* st, const Site* s, const Gather* g) {
     int V = vectors(g);
     size_t apart = (size_t)V * V + (size_t)g->n;
     float* together = g->scratch + own_scratch(g->n, g->m, g->T, s->cols);
     memset(st->partial, 0, sizeof(double) * (size_t)g->threads * apart);
     for (int c = 0; c < s->cols; c += SITE_BLOCK) {
         Tile block = { 0, s->rows, c, site_block_width(s, c) };
-        add_block(st->partial, apart, s, g, keep, block, bring_together(together, s, g, c, block.width));
+        add_block(st->partial, apart, s, g, block, bring_together(together, s, g, c, block.width));
     }
     gram_to_statistics(st, st->partial, apart, g, V);
     for (int i = 0; g->metric && i < g->n; i++) {

@@ -8,9 +8,8 @@
 extern "C" {
 #endif
 
-// Adds what is asked for to the statistics, for any kind of site. keep: leave g_1..g_n and t in g->kept, each site_size() floats:
-// its blocks of columns (rows, width) one after the other, then the bias.
-void gather_direct(Statistics* statistics, const Site* site, const Gather* g, int keep);
+// Adds what is asked for to the statistics, for any kind of site.
+void gather_direct(Statistics* statistics, const Site* site, const Gather* g);
 
 size_t direct_scratch(int n, int m, int T, int widest);
 

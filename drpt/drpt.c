@@ -112,9 +112,6 @@ static void check_knobs(const DrptOptions* o, Method method, const char* name, K
 // ---------------------------------------------------------------------------------------------
 // Memory, taken once.
 
-// Gradients of a site that are kept from gathering to assembling: not more than this.
-static const size_t most_kept = (size_t)1 << 27; // floats
-
 static void layout(Drpt* d, int widest) {
     size_t n = (size_t)d->n, m = (size_t)d->m;
     d->weight = arena_take(&d->arena, sizeof(float) * (n + m));
@@ -132,7 +129,6 @@ static void layout(Drpt* d, int widest) {
     d->alpha = arena_take(&d->arena, sizeof(double) * n);
     d->work = arena_take(&d->arena, sizeof(double) * solve_work(d->n, d->m, d->rows.domains));
     d->scratch = arena_take(&d->arena, sizeof(float) * d->scratch_size * (size_t)d->threads);
-    d->gather.kept = arena_take(&d->arena, sizeof(float) * d->gather.kept_size);
 }
 
 // What the statistics are needed for: the method; the angle to the target, which every step logs; the geometry.
@@ -148,17 +144,15 @@ static double rows_weighed(const Drpt* d) {
     return IS_ONE_OF(d->method, METHOD_filter, METHOD_cone, METHOD_simplex) ? 0.5 * d->n : d->n;
 }
 
-static Gather gather_plan(const Drpt* d, const DrptOptions* o, size_t largest) {
-    size_t kept = ((size_t)d->n + 1) * largest;
+static Gather gather_plan(const Drpt* d, const DrptOptions* o) {
     return (Gather){
         .n = d->n, .m = d->m, .T = d->T, .threads = d->threads, .metric = strcmp(o->metric, "adam") == 0,
         .route = (Route)position(route_names, NUM_ROUTES, o->score, "score"),
         .weighed = rows_weighed(d), .keep_gradients = d->group <= DRPT_LAYER,
-        .kept_size = d->group <= DRPT_LAYER && (d->needs & (NEEDS_S | NEEDS_K)) && !d->plain && kept <= most_kept ? kept : 0,
     };
 }
 
-Drpt drpt_create(const DrptOptions* o, int n, int m, int T, int widest, size_t largest, int domains, uint64_t seed) {
+Drpt drpt_create(const DrptOptions* o, int n, int m, int T, int widest, int domains, uint64_t seed) {
     Drpt d = { .n = n, .m = m, .T = T, .threads = omp_get_max_threads(), .refresh = o->refresh, .normalise = o->normalise };
     const char* method = o->method ? o->method : m > 0 ? "subset" : "full";
     d.method = (Method)position(method_names, NUM_METHODS, method, "method");
@@ -170,7 +164,7 @@ Drpt drpt_create(const DrptOptions* o, int n, int m, int T, int widest, size_t l
     check_rows(d.method, method, n, m);
     check_knobs(o, d.method, method, d.knobs, m);
     d.needs = needs_of(&d);
-    d.gather = gather_plan(&d, o, largest);
+    d.gather = gather_plan(&d, o);
     if (IS_ONE_OF(d.method, METHOD_inside, METHOD_outside)) {
         d.basis = basis_create(o->rank, (Sides)position(sides_names, NUM_SIDES, o->sides, "sides"), o->forget, seed, d.threads);
     } else if (d.gather.route == ROUTE_sketch && !d.plain) {
@@ -188,6 +182,7 @@ Drpt drpt_create(const DrptOptions* o, int n, int m, int T, int widest, size_t l
 void drpt_free(Drpt* d) {
     basis_free(d->basis);
     sketch_free(d->sketches);
+    free(d->gather.kept);
     arena_free(&d->arena);
 }
 
@@ -419,8 +414,24 @@ static Verdict solve(Drpt* d) {
     return v;
 }
 
+// Room for the gradients of a site that has its group to itself, from gathering to assembling, where that is worth it. Taken in the first
+// step. With K a product is saved for every row, so that more is spent on it.
+static void make_room(Drpt* d, const Site* site) {
+    size_t most = (size_t)1 << (d->needs & NEEDS_K ? 31 : 29), size = sizeof(float) * ((size_t)d->n + 1) * site_size(site);
+    Gather roomy = d->gather;
+    roomy.needs = d->needs;
+    roomy.kept_size = size / sizeof(float);
+    if (roomy.kept_size <= d->gather.kept_size || size > most || !site_is_product(site)) { return; }
+    if (gather_route(site, &roomy) != ROUTE_direct || !gather_keeps(site, &roomy)) { return; }
+    free(d->gather.kept);
+    d->gather.kept = malloc(size);
+    d->gather.kept_size = roomy.kept_size;
+    check(d->gather.kept != NULL, "out of memory: %zu MiB for the gradients of %d rows; use a smaller --batch, or --score tokens or pairs", size >> 20, d->n);
+}
+
 static void project_group(Drpt* d, const Site* site, int count) {
     double began = omp_get_wtime();
+    if (d->gather.keep_gradients) { make_room(d, site); }
     gather(d, site, count);
     Verdict v = solve(d);
     d->seconds += omp_get_wtime() - began;

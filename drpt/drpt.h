@@ -102,10 +102,9 @@ typedef struct {
     FILE* geometry;           // NULL: not asked for
 } Drpt;
 
-// widest: the largest number of columns of any site (for GPT-2 4*C); largest: floats of the largest site of a block; domains: how
-// many sources the general rows come from.
+// widest: the largest number of columns of any site (for GPT-2 4*C); domains: how many sources the general rows come from.
 // Ends the program on unknown names and on combinations that make no sense.
-Drpt drpt_create(const DrptOptions* o, int n, int m, int T, int widest, size_t largest, int domains, uint64_t seed);
+Drpt drpt_create(const DrptOptions* o, int n, int m, int T, int widest, int domains, uint64_t seed);
 void drpt_free(Drpt* d);
 
 // Where AdamW's second moments stand, and its beta2 and eps: for --metric adam. v and grads are laid out alike.

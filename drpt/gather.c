@@ -1,6 +1,7 @@
 // gather.c -- which route a site takes, and by what reckoning.
 #include "gather.h"
 #include "direct.h"
+#include "kept.h"
 #include "pairs.h"
 #include "sketch.h"
 #include "tokens.h"
@@ -18,7 +19,7 @@ size_t gather_partial(int n, int m, int threads) {
 }
 
 int gather_keeps(const Site* s, const Gather* g) {
-    return g->keep_gradients && !(g->needs & NEEDS_ROWS) && (size_t)(g->n + 1) * site_size(s) <= g->kept_size;
+    return g->keep_gradients && g->needs && !(g->needs & NEEDS_ROWS) && (size_t)(g->n + 1) * site_size(s) <= g->kept_size;
 }
 
 static int can(const Site* s, const Gather* g, Route route) {
@@ -50,14 +51,16 @@ static double cost_of_assembly(const Site* s, const Gather* g) {
     return 2.0 * weighed(g) * g->T * weights_of(s) * (1.0 + PACKING / SLAB_MAX_ROWS);
 }
 
-// A factor is copied and packed for each block of columns. Each element of each vector is cleared, added to and read in cache. Kept ones are fetched and written back by the memory, and the
-// update reads those that have a weight, and itself.
+// A factor is copied and packed for each block of columns. Each element of each vector is cleared, added to and read in cache. Those
+// that are kept are cleared and read in memory instead, and the update reads the ones that have a weight, and itself.
 static double cost_of_direct(const Site* s, const Gather* g) {
     double V = g->n + (g->needs & NEEDS_ROWS ? g->m : 1), W = weights_of(s);
     double dots = g->needs & NEEDS_K ? 0.5 * V * (V + 1.0) : V * (V - g->n) + (g->metric ? g->n : 0);
-    double forming = 2.0 * positions_of(g) * W * (1.0 + 2.0 * PACKING / site_block_width(s, 0)) + V * W * 12.0 * CACHE + 2.0 * dots * W * DOT;
-    if (!gather_keeps(s, g)) { return forming + cost_of_assembly(s, g); }
-    return forming + (8.0 * V + 4.0 * weighed(g) + 8.0) * W * MEMORY;
+    double product = 2.0 * positions_of(g) * W, multiplying = 2.0 * dots * W * DOT;
+    if (gather_keeps(s, g)) {
+        return product * (1.0 + PACKING / s->rows + PACKING / s->cols) + multiplying + (8.0 * V + 4.0 * weighed(g) + 8.0) * W * MEMORY;
+    }
+    return product * (1.0 + 2.0 * PACKING / site_block_width(s, 0)) + V * W * 12.0 * CACHE + multiplying + cost_of_assembly(s, g);
 }
 
 // The lookup of a token site takes three more products over its columns. A pair is written and read five times.
@@ -102,7 +105,9 @@ Gathered drpt_gather(Statistics* st, const Site* s, const Gather* g) {
         case ROUTE_pairs:  gather_pairs(st, s, g); break;
         case ROUTE_tokens: gather_tokens(st, s, g); break;
         case ROUTE_sketch: gather_sketch(st, s, g); break;
-        default:           gather_direct(st, s, g, done.kept = gather_keeps(s, g)); break;
+        default:           done.kept = gather_keeps(s, g);
+                           if (done.kept) { gather_kept(st, s, g); } else { gather_direct(st, s, g); }
+                           break;
     }
     return done;
 }

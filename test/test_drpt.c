@@ -124,7 +124,7 @@ static void create(const char* method, const char* group) {
     o.group = group;
     o.ridge = 0.05;
     o.mix = 0.3;
-    plugin = drpt_create(&o, n, m, T, H, 4096, 1, 99);
+    plugin = drpt_create(&o, n, m, T, H, 1, 99);
     plugin.verify = 1;
 }
 
@@ -139,7 +139,7 @@ static void single_rows(void) {
     static float all[N*V];
     DrptOptions o = drpt_defaults;
     o.method = "full";
-    Drpt plain = drpt_create(&o, B, 0, T, H, 4096, 1, 0);
+    Drpt plain = drpt_create(&o, B, 0, T, H, 1, 0);
     memcpy(all, dlogits, sizeof(all));
     for (int b = 0; b < B; b++) {
         for (int i = 0; i < N*V; i++) { dlogits[i] = i / (T*V) == b ? all[i] : 0.0f; }
@@ -205,7 +205,7 @@ static void test_plain_is_the_gradient(void) {
     const float h = 3e-3f;
     draw();
     DrptOptions o = drpt_defaults;
-    plugin = drpt_create(&o, B, 0, T, H, 4096, 1, 0);
+    plugin = drpt_create(&o, B, 0, T, H, 1, 0);
     expect(plugin.method == METHOD_full && !drpt_keeps_blocks(&plugin));
     step(0, all_usable);
     kept = w;
@@ -229,7 +229,7 @@ static void test_plain_is_the_sum_of_the_rows(void) {
     draw();
     single_rows();
     DrptOptions o = drpt_defaults;
-    plugin = drpt_create(&o, B, 0, T, H, 4096, 1, 0);
+    plugin = drpt_create(&o, B, 0, T, H, 1, 0);
     step(0, all_usable);
     float want[NUM_PARAMS] = {0};
     for (int k = 0; k < NUM_PARAMS; k++) { for (int b = 0; b < B; b++) { want[k] += ((float*)&single[b])[k]; } }
@@ -289,7 +289,7 @@ static void test_global_is_the_weighted_loss(void) {
     for (int method = 0; method < NUM_SOLVED; method++) {
         create(method_name[method], "global");
         DrptOptions o = drpt_defaults;
-        Drpt plain = drpt_create(&o, B, 0, T, H, 4096, 1, 0);
+        Drpt plain = drpt_create(&o, B, 0, T, H, 1, 0);
         for (int at = 0; at < 2; at++) {
             draw();
             step((uint64_t)at, all_usable);
@@ -454,7 +454,7 @@ static void test_random_differs(void) {
         o.method = "random";
         o.group = "global";
         for (int seed = 7; seed < 9; seed++) {
-            plugin = drpt_create(&o, n, m, T, H, 4096, 1, (uint64_t)seed);
+            plugin = drpt_create(&o, n, m, T, H, 1, (uint64_t)seed);
             step((uint64_t)at, all_usable);
             if (seed == 8) { same_as_other += memcmp(alpha, plugin.alpha, sizeof(alpha)) == 0; }
             memcpy(alpha, plugin.alpha, sizeof(alpha));
@@ -568,7 +568,7 @@ static void test_a_basis_drops_rows(void) {
             DrptOptions o = drpt_defaults;
             o.method = method == METHOD_inside ? "inside" : "outside";
             o.rank = 2;
-            plugin = drpt_create(&o, n, m, T, H, 4096, 1, 99);
+            plugin = drpt_create(&o, n, m, T, H, 1, 99);
             plugin.verify = 1;
             poisoned = bad ? 2 : -1;
             step(0, bad ? all_usable : others);
@@ -598,7 +598,7 @@ static void test_geometry_of_bases(void) {
         o.sides = sides[i % 3];
         o.rank = rank;
         o.refresh = 5;
-        plugin = drpt_create(&o, n, m, T, H, 4096, 1, 99);
+        plugin = drpt_create(&o, n, m, T, H, 1, 99);
         drpt_log_geometry(&plugin, f, 1);
         step(0, all_usable);
         expect(i == 0 || memcmp(&got, &first, sizeof(got)) != 0); // the options arrive
@@ -647,7 +647,7 @@ static void create_with(const char* method, const char* group, int general, int 
     DrptOptions o = drpt_defaults;
     o.method = method;
     if (group) { o.group = group; }
-    plugin = drpt_create(&o, general, target, T, H, 4096, 1, 0);
+    plugin = drpt_create(&o, general, target, T, H, 1, 0);
 }
 
 static void test_combinations_that_make_no_sense(void) {
@@ -675,7 +675,7 @@ static void create_knob(const char* method, const char* group, const char* name,
     options_parse(&table, 1, 3, argv, "");
     o.method = method;
     o.group = group;
-    plugin = drpt_create(&o, n, target, T, H, 4096, 1, 99);
+    plugin = drpt_create(&o, n, target, T, H, 1, 99);
 }
 
 // A knob that the method would ignore is refused, by its name.
@@ -704,7 +704,7 @@ static void create_adam(const char* method, const char* strength, const char* re
     o.metric = "adam";
     o.strength = strength;
     o.rescale = rescale;
-    plugin = drpt_create(&o, n, m, T, H, 4096, 1, 99);
+    plugin = drpt_create(&o, n, m, T, H, 1, 99);
 }
 
 // In Adam's metric there are no lengths and angles to go by.
@@ -850,7 +850,7 @@ static void record_many(int count) {
     static float one[B], weight[1];
     omp_set_num_threads(1); // for a child, as above
     DrptOptions o = drpt_defaults;
-    plugin = drpt_create(&o, 1, 1, 1, 1, 4096, 1, 0);
+    plugin = drpt_create(&o, 1, 1, 1, 1, 1, 0);
     drpt_begin(&plugin, 0, all_usable, NULL);
     for (int i = 0; i < count; i++) { drpt_site(&plugin, "one", weight, NULL, one, one, 1, 1); }
     drpt_project(&plugin, DRPT_GLOBAL);
@@ -869,7 +869,7 @@ static void test_target_without_general_rows(void) {
     single_rows();
     DrptOptions o = drpt_defaults;
     o.method = "target";
-    plugin = drpt_create(&o, 0, B, T, H, 4096, 1, 0);
+    plugin = drpt_create(&o, 0, B, T, H, 1, 0);
     step(0, NULL);
     for (int k = 0; k < NUM_PARAMS; k++) { for (int b = 0; b < B; b++) { want[k] += ((float*)&single[b])[k]; } }
     expect_close((float*)&got, want, NUM_PARAMS, 2e-6f);

@@ -356,8 +356,11 @@ static void test_metric(void) {
         Site s = draw(c);
         single_rows(&s, c->n + c->m, c->T);
         Products want = by_single_rows(&s, c->n, c->m);
+        with.kept_size = (size_t)(c->n + 1) * site_size(&s);
+        with.kept = take(with.kept_size);
         for (with.route = ROUTE_auto; with.route <= ROUTE_tokens; with.route++) {
-            for (with.threads = 1; with.threads <= 3; with.threads++) {
+            for (with.threads = 1; with.threads <= 6; with.threads++) {
+                with.keep = with.threads > 3;
                 Products got = gather(&s, c, NEEDS_S);
                 expect_products(&s, &got, &want, NEEDS_S, c->n, c->m, 0.0, 1e-5);
                 for (int i = 0; i < c->n; i++) { // the largest that the metric can make of it is 1/eps
@@ -366,8 +369,10 @@ static void test_metric(void) {
                 }
             }
         }
+        give_back(with.kept, with.kept_size);
     }
-    with.metric = 0;
+    with.metric = with.keep = 0;
+    with.kept = NULL;
     with.threads = 1;
 }
 
@@ -403,11 +408,13 @@ static void test_kept_gradients_give_the_update(void) {
         Site s = draw(c);
         single_rows(&s, c->n + c->m, c->T);
         Products want = by_single_rows(&s, c->n, c->m);
-        for (int needs = 0; needs < NEEDS_ROWS; needs++) {
+        for (int needs = NEEDS_S; needs < NEEDS_ROWS; needs++) {
             with.threads = 1 + needs % 3;
             with.kept_size = (size_t)(c->n + 1) * site_size(&s);
             with.kept = take(with.kept_size);
+            with.part = needs == NEEDS_K ? (size_t)(2 * c->m * c->T + c->n + c->m) : 0; // a part of a fused projection: a few rows at a time
             Products got = gather(&s, c, needs);
+            with.part = 0;
             expect(done.kept);
             expect_products(&s, &got, &want, needs, c->n, c->m, 0.0, 1e-5);
             expect_same_update(&s, c, alpha, 0.75);
@@ -433,6 +440,8 @@ static void test_what_is_kept(void) {
     with.keep = 1;
     gather(&s, c, NEEDS_S | NEEDS_ROWS);
     expect(!done.kept && isnan(with.kept[0])); // the target is not there in one piece
+    gather(&s, c, NEEDS_Q);
+    expect(!done.kept && isnan(with.kept[0])); // general rows do not matter
     with.route = ROUTE_pairs;
     gather(&s, c, NEEDS_S);
     expect(!done.kept && isnan(with.kept[0]));

@@ -500,7 +500,7 @@ static void test_untrained_do_not_matter(void) {
     GPT2 model = gpt2_create("L1,H2,C8,V13,T8", 1, 1);
     fill_params(&model, 0.4f);
     gpt2_alloc(&model, rows, T, 1, 0, 0);
-    Drpt drpt = drpt_create(&drpt_defaults, rows, 0, T, 32, 4096, 1, 1);
+    Drpt drpt = drpt_create(&drpt_defaults, rows, 0, T, 32, 1, 1);
     Batch b = batch_create(rows, 0, T, 1);
     float* kept = floats(model.num_params);
     for (int i = 0; i < rows * T; i++) {

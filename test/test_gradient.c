@@ -83,7 +83,7 @@ static void fill_all(void) {
 
 static Drpt plain(int n, int T, int widest) {
     DrptOptions o = drpt_defaults;
-    return drpt_create(&o, n, 0, T, widest, 4096, 1, 1);
+    return drpt_create(&o, n, 0, T, widest, 1, 1);
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -319,7 +319,7 @@ static void test_mixed_model(void) {
         o.group = groups[i % 4];
         o.mix = mix = methods[i / 4].mix;
         by_tokens = i % 2;
-        Drpt drpt = drpt_create(&o, 4, 2, 7, 48, 4096, 1, 1);
+        Drpt drpt = drpt_create(&o, 4, 2, 7, 48, 1, 1);
         drpt.verify = 1;
         model_open_random("L2,H3,C12,V17,T9", 4, 2, 7, drpt_keeps_blocks(&drpt));
         expect_model_gradient(&drpt);

@@ -105,7 +105,7 @@ static void expect_near_kept(double scale, float tolerance) {
 static void plain_pass(const float* weight) {
     Batch* b = &run.batch;
     int rows = b->n + b->m;
-    Drpt plain = drpt_create(&drpt_defaults, rows, 0, run.T, 4 * run.model.config.channels, 4096, 1, 1);
+    Drpt plain = drpt_create(&drpt_defaults, rows, 0, run.T, 4 * run.model.config.channels, 1, 1);
     for (int i = 0; weight && i < rows * run.T; i++) { b->weight[i] *= weight[i / run.T]; }
     memset(run.model.grads, 0, sizeof(float) * run.model.num_params);
     drpt_begin(&plain, 0, b->usable, NULL);
@@ -322,7 +322,7 @@ static void test_26_one_site(void) {
             DrptOptions o = drpt_defaults;
             o.method = methods[method];
             o.group = groups[group];
-            Drpt d = drpt_create(&o, n, m, T, C, OC * (C + 1), 1, 3);
+            Drpt d = drpt_create(&o, n, m, T, C, 1, 3);
             drpt_begin(&d, 0, all, NULL);
             drpt_site(&d, "only", weights, weights + OC * C, dout, inp, C, OC);
             drpt_project(&d, DRPT_GLOBAL);

@@ -58,7 +58,7 @@ static int trained_tokens(int row) {
 
 // to = the gradient of one row of the batch whose trained tokens weigh `each`.
 static void row_gradient(float* to, int row, double each) {
-    Drpt plain = drpt_create(&drpt_defaults, 1, 0, T, 4 * run.model.config.channels, 4096, 1, 1);
+    Drpt plain = drpt_create(&drpt_defaults, 1, 0, T, 4 * run.model.config.channels, 1, 1);
     float weight[T];
     unsigned char one = 1;
     size_t size = sizeof(float) * run.model.num_params;
