@@ -151,7 +151,7 @@ drpt/kept.c~s/^    for (size_t at = 0; at < all; at += 1 << 16).*//~test_gather 
 drpt/kept.c~s/to = weights + (size_t)s->tokens\[at\] \* (size_t)s->cols/to = weights/~test_gather gather/kept_gradients_give_the_update~all kept lookups in row 0
 drpt/kept.c~s/if (s->kind == SITE_TOKEN) {/if (0) {/~test_gather gather/kept_gradients_give_the_update~no lookup in kept gradients
 drpt/kept.c~s/dout + (size_t)k \* s->stride/dout + (size_t)k * count/~test_gather gather/kept_gradients_give_the_update~kept: a part as if it were whole
-drpt/kept.c~s/bias ? bias + o : NULL/bias/~test_gather gather/~kept: bias of a later slab in the first one's place
+drpt/kept.c~s/bias ? bias + o : NULL/bias/~test_gather gather/kept_gradients_give_the_update~kept: bias of a later slab in the first one's place
 drpt/kept.c~s/int end = i < g->n ? i + 1 : g->n + g->m;/int end = i + 1;/~test_gather gather/kept_gradients_give_the_update~kept: t from one target row
 drpt/kept.c~s/middle = least(weights, end);/middle = end;/~test_gather gather/metric~kept: moments of the weights for the bias
 drpt/kept.c~s/v + (at - begin), count/v, count/~test_gather gather/metric~kept: the first moments for all

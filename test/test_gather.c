@@ -409,10 +409,10 @@ static void test_kept_gradients_give_the_update(void) {
         single_rows(&s, c->n + c->m, c->T);
         Products want = by_single_rows(&s, c->n, c->m);
         for (int needs = NEEDS_S; needs < NEEDS_ROWS; needs++) {
-            with.threads = 1 + needs % 3;
+            with.threads = 1 + needs % 2;
             with.kept_size = (size_t)(c->n + 1) * site_size(&s);
             with.kept = take(with.kept_size);
-            with.part = needs == NEEDS_K ? (size_t)(2 * c->m * c->T + c->n + c->m) : 0; // a part of a fused projection: a few rows at a time
+            with.part = needs == NEEDS_K ? (size_t)(c->m * c->T + c->n + c->m) : 0; // a part of a fused projection: a few rows at a time
             Products got = gather(&s, c, needs);
             with.part = 0;
             expect(done.kept);
