@@ -100,13 +100,16 @@ static void check_knobs(const DrptOptions* o, Method method, const char* name, K
     check(k.strength >= 0.0 || is_convex, "--strength auto: works with span, cone, simplex and capped, not with --method %s", name);
     check(k.strength >= 0.0 || m >= 2, "--strength auto: compares target rows with each other; give --target-batch 2 or more");
     check(k.rescale == RESCALE_none || (m > 0 && !is_basis), "--rescale %s: --method %s has no length to choose", o->rescale, name);
-    check(k.tau > 0.0 || k.ridge > 0.0 || !IS_ONE_OF(method, METHOD_span, METHOD_cone), "--tau 0: --method %s needs --ridge then, or has no end", name);
+    check(k.tau > 0.0 || k.ridge > 0.0 || !IS_ONE_OF(method, METHOD_span, METHOD_cone),
+          "--tau 0: --method %s needs --ridge then, or has no end", name);
     check(strcmp(o->metric, "adam") != 0 || (by_score && k.strength == 1.0 && k.rescale == RESCALE_none),
           "--metric adam: ranks the rows of --method subset and filter, without --strength and --rescale");
-    check(!o->normalise || (by_score && strcmp(o->metric, "adam") != 0), "--normalise: ranks the rows of --method subset and filter, in --metric gradient");
+    check(!o->normalise || (by_score && strcmp(o->metric, "adam") != 0),
+          "--normalise: ranks the rows of --method subset and filter, in --metric gradient");
     check(!o->normalise || strcmp(o->group, "sublayer") == 0 || strcmp(o->group, "block") == 0 || strcmp(o->group, "global") == 0,
           "--normalise: --group %s has one layer's scores alone; use sublayer, block or global", o->group);
-    check(!is_basis || strcmp(o->group, "layer") == 0 || strcmp(o->group, "matrix") == 0, "--group %s: a basis belongs to one matrix; use layer or matrix", o->group);
+    check(!is_basis || strcmp(o->group, "layer") == 0 || strcmp(o->group, "matrix") == 0,
+          "--group %s: a basis belongs to one matrix; use layer or matrix", o->group);
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -414,19 +417,21 @@ static Verdict solve(Drpt* d) {
     return v;
 }
 
-// Room for the gradients of a site that has its group to itself, from gathering to assembling, where that is worth it. Taken in the first
-// step. With K a product is saved for every row, so that more is spent on it.
+// Room for the gradients of a site that has its group to itself, from gathering to assembling, where that is worth it. Taken before the
+// site is first gathered, so that all steps, and those of a run that is resumed, go the same way. With K a product is saved for every
+// row, so that more is spent on it.
 static void make_room(Drpt* d, const Site* site) {
     size_t most = (size_t)1 << (d->needs & NEEDS_K ? 31 : 29), size = sizeof(float) * ((size_t)d->n + 1) * site_size(site);
     Gather roomy = d->gather;
     roomy.needs = d->needs;
     roomy.kept_size = size / sizeof(float);
-    if (roomy.kept_size <= d->gather.kept_size || size > most || !site_is_product(site)) { return; }
+    if (roomy.kept_size <= d->gather.kept_size || size > most) { return; }
     if (gather_route(site, &roomy) != ROUTE_direct || !gather_keeps(site, &roomy)) { return; }
     free(d->gather.kept);
     d->gather.kept = malloc(size);
     d->gather.kept_size = roomy.kept_size;
-    check(d->gather.kept != NULL, "out of memory: %zu MiB for the gradients of %d rows; use a smaller --batch, or --score tokens or pairs", size >> 20, d->n);
+    check(d->gather.kept != NULL, "out of memory: %zu MiB for the gradients of %d rows; use a smaller --batch, or --score tokens or pairs",
+          size >> 20, d->n);
 }
 
 static void project_group(Drpt* d, const Site* site, int count) {

@@ -79,6 +79,12 @@ train $sketched --out undisturbed_sketch
 killed killed_sketch $sketched
 same undisturbed_sketch killed_sketch
 
+# gradients that are kept: the first step of a run makes room for them, and every run has one
+formed="$plain --target data.bin --target-batch 2 --method span --ridge 0.1 --score direct"
+train $formed --out undisturbed_direct
+killed killed_direct $formed
+same undisturbed_direct killed_direct
+
 # ---- the same again: the same bits
 
 train $short --target data.bin --method cone --group global --out once
