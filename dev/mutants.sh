@@ -148,8 +148,8 @@ drpt/gather.c~s/<= g->kept_size;/<= g->kept_size + 1;/~test_gather gather/what_i
 drpt/gather.c~s/return g->keep_gradients \&\& /return /~test_gather gather/what_is_kept~kept without being asked
 
 drpt/kept.c~s/^    for (size_t at = 0; at < all; at += 1 << 16).*//~test_gather gather/kept_gradients_give_the_update~kept gradients added to the ones before
-drpt/kept.c~s/to = weights + (size_t)s->tokens\[at\] \* (size_t)s->cols/to = weights/~test_gather gather/kept_gradients_give_the_update~all kept lookups in row 0
-drpt/kept.c~s/if (s->kind == SITE_TOKEN) {/if (0) {/~test_gather gather/kept_gradients_give_the_update~no lookup in kept gradients
+drpt/kept.c~s/\&rest, g->scratch, i, end, g->T/\&rest, g->scratch, i, i + 1, g->T/~test_gather gather/kept_gradients_give_the_update~kept: lookups of one target row
+drpt/kept.c~s/if (s->kind == SITE_LINEAR) { continue; }/if (site_is_product(s)) { continue; }/~test_gather gather/kept_gradients_give_the_update~no lookup in kept gradients
 drpt/kept.c~s/dout + (size_t)k \* s->stride/dout + (size_t)k * count/~test_gather gather/kept_gradients_give_the_update~kept: a part as if it were whole
 drpt/kept.c~s/bias ? bias + o : NULL/bias/~test_gather gather/kept_gradients_give_the_update~kept: bias of a later slab in the first one's place
 drpt/kept.c~s/int end = i < g->n ? i + 1 : g->n + g->m;/int end = i + 1;/~test_gather gather/kept_gradients_give_the_update~kept: t from one target row

@@ -12,15 +12,6 @@
 
 static size_t least(size_t a, size_t b) { return a < b ? a : b; }
 
-// The lookups of positions [begin, end).
-static void add_lookup(float* weights, const Site* s, size_t begin, size_t end) {
-    for (size_t at = begin; at < end; at++) {
-        const float* d = s->dlookup + at * (size_t)s->cols;
-        float* to = weights + (size_t)s->tokens[at] * (size_t)s->cols;
-        for (int c = 0; c < s->cols; c++) { to[c] += d[c]; }
-    }
-}
-
 // The part of positions [begin, end); where dout is a part of a fused projection, copies of some of its columns at a time.
 static void form_product(float* weights, float* bias, const Site* s, const Gather* g, size_t begin, size_t end) {
     int N = (int)(end - begin), rows = s->rows;
@@ -36,7 +27,6 @@ static void form_product(float* weights, float* bias, const Site* s, const Gathe
         }
         matmul_backward_params(weights + (size_t)o * s->cols, bias ? bias + o : NULL, dout, s->inp + begin * (size_t)s->cols, N, s->cols, count);
     }
-    if (s->kind == SITE_TOKEN) { add_lookup(weights, s, begin, end); }
 }
 
 static void form(const Site* s, const Gather* g) {
@@ -46,9 +36,12 @@ static void form(const Site* s, const Gather* g) {
     for (int i = 0; i <= g->n; i++) {
         float *weights = g->kept + (size_t)i * size, *bias = s->dbias ? weights + (size_t)s->rows * s->cols : NULL;
         int end = i < g->n ? i + 1 : g->n + g->m;
-        if (site_is_product(s) && end > i) { form_product(weights, bias, s, g, (size_t)i * g->T, (size_t)end * g->T); continue; }
+        Site rest = *s; // what is no product: nothing in it is scaled, so that it takes no scratch
+        if (site_is_product(s) && end > i) { form_product(weights, bias, s, g, (size_t)i * g->T, (size_t)end * g->T); }
+        if (s->kind == SITE_LINEAR) { continue; }
+        if (s->kind == SITE_TOKEN) { rest.kind = SITE_LOOKUP; }
         for (int b = i; b < end; b++) { g->scratch[b] = 1.0f; }
-        site_gradient(weights, bias, s, g->scratch, i, end, g->T, 0, s->rows, NULL); // small kinds: nothing is scaled
+        site_gradient(weights, bias, &rest, g->scratch, i, end, g->T, 0, s->rows, NULL);
     }
 }
 

@@ -57,7 +57,7 @@ void site_gradient(float* dweight, float* dbias,
                    const Site* s, const float* weight, int first, int end, int T,
                    int o, int count, float* scratch);
 
-// Gradients are formed, and kept, in blocks of so many columns.
+// Gradients are formed in blocks of so many columns (direct.c).
 enum { SITE_BLOCK = 128 };
 static inline int site_block_width(const Site* s, int c) { return s->cols - c < SITE_BLOCK ? s->cols - c : SITE_BLOCK; }
 

@@ -907,10 +907,12 @@ static void test_damaged_files(void) {
     expect_refused("value 1", VALUE + 8, &(double){ NAN }, 8);
     expect_refused("direction 0", DIRECTION, &(float){ 2.0f }, 4);
     expect_refused("direction 1", DIRECTION + 4*19, &(float){ NAN }, 4);
-    put(path, content_bytes);
     expect_dies("cannot be read", basis_read(like_that(), scratch("nothing")));
-    b = like_that();
-    basis_read(b, path);
+}
+
+static void test_bases_of_other_layers(void) {
+    Site a, c;
+    Basis* b = of_two_sites(&a, &c);
     a.rows = 18;
     expect_dies("layernorm: its basis is of another layer: (19,1), not (18,1)", basis_inside(b, &a, n, B, T));
     a.rows = 19;
@@ -921,6 +923,9 @@ static void test_damaged_files(void) {
     a.index = DRPT_MAX_SITES;
     expect_dies("of at most", basis_refresh(b, &a, n, T, NULL));
     basis_free(b);
+}
+
+static void test_options(void) {
     expect_dies("--rank 0", basis_create(0, SIDES_left, 0.5, 1, 1));
     expect_dies("--forget 1.5", basis_create(1, SIDES_left, 1.5, 1, 1));
     expect_dies("--forget", basis_create(1, SIDES_left, NAN, 1, 1));
@@ -931,7 +936,7 @@ static const Test all[] = {
     TEST(between), TEST(left_and_right), TEST(whole_gradients), TEST(projections), TEST(full_rank), TEST(projector), TEST(sides_compose),
     TEST(nested_ranks), TEST(zero_general_gradient), TEST(rows_left_out), TEST(target_not_finite), TEST(captured_energy),
     TEST(frequent_directions), TEST(invariance), TEST(forgetting), TEST(past_alone), TEST(effective_rank), TEST(scale),
-    TEST(repeats_itself), TEST(streams), TEST(resume), TEST(damaged_files),
+    TEST(repeats_itself), TEST(streams), TEST(resume), TEST(damaged_files), TEST(bases_of_other_layers), TEST(options),
 };
 
 int main(int argc, char** argv) {

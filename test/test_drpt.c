@@ -364,8 +364,15 @@ static void group_title(char* title, size_t size, int group, int member) {
     else { snprintf(title, size, "%s..%s", site_name[first], end); }
 }
 
+static double number(const char* cell) {
+    char* end;
+    double value = strtod(cell, &end);
+    expect(end != cell && *end == '\0');
+    return value;
+}
+
 static void expect_cell(const char* cell, double want, double unit) {
-    if (fabs(atof(cell) - want) <= 1e-5 * unit) { return; }
+    if (fabs(number(cell) - want) <= 1e-5 * unit) { return; }
     fprintf(stderr, "%s: method %s, group %s: logged %s, not %g\n", __FILE__, method_name[plugin.method], group_name[plugin.group], cell, want);
     test_failures++;
 }
@@ -415,7 +422,7 @@ static void test_geometry(void) {
                 const char (*row)[32] = (const char (*)[32])cells[member + (group == 0)];
                 Group p = products(group, member);
                 solve(&p, (Method)method, all_usable);
-                for (int i = 0; i < n && method == METHOD_random; i++) { p.alpha[i] = atof(row[SCORES + n + i]); }
+                for (int i = 0; i < n && method == METHOD_random; i++) { p.alpha[i] = number(row[SCORES + n + i]); }
                 group_title(title, sizeof(title), group, member);
                 expect(strcmp(row[0], "17") == 0 && strcmp(row[1], title) == 0);
                 expect_logged(row, &p);
@@ -435,7 +442,7 @@ static void test_random_differs(void) {
         expect(log_step((uint64_t)at, all_usable, 0) == NUM_SITES);
         for (int member = 0; member < NUM_SITES; member++) {
             int set = 0;
-            for (int i = 0; i < n; i++) { set |= (atof(cells[member][SCORES + n + i]) == 0.5) << i; }
+            for (int i = 0; i < n; i++) { set |= (number(cells[member][SCORES + n + i]) == 0.5) << i; }
             count[set]++;
             same_as_neighbour += set == before;
             before = set;

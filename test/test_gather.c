@@ -15,6 +15,7 @@
 #include "../drpt/sketch.h"
 #include "../drpt/tokens.h"
 #include "../llmc/matmul.h"
+#include "guarded.h"
 #include "test.h"
 
 #include <omp.h>
@@ -130,20 +131,6 @@ static Products by_single_rows(const Site* s, int n, int m) {
     }
     for (int j = 0; j < m; j++) { for (int l = 0; l < m; l++) { p.Q[j*m + l] = dot(gradient[n + j], gradient[n + l], size); } }
     return p;
-}
-
-// Memory exactly as large as promised, with a value behind it (and the sanitizer behind that).
-static float* take(size_t count) {
-    float* x = (float*)malloc(sizeof(float) * (count + 1));
-    if (x == NULL) { abort(); }
-    for (size_t i = 0; i < count; i++) { x[i] = NAN; } // nobody may count on what is in it
-    x[count] = 42.0f;
-    return x;
-}
-
-static void give_back(float* x, size_t count) {
-    expect(x[count] == 42.0f);
-    free(x);
 }
 
 static size_t most(size_t a, size_t b) { return a > b ? a : b; }

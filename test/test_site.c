@@ -3,6 +3,7 @@
 #include "../drpt/assemble.h"
 #include "../drpt/gather.h"
 #include "../llmc/matmul.h"
+#include "guarded.h"
 #include "test.h"
 
 #include <omp.h>
@@ -82,20 +83,6 @@ static void single_rows(const Site* s) {
         memset(gradient[b], 0, sizeof(double) * size_of(s));
         for (int t = 0; t < T; t++) { add_token(gradient[b], s, (size_t)(b*T + t)); }
     }
-}
-
-// Memory exactly as large as promised, with a value behind it (and the sanitizer behind that).
-static float* take(size_t count) {
-    float* x = (float*)malloc(sizeof(float) * (count + 1));
-    if (x == NULL) { abort(); }
-    for (size_t i = 0; i < count; i++) { x[i] = NAN; } // nobody may count on what is in it
-    x[count] = 42.0f;
-    return x;
-}
-
-static void give_back(float* x, size_t count) {
-    expect(x[count] == 42.0f);
-    free(x);
 }
 
 // Rows that do not count hold NaN and Inf in everything that can be read of them.
