@@ -519,8 +519,8 @@ drpt/basis.c~s/    block_scale(x->m, x->k, sign);//~test_basis projections~outsi
 drpt/basis.c~s/    block_clear(x->m, x->k);//~test_basis projections~the projection before not cleared
 drpt/basis.c~s/if (s->dbias) { matmul_backward_params(s->dbias/if (0) { matmul_backward_params(s->dbias/~test_basis projections~no bias in the update
 drpt/basis.c~s/(b->sides == SIDES_left) == (side == LEFT)/(b->sides == SIDES_left) != (side == LEFT)/~test_basis captured_energy~left for right
-drpt/basis.c~s/check(st != NULL, .*//~test_basis damaged_files~no basis yet
-drpt/basis.c~s/st->rows == s->rows \&\& //~test_basis damaged_files~a basis of a layer of other size
+drpt/basis.c~s/check(st != NULL, .*//~test_basis bases_of_other_layers~no basis yet
+drpt/basis.c~s/st->rows == s->rows \&\& //~test_basis bases_of_other_layers~a basis of a layer of other size
 drpt/basis_file.c~s/check(in.left == 0, .*//~test_basis damaged_files~more than a file should have
 drpt/basis_file.c~s/    in->left -= bytes;//~test_basis resume~bytes that are read not counted
 drpt/basis_file.c~s/    check(forget == b->forget, .*//~test_basis damaged_files~another forgetting factor
