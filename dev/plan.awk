@@ -7,7 +7,7 @@
 #
 #     world tasks OPTIONS      the data are made by dev/tasks, with these options besides
 #     world instruct OPTIONS   the data are made by dev/prep, with these, from the files in the folder $DATA
-#     match TEXT               instruct: the records with this text are the target's [What is the opposite]
+#     match TEXT               instruct: the records with this text are the target's [synonym]
 #     seeds 0 1 2              each is a world: its data, its base model, its order of the rows
 #     base OPTIONS or FILE     how the base model is trained, or where it lies
 #     m 4 16 inf               target rows; every run is made with each number; inf: fresh ones in every step
@@ -36,7 +36,7 @@ BEGIN {
     all = "world match seeds base m target post rates threads run trajectory probe ngram variant slurm"
     split(all, list, " ")
     for (i in list) known[list[i]]
-    setting["world"] = "tasks"; setting["m"] = "16"; setting["threads"] = 1; setting["match"] = "What is the opposite"
+    setting["world"] = "tasks"; setting["m"] = "16"; setting["threads"] = 1; setting["match"] = "synonym"
 }
 
 { sub(/(^|[ \t])#.*/, "") }
@@ -65,7 +65,7 @@ function check_words(keyword, text,    name) {
     if (keyword == "match") { if (text ~ /['|&]/) fail("a text without ', | and &, please"); return }
     if (keyword ~ /^(run|variant)$/) { sub(/[^|]*\|/, "", text); if (keyword == "run") sub(/[^|]*\|/, "", text) }
     if (match(text, /[^A-Za-z0-9_.,:\/=+%@$|{} \t-]/)) fail("'" substr(text, RSTART, 1) "' has no place in options")
-    while (match(text, /\$[A-Za-z_]*/)) {
+    while (match(text, /\$[A-Za-z0-9_]*/)) {
         name = substr(text, RSTART + 1, RLENGTH - 1)
         text = substr(text, RSTART + RLENGTH)
         if (name ~ /^(OUT|BUILD)$/) continue
@@ -174,7 +174,7 @@ function list_instruct_data(seed,    folder, prep, list, count, i, most, command
         if (list[i] + 0 > most) most = list[i] + 0
         command = command prep " --input $DATA/instruction_data.json --match '" setting["match"] "' --take " list[i] " --out $OUT/" folder "/target_" list[i] ".bin && "
     }
-    judges = 8
+    judges = 16
     command = command prep " --input $DATA/instruction_data.json --match '" setting["match"] "' --skip " most " --take " judges " --out $OUT/" folder "/val.bin && "
     command = command prep " --input $DATA/instruction_data.json --match '" setting["match"] "' --skip " (most + judges) " --out $OUT/" folder "/test.bin && "
     command = command prep " --input $DATA/instruction_data.json,$DATA/alpaca_en_demo.json --not-match '" setting["match"] "' --drop --out $OUT/" folder "/general.bin" \
