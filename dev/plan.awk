@@ -3,7 +3,7 @@
 #     awk [-v show=jobs|options|variants|slurm] [-v seeds="0 1"] [-v first_rate=1] [-v steps=N] [-v base_steps=N] -f dev/plan.awk PLAN
 #
 # A plan is lines of a keyword and what belongs to it; '#' begins a comment. world, seeds, base, threads and slurm hold for the whole plan,
-# m, rates, post and target for the runs below them:
+# m, rates, post, general and target for what is below them:
 #
 #     world tasks OPTIONS      the data are made by dev/tasks, with these options besides
 #     world instruct OPTIONS   the data are made by dev/prep, with these, from the files in the folder $DATA
@@ -11,7 +11,8 @@
 #     seeds 0 1 2              each is a world: its data, its base model, its order of the rows
 #     base OPTIONS or FILE     how the base model is trained, or where it lies
 #     m 4 16 inf               target rows; every run is made with each number; inf: fresh ones in every step
-#     target no                the runs below get no target rows (full, random: what they cost without)
+#     general no               no general rows for what needs none: --method target, which otherwise passes them through the model in vain
+#     target no                no target rows, which --method full only measures; yes: with them again
 #     post OPTIONS             of every run
 #     rates 3e-3 6e-3          learning rates of the runs that name none
 #     threads 1                of a run
@@ -33,7 +34,7 @@ function trim(text) { gsub(/^[ \t]+|[ \t]+$/, "", text); return text }
 
 BEGIN {
     if (show == "") show = "jobs"
-    all = "world match seeds base m target post rates threads run trajectory probe ngram variant slurm"
+    all = "world match seeds base m general target post rates threads run trajectory probe ngram variant slurm"
     split(all, list, " ")
     for (i in list) known[list[i]]
     setting["world"] = "tasks"; setting["m"] = "16"; setting["threads"] = 1; setting["match"] = "synonym"
@@ -53,6 +54,8 @@ keyword == "variant" { read_variant(rest); next }
 keyword == "m" { check_numbers(rest, "^([1-9][0-9]*|inf)$", "a number of target rows, or inf") }
 keyword == "seeds" { check_numbers(rest, "^[0-9]+$", "a seed") }
 keyword == "rates" { check_numbers(rest, "^[0-9.]+(e-?[0-9]+)?$", "a learning rate") }
+keyword ~ /^(general|target)$/ && rest !~ /^(yes|no)$/ { fail(keyword " yes or no?") }
+keyword == "trajectory" { trajectory_general = setting["general"] != "no"; trajectory_post = setting["post"] }
 keyword == "threads" { check_numbers(rest, "^[1-9][0-9]*$", "a number of threads") }
 keyword == "world" && rest !~ /^(tasks|instruct)( |$)/ { fail("'" rest "' is no world; tasks and instruct are") }
 keyword ~ /^(world|seeds|base|threads|slurm|match|trajectory|probe|ngram)$/ && (keyword in line) { fail("a second line '" keyword "'; the first is line " line[keyword]) }
@@ -79,7 +82,7 @@ function check_numbers(text, pattern, what,    list, count, i) {
 }
 
 # Options that only the trainer can judge are told, with their line.
-function note_options(options) { if (show == "options") printf "%s:%d|%s\n", FILENAME, FNR, options }
+function note_options(options) { sub(/--init [^ ]*/, "", options); if (show == "options") printf "%s:%d|%s\n", FILENAME, FNR, options }
 
 function words_after_numbers(text) { while (text ~ /^[0-9]+([ \t]|$)/) sub(/^[0-9]+[ \t]*/, "", text); return text }
 
@@ -126,7 +129,8 @@ function add_run(name, label, options, rates, cost) {
     run_line[name] = FNR
     runs++
     run_name[runs] = name; run_label[runs] = label; run_options[runs] = options; run_rates[runs] = rates; run_cost[runs] = cost
-    run_m[runs] = setting["m"]; run_post[runs] = setting["post"]; run_target[runs] = setting["target"] != "no"
+    run_m[runs] = setting["m"]; run_post[runs] = setting["post"]
+    run_general[runs] = setting["general"] != "no"; run_target[runs] = setting["target"] != "no"
     note_options(options)
 }
 
@@ -214,6 +218,7 @@ function last_of(options, name,    word, count, i, value) {
 }
 
 function needs_of(seed) { return data_of(seed) "/finished" (base_given ? "" : " " base_folder(seed) "/finished") }
+function general_rows(data, given) { return given ? " --general " data "/general\\*.bin" : "" }
 function batch_of(m) { return m == "inf" ? 64 : m }
 
 # A run, and then its final model on val.bin, which is there to choose a learning rate by.
@@ -222,7 +227,7 @@ function list_run(seed, i, m, lr,    folder, options, data) {
     options = run_post[i] " --target-batch " batch_of(m) " " run_options[i] (steps == "" ? "" : " --steps " steps)
     data = "$OUT/" data_of(seed)
     job("run", folder, seed, m, run_name[i], run_label[i], lr, run_cost[i], last_of(options, "--steps"), needs_of(seed),
-        trainer " --init " base_model(seed) " " options " --lr " lr common " --seed " seed " --general " data "/general\\*.bin" \
+        trainer " --init " base_model(seed) " " options " --lr " lr common " --seed " seed general_rows(data, run_general[i]) \
         (run_target[i] ? " --target " data "/target_" m ".bin" : "") " --val " data "/test.bin --val-general " data "/" kept_back() " --out $OUT/" folder \
         " && " trainer " --init $OUT/" folder "/model_final.bin --method full --steps 0 --batch " last_of("--batch 8 " options, "--batch") common \
         " --val " data "/val.bin --out $OUT/" folder "/choice")
@@ -238,11 +243,11 @@ function list_runs(seed,    i, k, r, m, ms, lr, rates) {
 }
 
 function list_trajectory(seed,    options, data) {
-    options = setting["post"] " --target-batch 64 " setting["trajectory"]
+    options = trajectory_post " --target-batch 64 " setting["trajectory"]
     data = "$OUT/" data_of(seed)
     trajectory_steps = last_of(options, "--steps")
     job("trajectory", "seed" seed "/trajectory", seed, "inf", "trajectory", "trajectory", last_of(options, "--lr"), 6, trajectory_steps, needs_of(seed),
-        trainer " --init " base_model(seed) " " options common " --seed " seed " --general " data "/general\\*.bin --target " data "/target_inf.bin" \
+        trainer " --init " base_model(seed) " " options common " --seed " seed general_rows(data, trajectory_general) " --target " data "/target_inf.bin" \
         " --val " data "/test.bin --val-general " data "/" kept_back() " --out $OUT/seed" seed "/trajectory")
 }
 

@@ -38,8 +38,8 @@ while [ $# -gt 0 ]; do
 done
 [ -n "$plan" ] || die "which plan? sh dev/sweep.sh PLAN; these ship: $(cd dev/plans && echo *.plan | sed 's/\.plan//g')"
 [ -f "$plan" ] || plan=dev/plans/${plan%.plan}.plan
-name=${plan##*/} name=${name%.plan}
-[ -n "$out" ] || out=sweep/$name
+title=${plan##*/} title=${title%.plan}
+[ -n "$out" ] || out=sweep/$title
 
 # ---------------------------------------------------------------------------------------------
 
@@ -57,11 +57,11 @@ print_slurm() {
     cat <<EOF
 #!/bin/sh
 # The runs of $plan, as a job array. Submit it twice from the repository root, and collect when all is done:
-#     first=\$(sbatch --parsable --array=0 $name.sbatch)
-#     sbatch --dependency=afterok:\$first $name.sbatch
+#     first=\$(sbatch --parsable --array=0 $title.sbatch)
+#     sbatch --dependency=afterok:\$first $title.sbatch
 #     sh dev/sweep.sh $arguments
 # Task 0 makes the data and the base models; a task that was finished before ends at once.
-#SBATCH --job-name=$name
+#SBATCH --job-name=$title
 #SBATCH --array=1-$runs
 #SBATCH --cpus-per-task=$threads
 $(from_plan slurm | cut -d '|' -f 2 | tr ' ' '\n' | sed -n 's/^-/#SBATCH -/p')
@@ -79,7 +79,7 @@ EOF
 run_only() {
     open_folder
     grep -F "|$only|" "$list" >"$state/one" || die "$only: no run of $plan; --list shows them"
-    IFS='|' read -r kind folder seed m run_name label lr cost job_steps needs commands <"$state/one"
+    IFS='|' read -r kind folder seed m name label lr cost job_steps needs commands <"$state/one"
     for need in $needs; do [ -f "$out/$need" ] || die "$only needs $out/${need%/finished}: run sh dev/sweep.sh $plan --prepare first"; done
     is_finished "$folder" "$kind" "$needs" "$commands" && { echo "$folder: finished before"; return; }
     run_job "$folder" "$kind" "$needs" "$commands" || die "$out/$folder did not finish: $(why "$folder")"
@@ -91,7 +91,7 @@ run_plan() {
     make_data
     do_jobs base trajectory ngram probe run
     collect
-    printf '%s: %s/results.csv\nnow: make report PLAN=%s\n' "$took" "$out" "$name"
+    printf '%s: %s/results.csv\nnow: make report PLAN=%s\n' "$took" "$out" "$title"
 }
 
 # ---------------------------------------------------------------------------------------------

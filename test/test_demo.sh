@@ -54,7 +54,7 @@ sleep 0.3
 # A trainer that fails ends it, in one line.
 mkdir -p "$work/broken/dev"
 cp "$build/dev/tasks" "$work/broken/dev/"
-printf '#!/bin/sh\ncase "$*" in *--help) exit 0 ;; esac\necho "error: broken on purpose" >&2\nexit 1\n' >"$work/broken/train_gpt2_drpt"
+printf '#!/bin/sh\ncase "$*" in *--out*) echo "error: broken on purpose" ;; *) echo "error: --init is missing" ;; esac >&2\nexit 1\n' >"$work/broken/train_gpt2_drpt"
 chmod +x "$work/broken/train_gpt2_drpt"
 build=$work/broken
 if demo --out "$work/c"; then fail "should fail with its trainer"; fi

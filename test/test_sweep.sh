@@ -20,9 +20,8 @@ post --batch 16 --steps 6 --val-every 3
 rates 1e-3 3e-3
 run target | target | --method target | 1e-3
 m 4 inf
-run cone   | cone, no comma here | --method cone
+run cone   | cone   | --method cone --group {layer,global} --ridge {0,0.1} --log-geometry 1
 PLAN
-sed -i 's/cone, no comma here/cone/; s/--method cone$/--method cone --group {layer,global} --ridge {0,0.1} --log-geometry 1/' "$work/tiny.plan"
 
 # The list: brace lists are all combinations, and the name and label get the values.
 sweep "$work/tiny.plan" --list || { fail "--list ends with $?"; cat "$work/errors.txt"; }
@@ -49,7 +48,7 @@ expect 'make report PLAN=tiny' "$work/out.txt"
 [ "$(rows "$work/a/curves.csv")" -eq 28 ] || fail "curves.csv should have a header and 9 x 3 rows"
 awk -F, 'NR == 1 { for (i = 1; i <= NF; i++) c[$i] = i; next }
     $c["chosen"] == 1 { key = $1 "," $c["m"] "," $c["seed"]; low[key] = $c["choice_loss"] } { all[NR] = $1 "," $c["m"] "," $c["seed"]; loss[NR] = $c["choice_loss"] }
-    $1 == "target" && $c["tokens"] != 6 * 16 * 12 { exit 1 }
+    $1 == "target" && $c["tokens"] != 6 * (16 + 16) * 12 { exit 1 }
     $1 ~ /^cone/ && $c["tokens"] != 6 * (16 + ($c["m"] == "inf" ? 64 : $c["m"])) * 12 { exit 1 }
     END { for (i in all) if (low[all[i]] + 0 > loss[i] + 0) exit 1 }' "$work/a/results.csv" || { fail "tokens, or a chosen rate that is not the best:"; cat "$work/a/results.csv"; }
 row=$(grep '^cone-global-0.1,.*,4,3,0.003,' "$work/a/results.csv")
@@ -158,7 +157,8 @@ refuse 's/--method cone/--methods cone/'      'bad.plan:9: --methods: no such op
 refuse 's/--method cone/--method cune/'       'bad.plan:9: --method cune'
 refuse 's/^post/& --batch x/'                 'bad.plan:5: --batch x'
 refuse 's/{0,0.1}/{0,0.1/'                    "'{' without '}'"
-refuse 's/^run cone/run target/'              'bad.plan:9:'
+refuse 's/^run cone .*/run target|again|--method full/' 'bad.plan:9: a second run target'
+refuse 's/^run cone *| cone/&, soft/'         'bad.plan:9: a label is for a table'
 refuse 's/^rates.*//;s/^run target.*//'       'with which learning rates?'
 refuse 's/--method cone/--method cone; rm x/' "bad.plan:9: ';' has no place in options"
 refuse 's/--method cone/--method $NO_SUCH/'   'bad.plan:9: $NO_SUCH is not set'
