@@ -1,6 +1,7 @@
 # make             build/train_gpt2_drpt and the tools in build/dev
 # make demo        the main job: generate data, pretrain, post-train, table and picture in demo/
 # make demo FULL=1 five seeds and every learning rate, chosen on a validation set
+# make sweep       run the plan dev/plans/quick.plan into sweep/quick/ (PLAN=paper, knobs, ...; ARGS=--help): missing runs only
 # make picture     draw demo/curves.png again (matplotlib, in a virtual environment of its own)
 # make test        build and run every test; fails if one does
 # make test SAN=1  the same under the address and undefined-behaviour sanitizers
@@ -66,6 +67,10 @@ demo: all
 	@BUILD=$(BUILD) sh dev/demo.sh $(if $(FULL),--full)
 	@$(MAKE) -s picture 2>/dev/null || echo "no picture, which takes python3, its venv module and matplotlib: 'make picture' says what is missing"
 
+PLAN ?= quick
+sweep: all
+	@BUILD=$(BUILD) sh dev/sweep.sh $(PLAN) $(ARGS)
+
 picture: venv
 	@build/venv/bin/python dev/plot.py demo
 venv: build/venv/ready
@@ -86,6 +91,6 @@ help:
 clean:
 	rm -rf build
 
-.PHONY: all test mutants test-slow demo picture venv bench help clean
+.PHONY: all test mutants test-slow demo sweep picture venv bench help clean
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
