@@ -246,7 +246,7 @@ function list_trajectory(seed,    options, data) {
     options = trajectory_post " --target-batch 64 " setting["trajectory"]
     data = "$OUT/" data_of(seed)
     trajectory_steps = last_of(options, "--steps")
-    job("trajectory", "seed" seed "/trajectory", seed, "inf", "trajectory", "trajectory", last_of(options, "--lr"), 6, trajectory_steps, needs_of(seed),
+    job("trajectory", "seed" seed "/trajectory", seed, "inf", "trajectory", "trajectory", last_of(options, "--lr"), 3, trajectory_steps, needs_of(seed),
         trainer " --init " base_model(seed) " " options common " --seed " seed general_rows(data, trajectory_general) " --target " data "/target_inf.bin" \
         " --val " data "/test.bin --val-general " data "/" kept_back() " --out $OUT/seed" seed "/trajectory")
 }
@@ -263,7 +263,7 @@ function list_probes(seed,    step, count, i, data, needs) {
         if (step[i] > 0 && setting["trajectory"] == "") fail("a probe at step " step[i] " of which run? a line 'trajectory' says")
         if (step[i] + 0 > trajectory_steps + 0) fail("a probe at step " step[i] " of a trajectory of " trajectory_steps)
         needs = needs_of(seed) " variants.txt" (step[i] > 0 ? " seed" seed "/trajectory/finished" : "")
-        job("probe", "seed" seed "/probe/" step[i], seed, "", "probe", "probe", "", 8, 0, needs,
+        job("probe", "seed" seed "/probe/" step[i], seed, "", "probe", "probe", "", 11, 0, needs,
             trainer " --init " checkpoint(seed, step[i]) " --probe $OUT/variants.txt " words_after_numbers(setting["probe"]) " --threads " setting["threads"] \
             " --seed " seed " --general " data "/general\\*.bin --target " data "/pool.bin --val " data "/reference.bin --out $OUT/seed" seed "/probe/" step[i])
     }
