@@ -198,17 +198,30 @@ static void make_split_general(const Config* c, const World* w, int stream) {
     }
 }
 
+// How many rows the entry of --sizes at `at` asks for, and how long it is.
+static int size_at(const Config* c, const char* at, int* length) {
+    *length = (int)strcspn(at, ",");
+    if (*length == 3 && strncmp(at, "inf", 3) == 0) { return c->endless; }
+    long rows = strtol(at, NULL, 10);
+    check((int)strspn(at, "0123456789") == *length && *length <= 8 && rows > 0, "--sizes %s: '%.*s' is no number of rows", c->sizes, *length, at);
+    return (int)rows;
+}
+
+static const char* after(const char* at, int length) { return at + length + (at[length] == ','); }
+
+static void check_sizes(const Config* c) {
+    int length;
+    for (const char* at = c->sizes; at && *at; at = after(at, length)) { size_at(c, at, &length); }
+}
+
 // target_N.bin for each N of --sizes.
 static void make_sizes(const Config* c, const World* w, int stream) {
-    for (const char* at = c->sizes; at && *at; at += *at == ',') {
+    int length;
+    for (const char* at = c->sizes; at && *at; at = after(at, length)) {
         char name[64];
-        int length = (int)strcspn(at, ","), is_endless = length == 3 && strncmp(at, "inf", 3) == 0;
-        long rows = is_endless ? c->endless : strtol(at, NULL, 10);
-        check(is_endless || ((int)strspn(at, "0123456789") == length && length <= 8 && rows > 0),
-              "--sizes %s: '%.*s' is no number of rows", c->sizes, length, at);
+        int rows = size_at(c, at, &length);
         snprintf(name, sizeof(name), "target_%.*s.bin", length, at);
-        make_file(c, w, name, stream, (int)rows, draw_target);
-        at += length;
+        make_file(c, w, name, stream, rows, draw_target);
     }
 }
 
@@ -217,6 +230,7 @@ int main(int argc, char** argv) {
     OptionTable table = { options, sizeof(options) / sizeof(options[0]), &c };
     options_parse(&table, 1, argc, argv, about);
     check(c.out != NULL, "where to? --out FOLDER; --help lists the options");
+    check_sizes(&c);
     folder_create(c.out);
     World w = world_create((uint64_t)c.seed);
     make_file(&c, &w, "pretrain.bin", 1, c.pretrain, draw_pretrain);
