@@ -26,6 +26,7 @@ extern "C" {
 // What to measure: a text file with a line "label | options of the regularizer" each; # begins a comment.
 typedef struct {
     char *label, *text; // the options as they were written
+    char* words;        // the same in pieces, which the text options point into
     DrptOptions options;
 } ProbeVariant;
 
