@@ -1365,6 +1365,7 @@ static void probe_checkpoint(Run* run) {
     for (size_t half = 0; half < 2 && !is_population; half++) { probe_reference(run, probe, (int)half, half * (rows / 2), half ? rows : rows / 2); }
     probe_draws(run, probe, is_population);
     if (stop_requested) { printf("stopped; nothing was written\n"); exit(130); }
+    if (!(probe_t_norm2(probe) > 0.0)) { printf("the two halves of --val %s do not agree on the target's gradient: nothing can be said in its units; give more rows\n", c->val); }
     probe_write(probe, c->out);
     printf("wrote %s/probe.csv: %d variants, %d draws of %d target rows with %d batches of %d general rows%s\n", c->out, list.count,
            c->draws, c->target_batch, c->draw_batches, c->batch, probe_is_folded(probe) ? "; large gradients were folded at random" : "");

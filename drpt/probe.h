@@ -26,6 +26,7 @@ extern "C" {
 // What to measure: a text file with a line "label | options of the regularizer" each; # begins a comment.
 typedef struct {
     char *label, *text; // the options as they were written
+    char* words;        // the same in pieces, which the text options point into
     DrptOptions options;
 } ProbeVariant;
 
@@ -43,6 +44,9 @@ typedef struct Probe Probe;
 // The list must stay as long as the probe. n, m, T, widest, domains, seed: as for drpt_create(). Two draws and two batches at least.
 Probe* probe_create(const ProbeList* list, int n, int m, int T, int widest, int domains, int draws, int batches, uint64_t seed);
 void probe_free(Probe* p);
+
+// Before the first draw: how many bytes the sums may take [2 GiB]; large sites are folded to stay below.
+void probe_limit(Probe* p, size_t bytes);
 
 // Takes the place of the regularizer in the backward passes.
 Drpt* probe_recorder(Probe* p);

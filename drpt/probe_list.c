@@ -16,9 +16,9 @@ static void parse_variant(ProbeVariant* v, char* line, const char* where) {
     v->label = line;
     v->text = bar + 1 + strspn(bar + 1, " \t");
     v->options = drpt_defaults;
-    char* words = strdup(v->text); // kept: the text options point into it
-    check(words != NULL, "out of memory");
-    options_parse_line(&table, 1, words, where);
+    v->words = strdup(v->text);
+    check(v->words != NULL, "out of memory");
+    options_parse_line(&table, 1, v->words, where);
     const DrptOptions* o = &v->options;
     check(strcmp(o->metric, "gradient") == 0, "%s: --metric %s: the probe knows no second moments", where, o->metric);
     check(strcmp(o->score, "auto") == 0, "%s: --score %s: the probe's inner products are exact, whatever the route", where, o->score);
@@ -46,6 +46,7 @@ ProbeList probe_list_read(const char* path) {
 }
 
 void probe_list_free(ProbeList* list) {
+    for (int v = 0; v < list->count; v++) { free(list->variant[v].words); }
     free(list->variant);
     free(list->text);
     *list = (ProbeList){0};
