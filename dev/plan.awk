@@ -1,6 +1,6 @@
 # plan.awk -- reads a plan and lists its jobs, each with the commands that do it.
 #
-#     awk [-v show=jobs|options|variants|slurm] [-v seeds="0 1"] [-v first_rate=1] [-v steps=N] [-v base_steps=N] -f dev/plan.awk PLAN
+#     awk [-v show=jobs|options|variants|variables|slurm] [-v seeds="0 1"] [-v first_rate=1] [-v steps=N] [-v base_steps=N] -f dev/plan.awk PLAN
 #
 # A plan is lines of a keyword and what belongs to it; '#' begins a comment. world, seeds, base, threads and slurm hold for the whole plan,
 # m, rates, post, general and target for what is below them:
@@ -73,6 +73,7 @@ function check_words(keyword, text,    name) {
         text = substr(text, RSTART + RLENGTH)
         if (name ~ /^(OUT|BUILD)$/) continue
         if (ENVIRON[name] == "") fail("$" name " is not set; say make sweep PLAN=... " name "=...")
+        note_variable(name)
     }
 }
 
@@ -80,6 +81,9 @@ function check_numbers(text, pattern, what,    list, count, i) {
     count = split(text, list, /[ \t]+/)
     for (i = 1; i <= count; i++) if (list[i] !~ pattern) fail("'" list[i] "' is not " what)
 }
+
+# What a variable held belongs to what a run is.
+function note_variable(name) { if (show == "variables") printf "%s=%s ", name, ENVIRON[name] }
 
 # Options that only the trainer can judge are told, with their line.
 function note_options(options) { sub(/--init [^ ]*/, "", options); if (show == "options") printf "%s:%d|%s\n", FILENAME, FNR, options }
@@ -297,6 +301,7 @@ END {
     if (world == "instruct" && ENVIRON["DATA"] == "") {
         fail("the world instruct is made of files: say DATA=FOLDER, the one that holds instruction_data.json, alpaca_en_demo.json and tinyshakespeare.txt")
     }
+    if (world == "instruct") note_variable("DATA")
     base_given = setting["base"] !~ /^--/
     if (base_steps != "") setting["base"] = setting["base"] " --steps " base_steps
     trainer = "$BUILD/train_gpt2_drpt"

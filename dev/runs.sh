@@ -64,7 +64,7 @@ version() { # KIND
 # A finished job has this in its folder, written last: with it, what it needs has not changed either.
 # shellcheck disable=SC2086 # $2 are words, without blanks
 stamp() { # KIND NEEDS COMMANDS
-    eval "echo \"\$version_$1 | $(cd "$out" && cat $2 /dev/null 2>/dev/null | cksum)\""
+    eval "echo \"\$version_$1 | \$variables| $(cd "$out" && cat $2 /dev/null 2>/dev/null | cksum)\""
     printf '%s\n' "$3"
 }
 is_finished() { [ -f "$out/$1/finished" ] && [ "$(cat "$out/$1/finished")" = "$(stamp "$2" "$3" "$4")" ]; } # FOLDER KIND NEEDS COMMANDS
@@ -183,6 +183,8 @@ open_folder() {
     export OUT="$out" BUILD
     trap stop INT TERM HUP
     for kind in data base run trajectory probe ngram; do eval "version_$kind=\$(version $kind)"; done
+    variables=$(from_plan variables)
+    export variables
     cmp -s "$plan" "$out/plan" || cp "$plan" "$out/plan" || exit 1
     from_plan variants >"$state/variants" || exit 1
     [ ! -s "$state/variants" ] || cmp -s "$state/variants" "$out/variants.txt" || cp "$state/variants" "$out/variants.txt" || exit 1
