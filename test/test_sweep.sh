@@ -141,6 +141,28 @@ printf '%s\n' world,seed,step,label,bias2 gpt,3,0,cone,model_final.bin gpt,3,2,c
 [ "$(cat "$work/p/variants.txt")" = "$(printf 'cone layer 0 | --method cone --ridge 0\ncone layer 1 | --method cone --ridge 1')" ] || fail "variants.txt"
 [ "$(rows "$work/p/ngram_curves.csv")" -eq 2 ] || fail "ngram_curves.csv"
 
+# Real text: one base for all draws of the target rows; what chooses a rate and what is the test are different rows of their kind.
+mkdir "$work/texts"
+awk 'BEGIN {
+    for (i = 1; i <= 90; i++) records = records (i > 1 ? "," : "") sprintf("{\"instruction\": \"%s %d?\", \"input\": \"\", \"output\": \"Word %d.\"}\n", i % 2 ? "A synonym of" : "The size of", i, 7 * i)
+    print "[" records "]" }' >"$work/texts/instruction_data.json"
+cp "$work/texts/instruction_data.json" "$work/texts/alpaca_en_demo.json"
+awk 'BEGIN { for (i = 1; i <= 60; i++) print "A line of a play that nobody wrote." }' >"$work/texts/tinyshakespeare.txt"
+cat >"$work/text.plan" <<'PLAN'
+world instruct --seq 96
+seeds 1 2
+base --init L1,H2,C16,V257,T96 --seq 96 --batch 4 --steps 2 --lr 1e-3
+post --batch 4 --steps 2 --val-every 1
+run cone | cone | --method cone | 1e-3
+PLAN
+if sweep "$work/text.plan" --list; then fail "should ask for DATA"; fi
+expect 'say DATA=FOLDER' "$work/errors.txt"
+DATA=$work/texts sweep "$work/text.plan" --out "$work/t" --jobs 2 || { fail "on text it ends with $?"; cat "$work/errors.txt"; }
+expect '3 runs, 0 of them finished before' "$work/out.txt"
+expect 'val.bin: 16 rows' "$work/t/seed1/data/output.txt"
+expect 'test.bin: 13 rows' "$work/t/seed2/data/output.txt"
+[ "$(rows "$work/t/results.csv")" -eq 3 ] || fail "results.csv of the text should have a header and 2 rows"
+
 # A mistake in a plan is one line that names the file and the line.
 refuse() { # SED_SCRIPT TEXT
     sed "$1" "$work/tiny.plan" >"$work/bad.plan"
@@ -162,7 +184,7 @@ refuse 's/--method cone/--method cone; rm x/' "bad.plan:9: ';' has no place in o
 refuse 's/--method cone/--method $NO_SUCH/'   'bad.plan:9: $NO_SUCH is not set'
 refuse 's/^m 4 inf/m 4 0/'                    "'0' is not a number of target rows"
 refuse 's/^world tasks/world task/'           'is no world'
-refuse 's/^seeds 3/&\nprobe 0 --draws 2/'     'without a variant'
+refuse 's/^run cone.*/probe 0 --draws 2/'     'without a variant'
 if sweep no_such_plan; then fail "should refuse a plan that is not there"; fi
 expect 'there is no such plan' "$work/errors.txt"
 for plan in dev/plans/*.plan; do DATA=. GPT2=x sweep "$plan" --list || { fail "$plan"; cat "$work/errors.txt"; }; done
