@@ -22,7 +22,7 @@ static float update[2 * SIZE];                       // what the optimizer would
 static float g[N + 1][SIZE];                         // gradients of head: g_0 .. g_3, then t
 static double K[N * N], s[N], q, alpha[N], beta;
 static float u[SIZE];
-static const unsigned char all[N] = { 1, 1, 1, 1 };  // general rows that have something to train on
+static unsigned char all[N];                         // 1: a general row that has something to train on
 
 // ---------------------------------------------------------------------------------------------
 // The model. General rows come first; the M target rows weigh 1/M, so that their gradients add up to t.
@@ -69,18 +69,17 @@ static void find_update(Drpt* drpt, const Word* word) {
     backward(drpt);
 }
 
-// From each letter one forwards in the alphabet, by that chance, or one backwards; 'd' and 'a' are neighbours.
-static void draw_word(char* word, double forwards, Rng* rng) {
-    int letter = (int)rng_below(rng, V);
-    for (int t = 0; t <= T; t++) {
-        word[t] = (char)('a' + letter);
-        letter = (letter + (rng_uniform(rng) < forwards ? 1 : V - 1)) % V;
-    }
-}
-
-// Half of the general words are of the target's language, the others of one that mostly goes backwards.
+// Words [begin, end) of the batch. From each letter one forwards in the alphabet, by a chance that tells the languages apart, or one
+// backwards; 'd' and 'a' are neighbours. Half of the general words are of the target's language.
 static void draw(Word* word, int begin, int end, Rng* rng) {
-    for (int i = begin; i < end; i++) { draw_word(word[i], i >= N || rng_below(rng, 2) ? 0.75 : 0.1, rng); }
+    for (int i = begin; i < end; i++) {
+        double forwards = i >= N || rng_below(rng, 2) ? 0.75 : 0.1;
+        int letter = (int)rng_below(rng, V);
+        for (int t = 0; t <= T; t++) {
+            word[i][t] = (char)('a' + letter);
+            letter = (letter + (rng_uniform(rng) < forwards ? 1 : V - 1)) % V;
+        }
+    }
 }
 
 // The base model: ordinary training on general words.
@@ -189,7 +188,7 @@ static void print_weights(const char* name) {
 }
 
 static void solve(const char* name, Method method, const unsigned char* usable) {
-    double work[512];
+    double work[1024];
     Statistics st = { .K = K, .s = s, .score = s, .q = q };
     Knobs knobs = { .keep = 0.5, .tau = 1.0, .strength = 1.0 };
     drpt_solve(alpha, &beta, method, &st, (Rows){ .n = N, .m = M, .usable = usable, .domains = 1 }, NEEDS_S | NEEDS_K, knobs, work);
@@ -249,7 +248,7 @@ static void step5(const Word* word) {
 // 6. Bias and variance.
 
 static void spectrum(const char* method, const char* strength, const float* truth) {
-    enum { R = 4000, Q = 4 };
+    enum { R = 2000, Q = 4 };
     double sum[2*SIZE] = { 0.0 }, within = 0.0, between = 0.0, bias = 0.0, norm = dot(truth, truth, 2*SIZE);
     Drpt drpt = create(method, "layer", strength);
     Rng rng = rng_seed(20, 0, 0); // the same draws for every method
@@ -279,12 +278,13 @@ static void spectrum(const char* method, const char* strength, const float* trut
 }
 
 static void step6(const char* own) {
-    // Three words go once round the alphabet forwards, one backwards: all pairs as often as in the target's language.
-    static const Word circle[B] = { "abcda", "abcda", "abcda", "adcba", "abcda", "abcda" };
     static const char* const method[][2] = { { "target", "1" }, { "span", "1" }, { "cone", "0.5" }, { "cone", "1" }, { "mix", "1" },
                                              { "subset", "1" }, { "full", "1" } };
     float truth[2*SIZE];
+    Word circle[B];
     Drpt drpt = create("full", "layer", "1");
+    // Three of four words go once round the alphabet forwards, one backwards: all pairs as often as in the language.
+    for (int i = 0; i < B; i++) { memcpy(circle[i], i % 4 < 3 ? "abcda" : "adcba", sizeof(Word)); }
     find_update(&drpt, circle);
     memcpy(truth, update, sizeof(truth));
     drpt_free(&drpt);
@@ -296,6 +296,7 @@ static void step6(const char* own) {
 int main(int argc, char** argv) {
     static const Word word[B] = { "abcdc", "bcbab", "dcbad", "cdada", "abcba", "bcdab" };
     omp_set_num_threads(1);
+    memset(all, 1, sizeof(all));
     pretrain();
     step1(word);
     step2(word);
