@@ -11,7 +11,7 @@ clock() { printf '%d:%02d' $(($1 / 60)) $(($1 % 60)); }
 BUILD=${BUILD:-build}
 trainer=$BUILD/train_gpt2_drpt
 out='' plan='' seeds='' first_rate='' steps='' base_steps='' jobs=''
-into='' child=''
+into='' child='' claimed=''
 export took='' # what was done, in words
 
 # ---------------------------------------------------------------------------------------------
@@ -33,13 +33,15 @@ check_plan() { # FILE
     done <"$1"
 }
 
+leave() { rm -rf "$state"; [ -z "$claimed" ] || rm -f "$claimed"; }
+
 # Reads the plan; $list is then the file of its jobs.
 read_plan() {
     [ -f "$plan" ] || die "$plan: there is no such plan; those that ship are in dev/plans"
     { [ -x "$trainer" ] && [ -x "$BUILD/dev/tasks" ]; } || die "$trainer or $BUILD/dev/tasks is not there; run make first"
     case $jobs in *[!0-9]* | 0) die "--jobs $jobs: must be a number of runs" ;; esac
     state=$(mktemp -d "${TMPDIR:-/tmp}/sweep.XXXXXX") || exit 1
-    trap 'rm -rf "$state"' EXIT
+    trap leave EXIT
     list=$state/list
     check_plan "$state/options"
     from_plan jobs >"$list" || exit 1
@@ -119,6 +121,7 @@ wait_for() { # NEEDS
 work() {
     trap 'kill "$child" 2>/dev/null; wait "$child"; exit 1' TERM
     while IFS='|' read -r kind folder seed m name label lr cost job_steps needs commands; do
+        kill -0 $$ 2>/dev/null || { leave; exit 1; } # who started this was killed
         mkdir "$state/$(echo "$folder" | tr / .)" 2>/dev/null || continue
         wait_for "$needs"
         [ ! -e "$state/failed" ] || return
@@ -160,7 +163,7 @@ stop() {
     # shellcheck disable=SC2086 # numbers
     kill $workers $monitor $child 2>/dev/null
     wait
-    rm -rf "$state"
+    leave
     printf '\nstopped; finished runs are kept, the same command goes on from here\n' >&2
     exit 130
 }
@@ -190,9 +193,18 @@ open_folder() {
     [ ! -s "$state/variants" ] || cmp -s "$state/variants" "$out/variants.txt" || cp "$state/variants" "$out/variants.txt" || exit 1
 }
 
+# Two at work in one folder would undo each other's runs. The tasks of a job array have theirs each.
+claim_folder() {
+    other=$(cat "$out/running" 2>/dev/null)
+    [ -z "$other" ] || ! kill -0 "$other" 2>/dev/null || die "$out: process $other is at work on it; if that is something else, remove $out/running"
+    claimed=$out/running
+    echo $$ >"$claimed"
+}
+
 # Data are made first, and one after the other: that takes no time.
 # shellcheck disable=SC2034
 make_data() {
+    claim_folder
     missing_jobs data
     while IFS='|' read -r kind folder seed m name label lr cost job_steps needs commands; do
         run_job "$folder" "$kind" "$needs" "$commands" || die "$out/$folder did not finish: $(why "$folder")"

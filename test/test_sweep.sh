@@ -91,20 +91,35 @@ expect '18 runs, 2 of them finished before' "$work/out.txt"
 
 # Stopped, it leaves nothing running and says so; started again it goes on, and nothing half done is taken for finished.
 sed 's/--steps 6/--steps 100000/' "$work/tiny.plan" >"$work/long.plan"
-BUILD=$build sh dev/sweep.sh "$work/long.plan" --out "$work/d" --jobs 2 >"$work/out.txt" 2>"$work/errors.txt" &
+BUILD=$build sh dev/sweep.sh "$work/long.plan" --out "$work/d" --jobs 2 >"$work/out.txt" 2>"$work/stopped.txt" &
 sweep=$!
 tries=0
 until [ -s "$work/d/seed3/m16/target-lr1e-3/log.csv" ] || [ $((tries += 1)) -gt 300 ]; do sleep 0.1; done
+if sweep "$work/tiny.plan" --out "$work/d"; then fail "two sweeps should not work in one folder"; fi
+expect "process $sweep is at work on it" "$work/errors.txt"
 kill "$sweep"
 wait "$sweep"
 [ $? -eq 130 ] || fail "stopped, it should exit with 130"
-expect 'stopped; ' "$work/errors.txt"
+expect 'stopped; ' "$work/stopped.txt"
 lines=$(rows "$work/d/seed3/m16/target-lr1e-3/log.csv")
 sleep 0.3
 [ "$lines" -eq "$(rows "$work/d/seed3/m16/target-lr1e-3/log.csv")" ] || fail "stopped, it left a trainer running"
 sweep "$work/tiny.plan" --out "$work/d" --jobs 2
 expect '18 runs, 1 of them finished before' "$work/out.txt"
 collected "$work/d" | cmp -s "$work/first" - || fail "after a stop something else came out"
+
+# Killed without a chance to say so, its workers take no other run, and the next sweep is not kept out.
+BUILD=$build sh dev/sweep.sh "$work/long.plan" --steps 2000 --out "$work/e" --jobs 1 >"$work/out.txt" 2>&1 &
+sweep=$!
+tries=0
+until [ -s "$work/e/seed3/m16/target-lr1e-3/log.csv" ] || [ $((tries += 1)) -gt 300 ]; do sleep 0.1; done
+kill -9 "$sweep"
+wait "$sweep" 2>/dev/null
+tries=0
+until [ -f "$work/e/seed3/m16/target-lr1e-3/finished" ] || [ $((tries += 1)) -gt 300 ]; do sleep 0.1; done
+sweep "$work/tiny.plan" --out "$work/e" --jobs 2 || { fail "after a kill it ends with $?"; cat "$work/errors.txt"; }
+expect '18 runs, 1 of them finished before' "$work/out.txt"
+collected "$work/e" | cmp -s "$work/first" - || fail "after a kill something else came out"
 
 # Probes: of the base, and of the checkpoints of a trajectory, by a trainer that only says what it was asked.
 mkdir -p "$work/stub/dev"
