@@ -132,10 +132,10 @@ static void probe_here(Lab* lab, int step) {
     TextRows rows;
     rows_create(&rows, c->batch, c->target_batch, c->seq);
 
-    net_forward_all(&lab->net, &lab->w);
-    net_exact_dlogits(&lab->net, &lab->world, TARGET, 0);
+    net_forward(&lab->net, &lab->w);
+    net_exact_dlogits(lab->net.pass.dlogits, &lab->net, &lab->world, TARGET);
     probe_begin_reference(probe, 2, 1, CONTEXTS);
-    net_backward(&lab->net, &lab->w, &lab->grad, recorder, CONTEXTS);
+    net_backward(&lab->net, &lab->w, &lab->grad, recorder, lab->net.context, CONTEXTS);
     for (int a = 0; a < c->draws; a++) {
         Rng of_target = rng_seed((uint64_t)c->seed, PROBE_TARGET, (uint64_t)a);
         Rng of_general = rng_seed((uint64_t)c->seed, PROBE_GENERAL, (uint64_t)a);
@@ -180,12 +180,9 @@ static void probe_along_descent(Lab* lab) {
 typedef struct { double test, train, general; } Point;
 
 static Point measure(Lab* lab, const TextRows* rows) {
-    Point p;
-    net_forward_all(&lab->net, &lab->w);
-    p.test = net_exact_loss(&lab->net, &lab->world, TARGET, 0);
-    p.general = net_exact_loss(&lab->net, &lab->world, GENERAL, 0);
-    p.train = rows_target_loss(rows, &lab->net, &lab->w);
-    return p;
+    net_forward(&lab->net, &lab->w);
+    return (Point){ .test = net_exact_loss(&lab->net, &lab->world, TARGET), .train = rows_target_loss(rows, &lab->net),
+                    .general = net_exact_loss(&lab->net, &lab->world, GENERAL) };
 }
 
 // From the base. The general rows of a step are the same in every run of a seed. Returns the validation loss at the end.
@@ -205,7 +202,8 @@ static double train(Lab* lab, TextRows* rows, const DrptOptions* o, double rate,
         sgd_update((float*)&lab->w, (float*)&lab->grad, NUM_PARAMS, (float)lr, 0.0f, 1.0f);
     }
     drpt_free(&lab->drpt);
-    return rows_target_loss(&lab->val, &lab->net, &lab->w);
+    net_forward(&lab->net, &lab->w);
+    return rows_target_loss(&lab->val, &lab->net);
 }
 
 // Of all rates, the curve of the one with the least validation loss goes into the file.
@@ -291,7 +289,7 @@ static void train_all(Lab* lab) {
 
 static int most_rows(const Config* c) { // of a pass
     char item[32];
-    int most = c->target_batch > c->val_rows ? c->target_batch : c->val_rows;
+    int most = c->target_batch;
     for (const char* list = c->rows; list; ) {
         list = next_item(item, sizeof(item), list);
         int m = strcmp(item, "inf") == 0 ? CONTEXTS / c->seq : (int)number(item, "rows", 1, 4096);
@@ -302,7 +300,7 @@ static int most_rows(const Config* c) { // of a pass
 
 int main(int argc, char** argv) {
     static Lab lab; // large
-    lab.config = (Config){ .at = "0,25,100,400", .rows = "4,16,64,inf", .train = "all", .rates = "0.4,1.3,4,13", .draws = 60, .draw_batches = 4,
+    lab.config = (Config){ .at = "0,25,100,400", .rows = "4,16,64,inf", .train = "all", .rates = "0.1,0.4,1.6,6.4", .draws = 60, .draw_batches = 4,
                            .batch = 32, .target_batch = 16, .seq = 16, .steps = 200, .every = 10, .val_rows = 256, .descent = 2.0 };
     Config* c = &lab.config;
     OptionTable table = { options, sizeof(options) / sizeof(options[0]), c };

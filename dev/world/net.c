@@ -10,19 +10,24 @@
 
 static void layout(Net* net) {
     size_t N = (size_t)net->positions;
-    float** wide[] = { &net->h1, &net->a1, &net->h2, &net->a2, &net->da1, &net->da2 };
-    net->x = arena_take(&net->arena, sizeof(float) * N * INPUTS);
-    net->logp = arena_take(&net->arena, sizeof(float) * N * VOCAB);
-    net->dlogits = arena_take(&net->arena, sizeof(float) * N * VOCAB);
-    for (int i = 0; i < 6; i++) { *wide[i] = arena_take(&net->arena, sizeof(float) * N * HIDDEN); }
+    float** hidden[] = { &net->pass.a1, &net->pass.a2, &net->pass.da1, &net->pass.da2 };
+    net->pass.x = arena_take(&net->arena, sizeof(float) * N * INPUTS);
+    net->pass.dlogits = arena_take(&net->arena, sizeof(float) * N * VOCAB);
+    for (int i = 0; i < 4; i++) { *hidden[i] = arena_take(&net->arena, sizeof(float) * N * HIDDEN); }
 }
 
 void net_create(Net* net, int positions) {
-    *net = (Net){ .positions = positions < CONTEXTS ? CONTEXTS : positions };
+    DrptOptions o = drpt_defaults;
+    memset(net, 0, sizeof(*net));
+    net->positions = positions < CONTEXTS ? CONTEXTS : positions;
     layout(net);
     arena_alloc(&net->arena, "the model");
     layout(net);
-    DrptOptions o = drpt_defaults;
+    for (int i = 0; i < CONTEXTS; i++) {
+        net->context[i] = i;
+        net->x[i * INPUTS + i / VOCAB] = 1.0f;
+        net->x[i * INPUTS + VOCAB + i % VOCAB] = 1.0f;
+    }
     o.method = "full"; // without target rows an ordinary backward pass; all contexts are one row
     net->plain = drpt_create(&o, 1, 0, CONTEXTS, WIDEST, 1, 0);
 }
@@ -44,8 +49,8 @@ void net_init(Params* w, uint64_t seed) {
 // ---------------------------------------------------------------------------------------------
 // layers
 
-static void softsign_forward(float* out, const float* inp, int n) {
-    for (int i = 0; i < n; i++) { out[i] = inp[i] / (1.0f + fabsf(inp[i])); }
+static void softsign_forward(float* x, int n) { // holds h on entry
+    for (int i = 0; i < n; i++) { x[i] = x[i] / (1.0f + fabsf(x[i])); }
 }
 
 // The slope is 1 / (1 + |h|)^2 = (1 - |f(h)|)^2.
@@ -53,80 +58,75 @@ static void softsign_backward(float* dinp, const float* out, int n) { // dinp ho
     for (int i = 0; i < n; i++) { dinp[i] *= (1.0f - fabsf(out[i])) * (1.0f - fabsf(out[i])); }
 }
 
-static void log_softmax(float* logits, int N) {
-    for (int i = 0; i < N; i++) {
-        float *x = logits + i * VOCAB, most = x[0], sum = 0.0f;
-        for (int c = 1; c < VOCAB; c++) { most = x[c] > most ? x[c] : most; }
-        for (int c = 0; c < VOCAB; c++) { sum += expf(x[c] - most); }
+static void softmax_forward(float* p, float* logp) { // logp holds logits on entry
+    for (int i = 0; i < CONTEXTS; i++, logp += VOCAB, p += VOCAB) {
+        float most = logp[0], sum = 0.0f;
+        for (int c = 1; c < VOCAB; c++) { most = logp[c] > most ? logp[c] : most; }
+        for (int c = 0; c < VOCAB; c++) { sum += p[c] = expf(logp[c] - most); }
         float log_sum = most + logf(sum);
-        for (int c = 0; c < VOCAB; c++) { x[c] -= log_sum; }
+        for (int c = 0; c < VOCAB; c++) { logp[c] -= log_sum; p[c] /= sum; }
     }
 }
 
-void net_forward(Net* net, const Params* w, const int* context, int N) {
-    memset(net->x, 0, sizeof(float) * (size_t)N * INPUTS);
-    for (int i = 0; i < N; i++) {
-        net->x[i * INPUTS + context[i] / VOCAB] = 1.0f;
-        net->x[i * INPUTS + VOCAB + context[i] % VOCAB] = 1.0f;
-    }
-    matmul_forward(net->h1, net->x, w->w1, w->b1, N, INPUTS, HIDDEN);
-    softsign_forward(net->a1, net->h1, N * HIDDEN);
-    matmul_forward(net->h2, net->a1, w->w2, w->b2, N, HIDDEN, HIDDEN);
-    softsign_forward(net->a2, net->h2, N * HIDDEN);
-    matmul_forward(net->logp, net->a2, w->w3, w->b3, N, HIDDEN, VOCAB);
-    log_softmax(net->logp, N);
+void net_forward(Net* net, const Params* w) {
+    matmul_forward(net->a1, net->x, w->w1, w->b1, CONTEXTS, INPUTS, HIDDEN);
+    softsign_forward(net->a1, CONTEXTS * HIDDEN);
+    matmul_forward(net->a2, net->a1, w->w2, w->b2, CONTEXTS, HIDDEN, HIDDEN);
+    softsign_forward(net->a2, CONTEXTS * HIDDEN);
+    matmul_forward(net->logp, net->a2, w->w3, w->b3, CONTEXTS, HIDDEN, VOCAB);
+    softmax_forward(net->p, net->logp);
 }
 
-// The head is a block of its own, as in a transformer.
-void net_backward(Net* net, const Params* w, Params* grad, Drpt* drpt, int N) {
-    matmul_backward_input(net->da2, net->dlogits, w->w3, N, HIDDEN, VOCAB);
+static void look_up(float* to, const float* table, const int* context, int N, int width) {
+    for (int i = 0; i < N; i++) { memcpy(&to[i * width], &table[context[i] * width], sizeof(float) * (size_t)width); }
+}
+
+// The head is a block of its own.
+void net_backward(Net* net, const Params* w, Params* grad, Drpt* drpt, const int* context, int N) {
+    look_up(net->pass.x, net->x, context, N, INPUTS);
+    look_up(net->pass.a1, net->a1, context, N, HIDDEN);
+    look_up(net->pass.a2, net->a2, context, N, HIDDEN);
     drpt->block = -1;
-    drpt_site(drpt, "head", grad->w3, grad->b3, net->dlogits, net->a2, HIDDEN, VOCAB);
+    drpt_site(drpt, "head", grad->w3, grad->b3, net->pass.dlogits, net->pass.a2, HIDDEN, VOCAB);
     drpt_project(drpt, DRPT_BLOCK);
-    softsign_backward(net->da2, net->a2, N * HIDDEN);
-    matmul_backward_input(net->da1, net->da2, w->w2, N, HIDDEN, HIDDEN);
+    matmul_backward_input(net->pass.da2, net->pass.dlogits, w->w3, N, HIDDEN, VOCAB);
+    softsign_backward(net->pass.da2, net->pass.a2, N * HIDDEN);
     drpt->block = 0;
-    drpt_site(drpt, "second", grad->w2, grad->b2, net->da2, net->a1, HIDDEN, HIDDEN);
-    softsign_backward(net->da1, net->a1, N * HIDDEN);
-    drpt_site(drpt, "first", grad->w1, grad->b1, net->da1, net->x, INPUTS, HIDDEN);
+    drpt_site(drpt, "second", grad->w2, grad->b2, net->pass.da2, net->pass.a1, HIDDEN, HIDDEN);
+    matmul_backward_input(net->pass.da1, net->pass.da2, w->w2, N, HIDDEN, HIDDEN);
+    softsign_backward(net->pass.da1, net->pass.a1, N * HIDDEN);
+    drpt_site(drpt, "first", grad->w1, grad->b1, net->pass.da1, net->pass.x, INPUTS, HIDDEN);
     drpt_project(drpt, DRPT_GLOBAL);
     drpt->block = -1;
 }
 
 // ---------------------------------------------------------------------------------------------
-// all contexts
+// what is exact
 
-void net_forward_all(Net* net, const Params* w) {
-    int all[CONTEXTS];
-    for (int i = 0; i < CONTEXTS; i++) { all[i] = i; }
-    net_forward(net, w, all, CONTEXTS);
-}
-
-double net_exact_loss(const Net* net, const World* world, int source, int first) {
-    const float* logp = net->logp + first * VOCAB;
+double net_exact_loss(const Net* net, const World* world, int source) {
     double sum = 0.0;
     for (int i = 0; i < CONTEXTS; i++) {
         double of_context = 0.0;
-        for (int c = 0; c < VOCAB; c++) { of_context -= world->next[source][i][c] * logp[i * VOCAB + c]; }
+        for (int c = 0; c < VOCAB; c++) { of_context -= world->next[source][i][c] * net->logp[i * VOCAB + c]; }
         sum += world->often[source][i] * of_context;
     }
     return sum;
 }
 
-void net_exact_dlogits(Net* net, const World* world, int source, int first) {
+void net_exact_dlogits(float* dlogits, const Net* net, const World* world, int source) {
     for (int i = 0; i < CONTEXTS; i++) {
-        const float* logp = net->logp + (first + i) * VOCAB;
-        float* d = net->dlogits + (first + i) * VOCAB;
-        for (int c = 0; c < VOCAB; c++) { d[c] = (float)(world->often[source][i] * (exp((double)logp[c]) - world->next[source][i][c])); }
+        for (int c = 0; c < VOCAB; c++) {
+            dlogits[i * VOCAB + c] = (float)(world->often[source][i] * (net->p[i * VOCAB + c] - world->next[source][i][c]));
+        }
     }
 }
 
 double net_exact_gradient(Net* net, const Params* w, Params* grad, const World* world, int source) {
     const unsigned char usable = 1;
     memset(grad, 0, sizeof(*grad));
-    net_forward_all(net, w);
-    net_exact_dlogits(net, world, source, 0);
+    net_forward(net, w);
+    net_exact_dlogits(net->pass.dlogits, net, world, source);
     drpt_begin(&net->plain, 0, &usable, NULL);
-    net_backward(net, w, grad, &net->plain, CONTEXTS);
-    return net_exact_loss(net, world, source, 0);
+    net_backward(net, w, grad, &net->plain, net->context, CONTEXTS);
+    return net_exact_loss(net, world, source);
 }

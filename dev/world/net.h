@@ -3,8 +3,9 @@
 //     x = one-hot of the first token, one-hot of the second      a1 = f(W1 x + b1)    a2 = f(W2 a1 + b2)    logits = W3 a2 + b3
 // with the softsign f(h) = h / (1 + |h|), which costs no exponential.
 //
-// A context is a number below CONTEXTS (world.h), so that all 256 of them, each weighed by how often it occurs, with the probabilities
-// of what follows as labels, are a batch whose loss and gradient are those of all text there could be.
+// A context is a number below CONTEXTS (world.h), and there are no more than 256 of them. So a forward is one over all contexts, and
+// a pass over text looks up its positions; and the same contexts, each weighed by how often it occurs, with the probabilities of what
+// follows as labels, are a batch whose loss and gradient are those of all text there could be.
 #ifndef DEV_WORLD_NET_H
 #define DEV_WORLD_NET_H
 
@@ -23,12 +24,15 @@ typedef struct {
 } Params;
 enum { NUM_PARAMS = sizeof(Params) / sizeof(float) };
 
-// The buffers of a pass over at most `positions` contexts.
 typedef struct {
-    int positions;
-    float *x, *h1, *a1, *h2, *a2;            // (positions, INPUTS or HIDDEN)
-    float *logp, *dlogits;                   // (positions, VOCAB): log-probabilities of what follows
-    float *da1, *da2;                        // (positions, HIDDEN)
+    float x[CONTEXTS * INPUTS], a1[CONTEXTS * HIDDEN], a2[CONTEXTS * HIDDEN]; // of all contexts, in order
+    float logp[CONTEXTS * VOCAB], p[CONTEXTS * VOCAB];                        // of what follows them
+    struct {
+        float *x, *a1, *a2;                  // (positions, INPUTS or HIDDEN)
+        float *dlogits, *da1, *da2;          // (positions, VOCAB or HIDDEN)
+    } pass;
+    int positions;                           // most of a pass
+    int context[CONTEXTS];                   // 0, 1, ...
     Drpt plain;                              // of backward passes whose gradient is exact
     Arena arena;
 } Net;
@@ -37,16 +41,14 @@ void net_create(Net* net, int positions);
 void net_free(Net* net);
 void net_init(Params* w, uint64_t seed);
 
-void net_forward(Net* net, const Params* w, const int* context, int N);                     // fills logp
-void net_backward(Net* net, const Params* w, Params* grad, Drpt* drpt, int N);              // from dlogits, which the caller fills
+void net_forward(Net* net, const Params* w);                                          // fills what is of all contexts
+double net_exact_loss(const Net* net, const World* world, int source);
 
-// After a forward over all contexts, in order, at positions first, first + 1, ...: the exact loss of any source, and dlogits for its exact
-// gradient.
-void net_forward_all(Net* net, const Params* w); // at positions 0, 1, ...
-double net_exact_loss(const Net* net, const World* world, int source, int first);
-void net_exact_dlogits(Net* net, const World* world, int source, int first);
+// A backward pass over N positions. The caller fills dlogits of the pass before; what it is exactly, for all contexts in order and any source:
+void net_backward(Net* net, const Params* w, Params* grad, Drpt* drpt, const int* context, int N);
+void net_exact_dlogits(float* dlogits, const Net* net, const World* world, int source);
 
-// The exact gradient as a plain backward pass gives it. Returns the loss.
+// The exact gradient, forward and all, as a plain backward pass gives it. Returns the loss.
 double net_exact_gradient(Net* net, const Params* w, Params* grad, const World* world, int source);
 
 #endif // DEV_WORLD_NET_H

@@ -2,7 +2,6 @@
 #include "rows.h"
 #include "../../llmc/check.h"
 
-#include <math.h>
 #include <string.h>
 
 static void layout(TextRows* r) {
@@ -40,24 +39,27 @@ void rows_take_all_contexts(TextRows* r, const World* w) {
     r->exact = w;
 }
 
-double rows_target_loss(const TextRows* r, Net* net, const Params* w) {
+double rows_target_loss(const TextRows* r, const Net* net) {
     int first = r->n * r->T, count = r->m * r->T;
     double sum = 0.0;
-    net_forward(net, w, &r->context[first], count);
-    if (r->exact) { return net_exact_loss(net, r->exact, TARGET, 0); }
-    for (int i = 0; i < count; i++) { sum -= net->logp[i * VOCAB + r->next[first + i]]; }
+    if (r->exact) { return net_exact_loss(net, r->exact, TARGET); }
+    for (int i = first; i < first + count; i++) { sum -= net->logp[r->context[i] * VOCAB + r->next[i]]; }
     return sum / count;
 }
 
+static void position_dlogits(float* dlogits, const float* p, int next, float weight) {
+    for (int c = 0; c < VOCAB; c++) { dlogits[c] = weight * p[c]; }
+    dlogits[next] -= weight;
+}
+
 void rows_pass(const TextRows* r, Net* net, const Params* w, Params* grad, Drpt* drpt) {
-    int first = drpt->with_general ? 0 : r->n * r->T, target = r->n * r->T - first, N = (r->n + r->m) * r->T - first;
-    const int* next = &r->next[first];
-    net_forward(net, w, &r->context[first], N);
-    for (int i = 0; i < (r->exact ? target : N); i++) {
+    int target = r->n * r->T, end = (r->n + r->m) * r->T, first = drpt->with_general ? 0 : target;
+    float* dlogits = net->pass.dlogits;
+    net_forward(net, w);
+    for (int i = first; i < (r->exact ? target : end); i++) {
         float weight = 1.0f / (float)(i < target ? r->T : r->m * r->T);
-        for (int c = 0; c < VOCAB; c++) { net->dlogits[i * VOCAB + c] = weight * expf(net->logp[i * VOCAB + c]); }
-        net->dlogits[i * VOCAB + next[i]] -= weight;
+        position_dlogits(&dlogits[(i - first) * VOCAB], &net->p[r->context[i] * VOCAB], r->next[i], weight);
     }
-    if (r->exact) { net_exact_dlogits(net, r->exact, TARGET, target); }
-    net_backward(net, w, grad, drpt, N);
+    if (r->exact) { net_exact_dlogits(&dlogits[(target - first) * VOCAB], net, r->exact, TARGET); }
+    net_backward(net, w, grad, drpt, &r->context[first], end - first);
 }

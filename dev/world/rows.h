@@ -20,8 +20,8 @@ void rows_draw_general(TextRows* r, const World* w, Rng* rng); // each of a doma
 void rows_draw_target(TextRows* r, const World* w, Rng* rng);
 void rows_take_all_contexts(TextRows* r, const World* w);      // as target rows: m T must be CONTEXTS
 
-// Mean loss of the target rows, or the exact one.
-double rows_target_loss(const TextRows* r, Net* net, const Params* w);
+// Mean loss of the target rows, or the exact one, after a forward.
+double rows_target_loss(const TextRows* r, const Net* net);
 
 // Forward and backward, recorded in drpt, which was told of the batch before; a general row stands for itself, the target rows for
 // their mean. The pass is of the target rows alone where the method needs no more.
