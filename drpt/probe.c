@@ -55,7 +55,7 @@ Probe* probe_create(const ProbeList* list, int n, int m, int T, int widest, int 
     all.method = "cone";
     all.group = "matrix";
     all.strength = needs & NEEDS_ROWS ? "auto" : "1";
-    *p = (Probe){ .list = list, .draws = draws, .batches = batches, .domains = domains > 0 ? domains : 1, .t_norm2 = NAN,
+    *p = (Probe){ .list = list, .draws = draws, .batches = batches, .domains = domains > 0 ? domains : 1, .t_norm2 = NAN, .limit = (size_t)1 << 31,
                   .recorder = drpt_create(&all, n, m, T, widest, domains, seed) };
     p->recorder.probe = p;
     layout(p);
@@ -78,6 +78,7 @@ void probe_free(Probe* p) {
     free(p);
 }
 
+void probe_limit(Probe* p, size_t bytes) { p->limit = bytes; }
 Drpt* probe_recorder(Probe* p) { return &p->recorder; }
 
 static float* zeros(size_t count, const char* what) {
@@ -226,7 +227,7 @@ static void project_on_basis(Probe* p, const Site* s, int v) {
     ptrdiff_t back = (ptrdiff_t)(parts - 1) * s->rows;
     whole.rows *= parts;
     whole.dout -= back;
-    if (!by_part) { whole.parts = 1; whole.part = 0; whole.index -= parts - 1; }
+    if (!by_part) { whole.parts = 1; whole.part = 0; whole.index = p->layer; } // as if recorded by layer: a basis starts from it
     size_t size = site_size(&whole);
     grow(&p->raw, &p->raw_size, 2 * size);
     memset(p->raw, 0, sizeof(float) * size);
@@ -267,15 +268,15 @@ void probe_site(Probe* p, const Site* s) {
 // ---------------------------------------------------------------------------------------------
 // The draws.
 
-// Two GiB for the sums; folded to 4096 floats a site, products are exact to about 2 % each and there are many sites.
+// Folded to 4096 floats a site, products are good to about 2 % each, and there are many sites: less would not do.
 static size_t width_for(const Probe* p, size_t vectors) {
-    const size_t most = ((size_t)1 << 31) / sizeof(float);
+    size_t most = p->limit / sizeof(float);
     for (size_t width = (size_t)1 << 40; width >= 4096; width /= 2) {
         size_t floats = 0;
         for (int i = 0; i < p->num_sites; i++) { floats += least(p->site[i].size, width); }
         if (floats <= most / vectors) { return width; }
     }
-    die("--probe: %d variants with %d draws take more than 2 GiB; measure fewer at a time", p->list->count, p->draws);
+    die("--probe: %d variants with %d draws take more than %zu MiB; measure fewer at a time", p->list->count, p->draws, p->limit >> 20);
 }
 
 static void layout_statistics(Probe* p) {

@@ -45,6 +45,9 @@ typedef struct Probe Probe;
 Probe* probe_create(const ProbeList* list, int n, int m, int T, int widest, int domains, int draws, int batches, uint64_t seed);
 void probe_free(Probe* p);
 
+// Before the first draw: how many bytes the sums may take [2 GiB]; large sites are folded to stay below.
+void probe_limit(Probe* p, size_t bytes);
+
 // Takes the place of the regularizer in the backward passes.
 Drpt* probe_recorder(Probe* p);
 

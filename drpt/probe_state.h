@@ -35,7 +35,7 @@ struct Probe {
     int num_sites;
     ProbeSite site[DRPT_MAX_SITES];
     Measured* measured;                // (variants)
-    size_t size, width;                // of a vector; of a folded site
+    size_t size, width, limit;         // of a vector; of a folded site; bytes
 
     float *reference[2];               // vectors: the halves of t*
     float* sums;                       // (variants,draws) vectors
