@@ -612,6 +612,55 @@ static void test_every_kind_of_site(void) {
 }
 
 // ---------------------------------------------------------------------------------------------
+// folding
+
+enum { BIG = 96 }; // outputs and inputs of a layer: more than 4096 parameters
+
+static Probe* measure_big(const ProbeList* list, size_t bytes) {
+    static float dout[2][KB*KT*BIG], inp[KB*KT*BIG], dweight[BIG*BIG], dbias[BIG];
+    static const unsigned char usable[KN] = { 1, 1, 1, 1 };
+    static const int domain[KN];
+    Probe* p = probe_create(list, KN, KM, KT, BIG, 1, KR, KQ, PROBE_SEED);
+    probe_limit(p, bytes);
+    for (int k = -1; k < KR * KQ; k++) {
+        uint64_t seed = (uint64_t)(k + 5);
+        FILL(inp); FILL(dout[0]); FILL(dout[1]);
+        for (int i = 0; i < KB*KT*BIG; i++) { inp[i] += 0.5f; dout[0][i] += 0.5f; } // parameters that go together: signs keep them apart
+        if (k < 0) { probe_begin_reference(p, 2, KB, KT); } else { probe_begin(p, k / KQ, k % KQ, usable, domain); }
+        drpt_site(probe_recorder(p), "one", dweight, dbias, dout[0], inp, BIG, BIG);
+        drpt_site(probe_recorder(p), "other", dweight, dbias, dout[1], inp, BIG, BIG);
+        drpt_project(probe_recorder(p), DRPT_GLOBAL);
+    }
+    return p;
+}
+
+// Folding is a linear map, the same one in all passes, that keeps inner products as they are on average; the methods do not notice.
+static void test_folding(void) {
+    omp_set_num_threads(1);
+    ProbeList list = list_of("target | --method target\nfull | --method full\nmix | --method mix --mix 0.25\ncone | --method cone --group global\n"
+                             "inside | --method inside --rank 2\n");
+    Probe *whole = measure_big(&list, (size_t)1 << 31), *folded = measure_big(&list, 900 << 10);
+    expect(!probe_is_folded(whole) && probe_is_folded(folded));
+    expect(probe_size(whole) == 2 * BIG * (BIG + 1) && probe_size(folded) == 2 * 4096);
+    for (int a = 0; a < KR; a++) {
+        const float *t = probe_sum(folded, 0, a), *g = probe_sum(folded, 1, a);
+        float mix[2 * 4096];
+        for (int k = 0; k < 2 * 4096; k++) { mix[k] = 0.25f * t[k] + 0.75f * g[k]; }
+        expect_close(probe_sum(folded, 2, a), mix, 2 * 4096, 1e-5f);
+    }
+    expect(fabs(probe_t_norm2(folded) / probe_t_norm2(whole) - 1.0) <= 0.08 && probe_t_norm2(folded) != probe_t_norm2(whole));
+    for (int v = 0; v < list.count; v++) {
+        ProbeResult x = probe_result(whole, v), y = probe_result(folded, v);
+#define NEAR(name) expect(fabs(x.name.value - y.name.value) <= 0.08 * fmax(1.0, x.norm2.value));
+        PROBE_ESTIMATES(NEAR)
+    }
+    probe_free(whole);
+    probe_free(folded);
+    expect_dies("more than", measure_big(&list, 100 << 10));
+    probe_list_free(&list);
+}
+
+// ---------------------------------------------------------------------------------------------
 // files
 
 enum { MOST_ROWS = 400, MOST_COLS = 64 };
@@ -899,6 +948,7 @@ int main(int argc, char** argv) {
         { "probe/same_batches", test_same_batches },
         { "probe/fixed_span", test_fixed_span },
         { "probe/errors_are_calibrated", test_errors_are_calibrated },
+        { "probe/folding", test_folding },
         { "probe/files", test_files },
         { "probe/faults_of_a_list", test_faults_of_a_list },
         { "probe/faults_of_use", test_faults_of_use },
