@@ -1,8 +1,8 @@
 // ngram.c -- bias and variance in a world where the true gradient is known: the probe of drpt, and whole training runs.
 //
 // The world and its model are in dev/world: Markov sources over 16 tokens, a network of 2640 parameters. A base is trained on the
-// mixture of all domains; the probe looks at it there and along exact descent on the target's loss. A training run starts from
-// the base too, and sees m fixed target rows and fresh general rows in every step; its test loss is exact.
+// mixture of all domains; the probe looks at it there and along exact descent on the target's loss, or along a training run on other
+// target rows than those it draws. A training run starts from the base too, and sees m fixed target rows and fresh general rows in every step; its test loss is exact.
 #include "world/rows.h"
 #include "../drpt/probe.h"
 #include "../llmc/check.h"
@@ -21,7 +21,7 @@ static const char about[] =
     "Writes probe_STEP/ for each checkpoint, curves.csv, and ngram.txt, which says what the world is.\n";
 
 typedef struct {
-    const char *out, *variants, *at, *rows, *train, *rates;
+    const char *out, *variants, *at, *along, *rows, *train, *rates;
     int seed, draws, draw_batches, batch, target_batch, seq, steps, every, val_rows;
     double descent;
 } Config;
@@ -36,8 +36,11 @@ static const Option options[] = {
     { "batch",        "b",  OPTION_INT,  AT(batch),        2, 4096,       NULL, "general rows of a batch" },
     { "seq",          "t",  OPTION_INT,  AT(seq),          1, CONTEXTS,   NULL, "positions of a row" },
     { .name = "Probe" },
-    { "at",           NULL, OPTION_TEXT, AT(at),           0, 0,          NULL, "steps of exact descent after which to measure, ascending; 'none' for no probe" },
-    { "descent",      NULL, OPTION_REAL, AT(descent),      0, 100,        NULL, "learning rate of the exact descent" },
+    { "at",           NULL, OPTION_TEXT, AT(at),           0, 0,          NULL, "steps of the descent after which to measure, ascending; 'none' for no probe" },
+    { "along",        NULL, OPTION_TEXT, AT(along),        0, 0,          NULL,
+      "the descent: 'exact', on the target's true gradient, or a label, trained on a target set of its own" },
+    { "descent",      NULL, OPTION_REAL, AT(descent),      0, 100,        NULL,
+      "its learning rate; from 2 on an exact descent does not settle but swings across the steepest directions, cosine of successive gradients -0.9" },
     { "draws",        NULL, OPTION_INT,  AT(draws),        2, 100000,     NULL, "target draws" },
     { "draw-batches", NULL, OPTION_INT,  AT(draw_batches), 2, 100000,     NULL, "general batches that each target draw meets" },
     { "target-batch", NULL, OPTION_INT,  AT(target_batch), 1, 4096,       NULL, "rows of a target draw" },
@@ -51,7 +54,7 @@ static const Option options[] = {
 };
 
 // Streams of random numbers beside those of the world and of the network's first weights, which come before.
-enum { PROBE_TARGET = 32, PROBE_GENERAL, TRAIN_TARGET, TRAIN_GENERAL, VALIDATION };
+enum { PROBE_TARGET = 32, PROBE_GENERAL, ALONG_TARGET, ALONG_GENERAL, TRAIN_TARGET, TRAIN_GENERAL, VALIDATION };
 
 typedef struct {
     Config config;
@@ -157,21 +160,47 @@ static void probe_here(Lab* lab, int step) {
     probe_free(probe);
 }
 
-// The weights at which the probe looks have not seen the rows that it draws: the descent is exact.
+static const ProbeVariant* find_label(const Lab* lab, const char* label, const char* option) {
+    for (int v = 0; v < lab->list.count; v++) { if (strcmp(lab->list.variant[v].label, label) == 0) { return &lab->list.variant[v]; } }
+    die("--%s %s: %s has no such label", option, label, lab->config.variants);
+}
+
+// One step of the regularizer and SGD, on new general rows.
+static void train_step(Lab* lab, TextRows* rows, Rng general, int step, double lr) {
+    rows_draw_general(rows, &lab->world, &general);
+    drpt_begin(&lab->drpt, (uint64_t)step, rows->usable, rows->domain);
+    memset(&lab->grad, 0, sizeof(lab->grad));
+    rows_pass(rows, &lab->net, &lab->w, &lab->grad, &lab->drpt);
+    sgd_update((float*)&lab->w, (float*)&lab->grad, NUM_PARAMS, (float)lr, 0.0f, 1.0f);
+}
+
+// The weights at which the probe looks have not seen the rows that it draws.
 static void probe_along_descent(Lab* lab) {
+    const Config* c = &lab->config;
+    uint64_t seed = (uint64_t)c->seed;
+    int exact = strcmp(c->along, "exact") == 0, done = 0;
     char item[32];
-    int done = 0;
+    TextRows rows;
+    rows_create(&rows, c->batch, c->target_batch, c->seq);
+    if (!exact) {
+        Rng rng = rng_seed(seed, ALONG_TARGET, 0);
+        rows_draw_target(&rows, &lab->world, &rng);
+        lab->drpt = drpt_create(&find_label(lab, c->along, "along")->options, rows.n, rows.m, rows.T, WIDEST, DOMAINS, seed);
+    }
     lab->w = lab->base;
-    for (const char* list = lab->config.at; list; ) {
+    for (const char* list = c->at; list; ) {
         list = next_item(item, sizeof(item), list);
         int step = (int)number(item, "at", done, 1e9);
         for (; done < step; done++) {
+            if (!exact) { train_step(lab, &rows, rng_seed(seed, ALONG_GENERAL, (uint64_t)done), done, c->descent); continue; }
             net_exact_gradient(&lab->net, &lab->w, &lab->grad, &lab->world, TARGET);
-            sgd_update((float*)&lab->w, (float*)&lab->grad, NUM_PARAMS, (float)lab->config.descent, 0.0f, 1.0f);
+            sgd_update((float*)&lab->w, (float*)&lab->grad, NUM_PARAMS, (float)c->descent, 0.0f, 1.0f);
         }
         probe_here(lab, step);
         printf("probe after %d steps\n", step);
     }
+    if (!exact) { drpt_free(&lab->drpt); }
+    rows_free(&rows);
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -193,13 +222,7 @@ static double train(Lab* lab, TextRows* rows, const DrptOptions* o, double rate,
     for (int step = 0; step <= c->steps; step++) {
         if (step % c->every == 0) { *curve++ = measure(lab, rows); }
         if (step == c->steps) { break; }
-        Rng rng = rng_seed((uint64_t)c->seed, TRAIN_GENERAL, (uint64_t)step);
-        rows_draw_general(rows, &lab->world, &rng);
-        drpt_begin(&lab->drpt, (uint64_t)step, rows->usable, rows->domain);
-        memset(&lab->grad, 0, sizeof(lab->grad));
-        rows_pass(rows, &lab->net, &lab->w, &lab->grad, &lab->drpt);
-        double lr = scheduled_lr("linear", rate, 0, 0.0, step, c->steps);
-        sgd_update((float*)&lab->w, (float*)&lab->grad, NUM_PARAMS, (float)lr, 0.0f, 1.0f);
+        train_step(lab, rows, rng_seed((uint64_t)c->seed, TRAIN_GENERAL, (uint64_t)step), step, scheduled_lr("linear", rate, 0, 0.0, step, c->steps));
     }
     drpt_free(&lab->drpt);
     net_forward(&lab->net, &lab->w);
@@ -243,16 +266,6 @@ static int is_listed(const char* label, const char* list) {
     return 0;
 }
 
-static void check_labels(const Lab* lab) {
-    char item[256];
-    for (const char* list = lab->config.train; list; ) {
-        list = next_item(item, sizeof(item), list);
-        int found = 0;
-        for (int v = 0; v < lab->list.count; v++) { found |= strcmp(item, lab->list.variant[v].label) == 0; }
-        check(found, "--train %s: %s has no such label", item, lab->config.variants);
-    }
-}
-
 static void train_size(Lab* lab, FILE* out, const char* size, int all) {
     const Config* c = &lab->config;
     int exact = strcmp(size, "inf") == 0;
@@ -271,8 +284,11 @@ static void train_size(Lab* lab, FILE* out, const char* size, int all) {
 static void train_all(Lab* lab) {
     const Config* c = &lab->config;
     int all = strcmp(c->train, "all") == 0;
-    if (!all) { check_labels(lab); }
-    char *path = path_join(c->out, "curves.csv"), size[32];
+    char *path = path_join(c->out, "curves.csv"), size[32], label[256];
+    for (const char* list = all ? NULL : c->train; list; ) {
+        list = next_item(label, sizeof(label), list);
+        find_label(lab, label, "train");
+    }
     Output o = output_open(path);
     Rng rng = rng_seed((uint64_t)c->seed, VALIDATION, 0);
     rows_create(&lab->val, 0, c->val_rows, c->seq);
@@ -301,7 +317,7 @@ static int most_rows(const Config* c) { // of a pass
 int main(int argc, char** argv) {
     static Lab lab; // large
     lab.config = (Config){ .at = "0,25,100,400", .rows = "4,16,64,inf", .train = "all", .rates = "0.1,0.4,1.6,6.4", .draws = 60, .draw_batches = 4,
-                           .batch = 32, .target_batch = 16, .seq = 16, .steps = 200, .every = 10, .val_rows = 256, .descent = 2.0 };
+                           .batch = 32, .target_batch = 16, .seq = 16, .steps = 200, .every = 10, .val_rows = 256, .along = "exact", .descent = 0.25 };
     Config* c = &lab.config;
     OptionTable table = { options, sizeof(options) / sizeof(options[0]), c };
     options_parse(&table, 1, argc, argv, about);

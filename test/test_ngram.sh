@@ -33,6 +33,11 @@ awk -F, '$1 == "target" { t = $0 } $1 == "auto" && $2 == "inf" { n++; sub("auto"
 
 run c --train "cone global" --at none && [ ! -e "$tmp/c/probe_0" ] && [ "$(cut -d, -f1 "$tmp/c/curves.csv" | sort -u | grep -vc name)" -eq 1 ] || fail "--train"
 grep "^cone global" "$tmp/a/curves.csv" >"$tmp/alone"; tail -n +2 "$tmp/c/curves.csv" | cmp - "$tmp/alone" || fail "a label alone trains as among others"
+# The probe along a training run looks at the same base, and then elsewhere.
+run e --train none --along "cone global"
+cmp -s "$tmp/a/probe_0/probe.csv" "$tmp/e/probe_0/probe.csv" || fail "--along: another base"
+cmp -s "$tmp/a/probe_4/probe.csv" "$tmp/e/probe_4/probe.csv" && fail "--along: the same descent"
+run d --along nothing && fail "--along an unknown label"
 run d --train nothing && fail "an unknown label"
 grep -q "error: --train nothing" "$tmp/log" || fail "$(cat "$tmp/log")"
 run d --seq 7 && fail "inf with a --seq that does not divide"
