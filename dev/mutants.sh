@@ -572,6 +572,7 @@ drpt/probe_result.c~s/(R \* (Q - 1.0))/(R * Q)/~test_probe probe/family~variance
 drpt/probe_result.c~s/(s.all - s.own) \/ (Q/s.all \/ (Q/~test_probe probe/family~a draw meets itself
 drpt/probe_result.c~s/(between - within) \/ Q/between \/ Q/~test_probe probe/family~variance of batches counts as that of draws
 drpt/probe_result.c~s/ - s.crossed) / ) /~test_probe probe/family~rho with the noise of a draw twice
+drpt/probe_result.c~s/copysign(1.0, tu) \* (s.along/(s.along/~test_probe probe/family~rho without the sign of <u, t*>
 drpt/probe_result.c~s/row : own - 2.0 \* row/row : -2.0 * row/~test_probe probe/family~a draw that goes is counted twice
 drpt/probe_result.c~s/sqrt((R - 1.0) \/ R \* squares)/sqrt(squares \/ R)/~test_probe probe/family~errors of the replicates, not of the estimate
 drpt/probe_result.c~s/squares \/ 4.0/squares \/ 2.0/~test_probe probe/files~error of half a reference

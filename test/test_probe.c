@@ -194,7 +194,7 @@ static double product_less(const double* x, const float* s, const double* y, con
 static void pairwise(double* x, const Vector* u, const Vector* target, const Vector* half, const Shape* s, int out) {
     typedef double Wide[NUM_PARAMS];
     Wide *single = room(sizeof(Wide) * (size_t)(s->R * s->Q)), *mean = room(sizeof(Wide) * (size_t)s->R);
-    double pairs = 0.0, passes = 0.0, t2 = dot(half[0].g, half[1].g), *norm2 = &x[AT_norm2], crossed = 0.0;
+    double pairs = 0.0, passes = 0.0, t2 = dot(half[0].g, half[1].g), *norm2 = &x[AT_norm2], crossed = 0.0, slope = 0.0;
     memset(x, 0, sizeof(double) * NUM_ESTIMATES);
     for (int a = 0; a < s->R; a++) {
         for (int b = 0; b < s->Q; b++) {
@@ -223,6 +223,7 @@ static void pairwise(double* x, const Vector* u, const Vector* target, const Vec
             x[AT_v_tgt] += half_square_apart(mean[a], mean[c]);
             x[AT_bias2] += product_less(mean[a], half[0].g, mean[c], half[1].g);
             crossed += product_less(mean[a], NULL, NULL, half[0].g) * product_less(mean[c], NULL, NULL, half[1].g);
+            slope += product_less(mean[a], NULL, NULL, half[0].g) + product_less(mean[a], NULL, NULL, half[1].g);
         }
     }
     *norm2 /= passes;
@@ -230,7 +231,7 @@ static void pairwise(double* x, const Vector* u, const Vector* target, const Vec
     x[AT_cos_true] /= passes;
     x[AT_v_tgt] = x[AT_v_tgt] / pairs - x[AT_v_gen] / s->Q;
     x[AT_bias2] /= pairs;
-    x[AT_rho] = *norm2 > 0.0 ? crossed / pairs / (t2 * *norm2) : 0.0;
+    x[AT_rho] = *norm2 > 0.0 ? (slope < 0.0 ? -crossed : crossed) / pairs / (t2 * *norm2) : 0.0;
     x[AT_bias2] /= t2;
     x[AT_v_tgt] /= t2;
     x[AT_v_gen] /= t2;
