@@ -87,6 +87,7 @@ bench: $(BUILD)/dev/bench
 	$< $(if $(OPS),--ops) --flags "$(CC) $(CFLAGS) $(FLAGS)" $(ARGS)
 $(BUILD)/dev/bench: LDLIBS += -ldl
 $(BUILD)/dev/bench: $(patsubst %,$(BUILD)/%.o,$(wildcard dev/timing/*.c))
+$(BUILD)/dev/ngram $(BUILD)/test/test_probe: $(patsubst %,$(BUILD)/%.o,$(wildcard dev/world/*.c))
 
 help:
 	@sed -n '/^# /s/^# //p; /^$$/q' Makefile

@@ -5,9 +5,9 @@
 //     v_gen  = sum_ab |u_ab - u_a|^2 / (R)               fresh in every step: averages out over steps
 //     v_tgt  = (Q sum_a |u_a - u|^2 / (R-1) - v_gen) / Q        attached to the target rows, which are the same in every step: does not
 //     bias2  = mean over a != c of <u_a - t*, u_c - t*>         |E u - t*|^2 without bias, as no draw meets itself
-//     rho    = mean over a != c of <u_a, t*> <u_c, t*> / (|t*|^2 mean |u_ab|^2)
-// rho in [0,1] is the share of the best possible one-step decrease of a smooth loss that a step along u can expect. t* may be an
-// estimate: it comes in two independent halves, and products of it with itself are taken across them. Errors are standard errors by
+//     rho    = mean over a != c of <u_a, t*> <u_c, t*> / (|t*|^2 mean |u_ab|^2), with the sign of <u, t*>
+// |rho| in [0,1] is the share of the best possible one-step decrease of a smooth loss that a step along u, or against it, can expect.
+// t* may be an estimate: it comes in two independent halves, and products of it with itself are taken across them. Errors are standard errors by
 // the jackknife over target draws.
 //
 // The gradients of a pass are formed once, site by site; each variant is a table of weights of theirs, one small product away.

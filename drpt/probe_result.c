@@ -52,7 +52,7 @@ static void estimate(double* x, Sums s, double Q, double t_norm2) {
     x[AT_cos_t] = s.cos_t / (R * Q);
     x[AT_cos_true] = s.cos_true / (R * Q);
     x[AT_norm2] = norm2 / t_norm2;
-    x[AT_rho] = norm2 > 0.0 ? (s.along[0] * s.along[1] - s.crossed) / (Q * Q * pairs) / (t_norm2 * norm2) : 0.0;
+    x[AT_rho] = norm2 > 0.0 ? copysign(1.0, tu) * (s.along[0] * s.along[1] - s.crossed) / (Q * Q * pairs) / (t_norm2 * norm2) : 0.0;
     for (int i = 0; i < NUM_ESTIMATES && t_norm2 <= 0.0; i++) { x[i] = NAN; }
 }
 
