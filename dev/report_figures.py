@@ -1,0 +1,510 @@
+"""report_figures.py -- the figures of a sweep's report, drawn from what lab.py computed. Needs matplotlib.
+
+All are 7.2 inches wide, so that they are printed at their own size; no text is below 8 points.
+"""
+import collections
+import math
+import os
+import statistics
+
+import lab as numbers
+from figures import COLOURS, MARKERS, colour_of, draw_band, label_ends, log_losses, plain_axes, spread, style_of
+import matplotlib.pyplot as plt
+import matplotlib.ticker
+
+WIDTH, SMALL = 7.2, 8
+WORLDS = {"gpt": "GPT", "ngram": "n-gram world"}
+GREY = "#777777"
+
+
+def title_of(at):
+    return f"{WORLDS.get(at[0], at[0])}, {'base' if at[1] == 0 else f'step {at[1]:.0f}'}"
+
+
+def is_soft(row):
+    return numbers.option(row["options"], "strength", "1") not in ("1", "1.0")
+
+
+def marker_style(row):
+    """Filled for groups of a layer, hollow for all others, pale inside for the way back towards t."""
+    colour = colour_of(row["method"])
+    hollow = row["group"] not in ("", "layer")
+    face = "white" if hollow else colour + "55" if is_soft(row) else colour
+    return dict(marker=MARKERS.get(row["method"], "o"), color=colour, markerfacecolor=face, markeredgecolor=colour, markeredgewidth=1.2,
+                markersize=8 if MARKERS.get(row["method"]) in ("*", "1", "2", "3", "4") else 6.5, linestyle="none")
+
+
+# ------------------------------------------------------------------------------------------------
+# Names beside points, where they hide nothing.
+
+def boxes_overlap(a, b):
+    return max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
+
+
+def inside(box, point, margin=1.5):
+    return box[0] - margin < point[0] < box[2] + margin and box[1] - margin < point[1] < box[3] + margin
+
+
+def label_points(axes, points, obstacles, size=SMALL):
+    """Each (x, y, text, colour) named nearby: of many places the one that covers least. obstacles: data coordinates to keep clear."""
+    figure = axes.figure
+    figure.canvas.draw()
+    renderer, scale = figure.canvas.get_renderer(), figure.dpi / 72
+    frame = axes.get_window_extent(renderer)
+    to_display = axes.transData.transform
+    covered = [to_display(p) for p in obstacles]
+    anchors = [to_display(p[:2]) for p in points]
+    crowd = [sum(math.dist(a, b) < 60 * scale for b in anchors) for a in anchors]
+    placed, lines = [], []
+    for i in sorted(range(len(points)), key=lambda i: crowd[i]):
+        x, y = anchors[i]
+        width, height = text_size(renderer, axes, points[i][2], size)
+        best = None
+        for distance in (7, 12, 20, 30, 44, 60, 80):
+            for turn in range(16):
+                angle = math.pi * turn / 8
+                cx = x + distance * scale * math.cos(angle) + math.copysign(width / 2, round(math.cos(angle), 6) or 1) * (abs(math.cos(angle)) > 0.1)
+                cy = y + distance * scale * math.sin(angle)
+                box = (cx - width / 2, cy - height / 2, cx + width / 2, cy + height / 2)
+                cost = (1e4 * (box[0] < frame.x0 or box[2] > frame.x1 or box[1] < frame.y0 or box[3] > frame.y1)
+                        + 4 * sum(boxes_overlap(box, other) for other in placed) + 90 * sum(inside(box, p) for p in covered)
+                        + 120 * sum(inside(box, p, 4 * scale) for p in anchors) + 150 * sum(crosses(box, line) for line in lines)
+                        + 150 * sum(crosses(other, (x, y, cx, cy)) for other in placed) + 2.2 * distance)
+                if best is None or cost < best[0]:
+                    best = (cost, box, cx, cy, distance)
+        _, box, cx, cy, distance = best
+        placed.append(box)
+        to_data = axes.transData.inverted().transform
+        if distance > 12:
+            near = (min(max(x, box[0]), box[2]), min(max(y, box[1]), box[3]))
+            lines.append((x, y, *near))
+            axes.plot(*zip(to_data((x, y)), to_data(near)), color=points[i][3], linewidth=0.6, zorder=2, scalex=False, scaley=False)
+        axes.text(*to_data((cx, cy)), points[i][2], color=points[i][3], fontsize=size, ha="center", va="center", zorder=9)
+
+
+def text_size(renderer, axes, text, size):
+    probe = axes.text(0, 0, text, fontsize=size)
+    box = probe.get_window_extent(renderer)
+    probe.remove()
+    return box.width + 2, box.height * 0.9
+
+
+def crosses(box, line, steps=12):
+    x0, y0, x1, y1 = line
+    return any(inside(box, (x0 + (x1 - x0) * k / steps, y0 + (y1 - y0) * k / steps), 0) for k in range(1, steps))
+
+
+# ------------------------------------------------------------------------------------------------
+# P1: the spectrum.
+
+def edge_of(estimates):
+    """Where an axis ends: below the smallest estimate that stands out of its error, at most four decades below the largest."""
+    sure = [e.value for e in estimates if e.value > 0 and (not e.error or e.value > e.error)]
+    positive = sure or [e.value for e in estimates if e.value > 0] or [1.0]
+    return max(min(positive), max(positive) * 1e-4) / 2.2
+
+
+def reach(e, edge):
+    """What an estimate is drawn as on a logarithmic axis: its place, and its bar down and up."""
+    error = e.error or 0.0
+    place = max(e.value, edge)
+    return place, min(error, place - edge) if e.value > edge else 0.0, max(e.value + error - place, 0.0)
+
+
+def draw_spectrum(lab, at):
+    points = {}
+    for label in lab.probes[at]:
+        pair = numbers.measured(lab, at, label, "bias2"), numbers.measured(lab, at, label, "v_tgt")
+        if None not in pair:
+            points[label] = pair
+    if not points:
+        return None
+    left, bottom = edge_of([p[0] for p in points.values()]), edge_of([p[1] for p in points.values()])
+    right, top = (2.5 * max(p[k].value + (p[k].error or 0) for p in points.values()) for k in (0, 1))
+    figure, axes = plt.subplots(figsize=(WIDTH, 5.6))
+    figure.subplots_adjust(left=0.09, right=0.98, top=0.93, bottom=0.09)
+    axes.set(xscale="log", yscale="log", xlim=(left / 1.35, max(right, 3 * left)), ylim=(bottom / 1.35, max(top, 3 * bottom)))
+    axes.axvspan(left / 1.35, left * 1.05, color="#F2F2F2", zorder=0)
+    axes.axhspan(bottom / 1.35, bottom * 1.05, color="#F2F2F2", zorder=0)
+    obstacles, named = draw_iso(lab, at, axes), []
+    drawn = {}
+    for label, (x, y) in points.items():
+        row = numbers.variant(lab, at, label)
+        (px, xlow, xhigh), (py, ylow, yhigh) = reach(x, left), reach(y, bottom)
+        axes.errorbar(px, py, xerr=[[xlow], [xhigh]], yerr=[[ylow], [yhigh]], ecolor=colour_of(row["method"]), elinewidth=0.8, zorder=5, **marker_style(row))
+        drawn[label] = (px, py)
+        obstacles += [(px - xlow, py), (px + xhigh, py), (px, py - ylow), (px, py + yhigh)]
+        named.append((px, py, label, colour_of(row["method"])))
+    for family in numbers.families({label: numbers.variant(lab, at, label) for label in points}):
+        places = [drawn[label] for _, label in family.members]
+        axes.plot(*zip(*places), color=colour_of(family.method), linestyle=style_of(family.method, family.group), linewidth=1.0, alpha=0.8, zorder=4)
+        for (x0, y0), (x1, y1) in zip(places, places[1:]):
+            obstacles += [(x0 * (x1 / x0) ** (k / 8), y0 * (y1 / y0) ** (k / 8)) for k in range(1, 8)]
+    axes.set_xlabel("bias²  (of |t*|²)", fontsize=9)
+    axes.set_ylabel("persistent variance v_tgt  (of |t*|²)", fontsize=9)
+    axes.set_title("Spectrum, " + title_of(at), fontsize=10, loc="left")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(labelsize=SMALL)
+    label_points(axes, named, obstacles)
+    return figure
+
+
+def draw_iso(lab, at, axes):
+    """bias2 + v_tgt = the lowest mse_h, for h = 1, 10, 100; equal ones once. The points of the curves."""
+    curves = collections.OrderedDict()
+    for h in (1, 10, 100):
+        label, level = numbers.best_over(lab, at, h)
+        if label and level > 0:
+            same = next((key for key in curves if key[0] == label and abs(math.log(key[1] / level)) < 0.15), None)
+            curves.setdefault(same or (label, level), []).append(h)
+    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    covered = []
+    for ((label, level), hs), style in zip(curves.items(), ((0, (1, 1.5)), (0, (4, 2)), "-")):
+        run = [(level * (1 - f), level * f) for f in (10 ** (k / 20 - 7) for k in range(141)) if f < 1]
+        run += [(level * f, level * (1 - f)) for f in (10 ** (-k / 20) for k in range(1, 141))]
+        run = sorted((x, y) for x, y in run if left < x < right and bottom < y < top)
+        if not run:
+            continue
+        axes.plot(*zip(*run), color=GREY, linestyle=style, linewidth=0.9, zorder=1)
+        text = f"mse_h, h = {', '.join(map(str, hs))}: {label}"
+        x, y = run[0]
+        if y > bottom * (top / bottom) ** 0.35:  # the flat part is inside
+            axes.text(left * 1.02 if x < left * 3 else x, y * 1.03, " " + text, fontsize=SMALL, color="#555555", va="bottom", ha="left", zorder=3)
+            covered += [(left * (right / left) ** (k / 100), y * 1.1) for k in range(0, 28)]
+        else:
+            axes.text(run[-1][0] * 1.03, bottom * 1.15, text, fontsize=SMALL, color="#555555", rotation=90, va="bottom", ha="left", zorder=3)
+        covered += run[::3]
+    return covered
+
+
+# ------------------------------------------------------------------------------------------------
+# What is drawn where not everything can be.
+
+PRIORITY = ("target", "full", "mix", "subset", "cone", "span", "capped", "random", "simplex", "greedy", "filter", "inside", "trust", "pcgrad", "agem")
+
+
+def representatives(rows, rank, most=11):
+    """Of variants that differ in a knob alone, one: that of the lowest rank. rows: {label: row}. Then the first `most` by PRIORITY."""
+    dropped = set()
+    for family in numbers.families(rows):
+        if family.knob == "strength":
+            soft = [label for value, label in family.members if value != 1]
+            members = [(0, label) for label in soft]
+        else:
+            members = family.members
+        if len(members) > 1:
+            labels = [label for _, label in members]
+            kept = min(labels, key=lambda label: rank(label, labels))
+            dropped.update(label for label in labels if label != kept)
+    left = [label for label in rows if label not in dropped]
+    order = sorted(left, key=lambda label: PRIORITY.index(rows[label]["method"]) if rows[label]["method"] in PRIORITY else 99)
+    chosen = set(order[:most])
+    return [label for label in left if label in chosen]
+
+
+def middle(label, labels):
+    return abs(labels.index(label) - (len(labels) - 1) / 2)
+
+
+# ------------------------------------------------------------------------------------------------
+# P2: along a run.
+
+def draw_progress(lab, world):
+    steps = [step for w, step in lab.probes if w == world]
+    if len(steps) < 2:
+        return None
+    rows = {label: numbers.variant(lab, (world, steps[0]), label) for label in lab.probes[world, steps[0]]}
+    labels = representatives(rows, middle)
+    figure, panels = plt.subplots(2, 1, figsize=(WIDTH, 6.6), sharex=True)
+    figure.subplots_adjust(left=0.09, right=0.78, top=0.94, bottom=0.07, hspace=0.18)
+    for axes, measure, title in zip(panels, ("rho", "mse"), ("Descent efficiency ρ", "One-step mse, of |t*|² (log scale)")):
+        ends = []
+        for k, label in enumerate(labels):
+            of = [(i, numbers.measured(lab, (world, step), label, measure)) for i, step in enumerate(steps)]
+            of = [(i, e) for i, e in of if e and (measure != "mse" or e.value > 0)]
+            if not of:
+                continue
+            row, offset = rows[label], (k - len(labels) / 2) * 0.012
+            axes.errorbar([i + offset for i, _ in of], [e.value for _, e in of], yerr=[e.error or 0 for _, e in of], ecolor=colour_of(row["method"]),
+                          elinewidth=0.8, **marker_style(row))
+            axes.plot([i + offset for i, _ in of], [e.value for _, e in of], color=colour_of(row["method"]), linewidth=1.4,
+                      linestyle=":" if is_soft(row) else style_of(row["method"], row["group"]))
+            ends.append((of[-1][0], of[-1][1].value, label, colour_of(row["method"])))
+        finish_panel(axes, title, ends, 0.05)
+        if measure == "mse":
+            axes.set_yscale("log")
+        axes.set_xticks(range(len(steps)), ["base" if step == 0 else f"{step:.0f}" for step in steps])
+        figure.canvas.draw()
+        label_ends(axes, ends, 0.068, SMALL)
+    panels[1].set_xlabel("step of the training run at which the update was measured", fontsize=9)
+    panels[0].set_title(f"{WORLDS.get(world, world)}: descent efficiency ρ", fontsize=10, loc="left")
+    return figure
+
+
+def finish_panel(axes, title, ends, margin=0.0):
+    axes.set_title(title, fontsize=10, loc="left")
+    plain_axes(axes)
+    axes.tick_params(labelsize=SMALL)
+    if margin and ends:
+        axes.set_xlim(-0.15, max(x for x, _, _, _ in ends) + 0.15)
+
+
+# ------------------------------------------------------------------------------------------------
+# P3: final loss along a knob.
+
+# A colour and a marker a size of the target set.
+SIZES = (("#E69F00", "o"), ("#56B4E9", "s"), ("#009E73", "^"), ("#000000", "D"), ("#CC79A7", "v"))
+
+
+def draw_knobs(rows):
+    first = {}
+    for row in rows:
+        if not numbers.ends_in_flops(row["name"]):
+            first.setdefault(row["name"], row)
+    families = numbers.families(first)
+    if not families:
+        return None
+    columns = 2 if len(families) > 1 else 1
+    lines = math.ceil(len(families) / columns)
+    figure, panels = plt.subplots(lines, columns, figsize=(WIDTH, 2.7 * lines + 0.5), squeeze=False)
+    top = 1 - 0.35 / (2.7 * lines + 0.5)
+    figure.subplots_adjust(left=0.075, right=0.93, top=top, bottom=0.5 / (2.7 * lines + 0.5), wspace=0.32, hspace=0.55)
+    for axes, family in zip(panels.flat, families):
+        draw_family(axes, rows, family)
+    for axes in panels.flat[len(families):]:
+        axes.axis("off")
+    return figure
+
+
+def draw_family(axes, rows, family):
+    ends, levels = [], []
+    for (colour, marker), m in zip(SIZES, numbers.sizes(rows)):
+        of_m = [row for row in rows if row["m"] == m]
+        of = [(i, numbers.estimate(numbers.by_seed(of_m, name, "test_loss").values())) for i, (_, name) in enumerate(family.members)]
+        of = [(i, e) for i, e in of if e and math.isfinite(e.value)]
+        if not of:
+            continue
+        axes.errorbar([i for i, _ in of], [e.value for _, e in of], yerr=[e.error or 0 for _, e in of], color=colour, marker=marker, markersize=5, linewidth=1.4,
+                      elinewidth=0.9)
+        ends.append((of[-1][0], of[-1][1].value, f"m = {m}" if m != "inf" else "m = ∞", colour if colour != "#E69F00" else "#B37700"))
+        target = [row for row in of_m if row["method"] == "target" and not numbers.ends_in_flops(row["name"])]
+        level = numbers.estimate(row["test_loss"] for row in target)
+        if level and math.isfinite(level.value):
+            axes.axhline(level.value, color=colour, linestyle=":", linewidth=1.1)
+            levels.append(level.value)
+    values = levels + [y for _, y, _, _ in ends]
+    if min(values, default=1) > 0 and max(values, default=1) > 8 * min(values, default=1):
+        log_losses(axes)
+    axes.set_title(numbers.family_title(family), fontsize=9, loc="left")
+    axes.set_xlabel(f"{family.knob}, towards the target →", fontsize=SMALL)
+    axes.set_xticks(range(len(family.members)), [f"{value:g}" for value, _ in family.members])
+    axes.set_xlim(-0.25, len(family.members) - 0.75)
+    axes.tick_params(labelsize=SMALL)
+    plain_axes(axes)
+    axes.figure.canvas.draw()
+    label_ends(axes, ends, 0.12, SMALL)
+
+
+# ------------------------------------------------------------------------------------------------
+# P4: training curves.
+
+def draw_curves(points, rows, m, columns, label_of, rank):
+    """points: the rows of curves; columns: [(column, title, logarithmic)]; rows: the runs, for their method and group."""
+    first = {}
+    for row in rows:
+        if row["m"] == m and not numbers.ends_in_flops(row["name"]):
+            first.setdefault(row["name"], row)
+    names = representatives(first, rank)
+    figure, panels = plt.subplots(len(columns), 1, figsize=(WIDTH, 2.9 * len(columns)), sharex=True)
+    figure.subplots_adjust(left=0.075, right=0.72, top=0.965, bottom=0.055, hspace=0.17)
+    for axes, (column, title, logarithmic) in zip(panels, columns):
+        ends = []
+        for name in names:
+            steps, of = numbers.curves_of(points, name, m, column)
+            keep = [(s, e) for s, e in zip(steps, of) if math.isfinite(e.value)]
+            if len(keep) < 2:
+                continue
+            row = first[name]
+            style = (0, (3, 1, 1, 1)) if is_soft(row) else style_of(row["method"], row["group"])
+            draw_band(axes, [s for s, _ in keep], [e.value for _, e in keep], [e.error or 0 for _, e in keep], colour_of(row["method"]), style)
+            ends.append((keep[-1][0], keep[-1][1].value, label_of(name), colour_of(row["method"])))
+        if not ends:
+            axes.text(0.5, 0.5, "not measured", transform=axes.transAxes, ha="center", fontsize=9, color=GREY)
+            continue
+        finish_panel(axes, title + (" (log scale)" if logarithmic else ""), ends)
+        axes.set_xlim(0, max(x for x, _, _, _ in ends))
+        if logarithmic:
+            log_losses(axes)
+            low = min(max(y, 1e-3) for _, y, _, _ in ends)
+            axes.set_ylim(bottom=max(min(low, 1) / 1.6, 1e-3))
+        figure.canvas.draw()
+        label_ends(axes, ends, 0.072, SMALL)
+    panels[-1].set_xlabel("post-training step", fontsize=9)
+    return figure
+
+
+# ------------------------------------------------------------------------------------------------
+# Gain against forgetting.
+
+def draw_pareto(rows, m, label_of):
+    of_m = [row for row in rows if row["m"] == m and not numbers.ends_in_flops(row["name"])]
+    points = collections.OrderedDict()
+    for name in numbers.names_of(of_m):
+        x = numbers.paired(numbers.by_seed(of_m, name, "general_loss"), numbers.by_seed(of_m, name, "base_general_loss"))
+        y = numbers.estimate(numbers.by_seed(of_m, name, "test_loss").values())
+        if x and y and math.isfinite(x.value) and math.isfinite(y.value):
+            points[name] = (x, y)
+    if len(points) < 2:
+        return None
+    first = {row["name"]: row for row in reversed(of_m)}
+    figure, axes = plt.subplots(figsize=(WIDTH, 4.4))
+    figure.subplots_adjust(left=0.09, right=0.97, top=0.92, bottom=0.11)
+    obstacles, named = [], []
+    for name, (x, y) in points.items():
+        ex, ey = x.error or 0.0, y.error or 0.0
+        axes.errorbar(x.value, y.value, xerr=ex, yerr=min(ey, 0.9 * y.value) if y.value > 0 else ey, ecolor=colour_of(first[name]["method"]), elinewidth=0.8, zorder=5,
+                      **marker_style(first[name]))
+        obstacles += [(x.value + f * ex, y.value) for f in (-1, -.5, .5, 1)] + [(x.value, max(y.value + f * ey, y.value / 10)) for f in (-1, -.5, .5, 1)]
+        named.append((x.value, y.value, label_of(name), colour_of(first[name]["method"])))
+    front = [p for p in points.values() if not any(q[0].value <= p[0].value and q[1].value <= p[1].value and q is not p for q in points.values())]
+    front.sort(key=lambda p: p[0].value)
+    axes.step([p[0].value for p in front], [p[1].value for p in front], where="post", color=GREY, linestyle=(0, (4, 2)), linewidth=0.9, zorder=1)
+    values = [y.value for _, y in points.values()]
+    if min(values) > 0 and max(values) > 4 * min(values):
+        log_losses(axes)
+    axes.margins(0.12, 0.12)
+    axes.set_title(f"Final test loss against forgetting, m = {m}", fontsize=10, loc="left")
+    axes.set_xlabel("general loss at the end, less the base's", fontsize=9)
+    axes.set_ylabel("test loss at the end", fontsize=9)
+    axes.tick_params(labelsize=SMALL)
+    plain_axes(axes)
+    label_points(axes, named, obstacles)
+    return figure
+
+
+# ------------------------------------------------------------------------------------------------
+# P5: what the update is made of.
+
+DOMAINS = {"aligned": ("#009E73", "-"), "irrelevant": ("#6E6E6E", (0, (4, 1.5))), "conflicting": ("#D55E00", (0, (1, 1)))}
+SPARE = (("#0072B2", (0, (5, 1, 1, 1))), ("#CC79A7", (0, (3, 1))), ("#000000", "-"))
+
+
+def draw_composition(points, m, label_of):
+    of_m = [row for row in points if row["m"] == m and row["mass"] is not None]
+    names = numbers.names_of(of_m)
+    if not names:
+        return None
+    domains = list(collections.OrderedDict.fromkeys(row["domain"] for row in of_m))
+    look = {d: DOMAINS.get(d, SPARE[i % len(SPARE)]) for i, d in enumerate(domains)}
+    columns = min(3, len(names))
+    lines = math.ceil(len(names) / columns)
+    height = 1.75 * lines + 0.75
+    figure, panels = plt.subplots(lines, columns, figsize=(WIDTH, height), sharex=True, sharey=True, squeeze=False)
+    figure.subplots_adjust(left=0.075, right=0.87, top=1 - 0.3 / height, bottom=0.48 / height, wspace=0.12, hspace=0.3)
+    for k, (axes, name) in enumerate(zip(panels.flat, names)):
+        ends = []
+        for domain in domains:
+            some = [row for row in of_m if row["name"] == name and row["domain"] == domain]
+            steps, of = numbers.curves_of(some, name, m, "mass")
+            if steps:
+                draw_band(axes, steps, [e.value for e in of], [e.error or 0 for e in of], *look[domain])
+                ends.append((steps[-1], of[-1].value, domain, look[domain][0]))
+        axes.set_title(label_of(name), fontsize=9, loc="left")
+        axes.tick_params(labelsize=SMALL)
+        axes.set_ylim(0, 1)
+        axes.set_yticks((0, 0.25, 0.5, 0.75, 1))
+        plain_axes(axes)
+        if k % columns == columns - 1 or k == len(names) - 1:
+            figure.canvas.draw()
+            label_ends(axes, ends, 0.14, SMALL)
+        if k + columns >= len(names):
+            axes.tick_params(labelbottom=True)
+            axes.set_xlabel("step", fontsize=SMALL)
+    for axes in panels.flat[len(names):]:
+        axes.axis("off")
+    return figure
+
+
+# ------------------------------------------------------------------------------------------------
+# The case study.
+
+def draw_scores(lab, at):
+    from report import PUBLISHED_SPEARMAN, by_type
+    study, _ = numbers.score_study([row for row in lab.tables["scores"] if (row["world"], row["step"]) == at])
+    types = by_type(study)
+    names = list(types)
+    height = 0.3 * len(names) + 1.0
+    figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, height), sharey=True)
+    figure.subplots_adjust(left=0.11, right=0.98, top=1 - 0.32 / height, bottom=0.48 / height, wspace=0.08)
+    for i, name in enumerate(names):
+        for _, quantities in types[name]:
+            e = numbers.study_estimate([quantities], "magnitude")
+            left.plot(e.value, i, "o", color="#0072B2", markersize=5, markerfacecolor="none")
+        if name in PUBLISHED_SPEARMAN:
+            band = PUBLISHED_SPEARMAN[name]
+            right.plot([min(band), max(band)], [i, i], color="#CFCFCF", linewidth=9, solid_capstyle="butt", zorder=1)
+        for quantity, marker, colour, shift in (("spearman", "o", "#0072B2", -0.13), ("spearman_rest", "D", "#D55E00", 0.13)):
+            e = numbers.study_estimate([q for _, q in types[name]], quantity)
+            if e:
+                right.errorbar(e.value, i + shift, xerr=e.error or 0, marker=marker, color=colour, markersize=4.5, elinewidth=0.9, linestyle="none", zorder=3)
+    left.set_xscale("log")
+    left.set_yticks(range(len(names)), names)
+    left.invert_yaxis()
+    left.set_title(f"mean |s|, {title_of(at)}", fontsize=9, loc="left")
+    left.set_xlabel("a dot a block", fontsize=SMALL)
+    right.set_title("rank correlation with the global score", fontsize=9, loc="left")
+    right.set_xlabel("●  whole    ◆  without the site's own part    band: published range", fontsize=SMALL)
+    right.axvline(0, color="#999999", linewidth=0.8, zorder=0)
+    for axes in (left, right):
+        axes.grid(axis="x", color="#E4E4E4", linewidth=0.6)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.tick_params(labelsize=SMALL)
+    return figure
+
+
+# ------------------------------------------------------------------------------------------------
+
+def all_figures(lab, ends):
+    """(name, a function that draws it) of every figure that the files allow; it may still return None."""
+    rows = lab.results
+    labels = {row["name"]: row["label"] or row["name"] for row in rows}
+    label_of = lambda name: labels.get(name, name)
+    for at in lab.probes:
+        yield f"spectrum-{at[0]}-{at[1]:.0f}", lambda: draw_spectrum(lab, at)
+    for world in collections.OrderedDict.fromkeys(world for world, _ in lab.probes):
+        yield f"progress-{world}", lambda: draw_progress(lab, world)
+    for world, source in (("gpt", rows), ("ngram", ends)):
+        if source:
+            yield f"knobs-{world}", lambda: draw_knobs(source)
+    by_choice = {m: {name: numbers.estimate(numbers.by_seed([r for r in rows if r["m"] == m], name, "choice_loss").values()) for name in labels}
+                 for m in numbers.sizes(rows)}
+    for m in numbers.sizes(lab.tables["curves"]):
+        rank = lambda name, _: by_choice[m][name].value if by_choice.get(m, {}).get(name) else math.inf
+        columns = (("test_loss", "Test loss on the target", True), ("target_loss", "Loss on the target set D*", True), ("general_loss", "General loss", False))
+        yield f"curves-m{m}", lambda: draw_curves(lab.tables["curves"], rows, m, columns, label_of, rank)
+    for m in numbers.sizes(ends):
+        columns = (("test", "Exact test loss on the target", False), ("train", "Loss on the target set D*", False), ("general", "Exact general loss", False))
+        yield f"curves-ngram-m{m}", lambda: draw_curves(lab.tables["ngram_curves"], ends, m, columns, str, middle)
+    for m in numbers.sizes(rows):
+        yield f"pareto-m{m}", lambda: draw_pareto(rows, m, label_of)
+    for m in numbers.sizes(ends):
+        yield f"pareto-ngram-m{m}", lambda: draw_pareto(ends, m, str)
+    for m in numbers.sizes(lab.tables["composition"]):
+        yield f"composition-m{m}", lambda: draw_composition(lab.tables["composition"], m, label_of)
+    worlds = {row["world"] for row in lab.tables["scores"]}
+    for at in sorted({(row["world"], row["step"]) for row in lab.tables["scores"] if row["world"] == ("gpt" if "gpt" in worlds else row["world"])}):
+        yield f"scores-{at[0]}-{at[1]:.0f}", lambda: draw_scores(lab, at)
+
+
+def draw_all(lab, ends, folder):
+    """Draws what can be drawn into FOLDER; the figures' names."""
+    plt.rcParams.update({"font.size": 9, "savefig.dpi": 170, "figure.dpi": 170})
+    os.makedirs(folder, exist_ok=True)
+    drawn = []
+    for name, draw in all_figures(lab, ends):
+        figure = draw()
+        if figure is not None:
+            figure.savefig(os.path.join(folder, name + ".png"), metadata={"Software": None})
+            plt.close(figure)
+            drawn.append(name)
+    return drawn
