@@ -8,12 +8,17 @@ COLOURS = {"target": "#D55E00", "full": "#000000", "mix": "#CC79A7", "random": "
            "filter": "#56B4E9", "greedy": "#56B4E9", "span": "#E69F00", "simplex": "#007F8C", "capped": "#007F8C", "inside": "#8A6D00", "outside": "#8A6D00",
            "agem": "#A0522D", "agem_mirror": "#A0522D", "gem": "#A0522D", "pcgrad": "#7A4D9E", "cagrad": "#7A4D9E", "trust": "#7A4D9E"}
 MARKERS = {"target": "^", "full": "s", "mix": "D", "random": "X", "subset": "o", "cone": "h", "filter": "v", "greedy": "P", "span": "d", "simplex": "<",
-           "capped": ">", "inside": "*", "outside": "p", "agem": "1", "agem_mirror": "2", "gem": "3", "pcgrad": "H", "cagrad": "8", "trust": "4"}
+           "capped": ">", "inside": "*", "outside": "p", "agem": "v", "agem_mirror": "^", "gem": "<", "pcgrad": "H", "cagrad": "8", "trust": ">"}
 STYLES = {"": "-", "layer": "-", "global": (0, (4, 1.5)), "block": (0, (1, 1)), "sublayer": (0, (5, 1, 1, 1)), "matrix": (0, (3, 1, 1, 1, 1, 1))}
 
 
 def colour_of(method):
     return COLOURS.get(method, "#444444")
+
+
+def ink(colour):
+    """The same colour, dark enough for text on white."""
+    return {"#E69F00": "#A86E00", "#56B4E9": "#1F78B4", "#CC79A7": "#A4487B", "#8C8C8C": "#6E6E6E"}.get(colour, colour)
 
 
 def style_of(method, group):

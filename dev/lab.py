@@ -456,6 +456,13 @@ def score_study(rows):
     return study, n
 
 
+def by_type(study):
+    types = collections.OrderedDict()
+    for (site, block), quantities in study.items():
+        types.setdefault(layer_type(site), []).append((block, quantities))
+    return types
+
+
 STUDY = ("magnitude", "spearman", "spearman_rest", "jaccard")
 
 

@@ -17,6 +17,7 @@ import sys
 
 sys.dont_write_bytecode = True
 import lab as numbers
+import published
 from lab import Fault, Lab, differs, estimate, measured, paired
 
 # ------------------------------------------------------------------------------------------------
@@ -302,14 +303,33 @@ def verdict(holds):
     return {True: "**holds**", False: "**does not hold**", None: "**not separated**"}[holds]
 
 
-def extreme_sentence(lab, at, method, measure, what):
-    found = numbers.extremes(lab, at, method, measure)
-    if not found:
-        return f"{what} ({at_text(at)}): not measured."
-    own, other, gap = found
-    holds = None if not differs(gap) else gap.value > 0
-    return (f"{what} ({at_text(at)}): {verdict(holds)}. {own} {with_error(measured(lab, at, own, measure))}, the largest of the others "
-            f"{other} {with_error(measured(lab, at, other, measure))}; difference {with_error(gap, True)}.")
+def extreme_rows(lab, method, measure):
+    """Is a variant of the method the one with the largest measure? A row a checkpoint, and how often it is."""
+    rows, counts = [], collections.Counter()
+    for at in lab.probes:
+        found = numbers.extremes(lab, at, method, measure)
+        if not found:
+            continue
+        own, other, gap = found
+        holds = None if not differs(gap) else gap.value > 0
+        counts[holds] += 1
+        rows.append([at_text(at), f"{own}: {with_error(measured(lab, at, own, measure))}", f"{other}: {with_error(measured(lab, at, other, measure))}",
+                     with_error(gap, True), verdict(holds)])
+    return rows, counts
+
+
+def about_extremes(lab, doc):
+    for method, measure, what in (("target", "v_tgt", "Target-only has the largest persistent variance"), ("full", "bias2", "Full training has the largest bias")):
+        rows, counts = extreme_rows(lab, method, measure)
+        if not rows:
+            doc.text(f"{what}: not measured.")
+            continue
+        doc.text(f"{what}: of {len(rows)} checkpoints it holds at {counts[True]}, does **not** hold at {counts[False]}, and is not separated from the largest "
+                 f"of the others (by two standard errors of the difference) at {counts[None]}.")
+        doc.table(["checkpoint", f"{method}'s {NAMES[measure]}", "largest of the others", "difference", "verdict"], rows)
+
+
+NAMES = {"v_tgt": "v_tgt", "bias2": "bias²"}
 
 
 def turn_sentence(results, name, where):
@@ -325,12 +345,9 @@ def turn_sentence(results, name, where):
             f"before the last step in {early} of {len(final)} seeds.")
 
 
-def expectations(lab, rows, ends, label_of):
+def turns(rows, ends, label_of):
     sentences = []
-    for at in lab.probes:
-        sentences.append(extreme_sentence(lab, at, "target", "v_tgt", "Target-only has the largest persistent variance"))
-        sentences.append(extreme_sentence(lab, at, "full", "bias2", "Full training has the largest bias"))
-    for source, label, world in ((rows, label_of, "GPT"), (ends, lambda name: name, "n-gram world")):
+    for source, label, world in ((rows, label_of, "GPT"), (ends, str, "n-gram world")):
         for m in numbers.sizes(source):
             results = Results([row for row in source if row["m"] == m], label)
             sentences += [turn_sentence(results, name, f"{world}, m = {m}") for name in results.names
@@ -420,7 +437,7 @@ def about_u_curves(doc, rows, ends, drawn):
         doc.part(f"Final test loss along a knob, {title}")
         if name in drawn:
             doc.figure(name, f"Final test loss against the knob, {title}. One line a size m of the target set, towards the target gradient to the right; bars: "
-                       "one standard error over the seeds. Dotted: target-only of that m.")
+                       "one standard error over the seeds. Dotted: target-only of that m, where it is not far outside.")
         table = []
         for family in families:
             for m in numbers.sizes(source):
@@ -501,35 +518,19 @@ def tally(table, column, what):
 
 
 # ------------------------------------------------------------------------------------------------
-# The case study, beside the published one: mean |score| relative to the largest type's, and Spearman's correlation with the global
-# score, each over the four settings that were published (Llama-3.2-1B; gate has no counterpart in GPT-2).
-
-PUBLISHED_MAGNITUDE = {"q": (.036730, .070642, .293477, .112903), "k": (.016038, .037170, .143419, .059794), "v": (.187773, .528057, 2.317470, .839187),
-                       "attproj": (.090036, .350250, 1.123359, .571963), "fc": (.073716, .234979, .688137, .365205),
-                       "fcproj": (1.127706, 4.328956, 13.015140, 8.431802)}
-PUBLISHED_SPEARMAN = {"q": (.1201, .2045, .1626, .2165), "k": (.1077, .1824, .1332, .1927), "v": (.3820, .4499, .4200, .4787),
-                      "attproj": (.4784, .5534, .5233, .5840), "fc": (.4368, .5111, .4560, .5334), "fcproj": (.4968, .5596, .5373, .5890)}
-PUBLISHED_NAMES = {"q": "Q", "k": "K", "v": "V", "attproj": "O", "fc": "Up", "fcproj": "Down"}
-
+# The case study.
 
 def interval(values, places=2):
     return f"{min(values):.{places}f}..{max(values):.{places}f}"
 
 
-def by_type(study):
-    types = collections.OrderedDict()
-    for (site, block), quantities in study.items():
-        types.setdefault(numbers.layer_type(site), []).append((block, quantities))
-    return types
-
-
 def published_share(kind_of):
-    return [value / max(column) for value, *column in zip(PUBLISHED_MAGNITUDE[kind_of], *PUBLISHED_MAGNITUDE.values())]
+    return [value / max(column) for value, *column in zip(published.MAGNITUDE[kind_of], *published.MAGNITUDE.values())]
 
 
 def study_table(doc, types, n):
     magnitude = {t: numbers.study_estimate([q for _, q in sites], "magnitude") for t, sites in types.items()}
-    matrices = [t for t in types if t in PUBLISHED_NAMES] or list(types)
+    matrices = [t for t in types if t in published.NAMES] or list(types)
     largest = max(magnitude[t].value for t in matrices)
     rows = []
     for t, sites in types.items():
@@ -537,18 +538,18 @@ def study_table(doc, types, n):
         mean = magnitude[t]
         rows.append([t, scientific(mean.value) + (f" ± {scientific(mean.error)}" if mean.error else ""), f"{mean.value / largest:.3g}" if largest else "",
                      with_error(of["spearman"]), with_error(of["spearman_rest"]), with_error(of["jaccard"]),
-                     PUBLISHED_NAMES.get(t, ""), interval(published_share(t), 3) if t in PUBLISHED_NAMES else "",
-                     interval(PUBLISHED_SPEARMAN[t]) if t in PUBLISHED_NAMES else ""])
+                     published.NAMES.get(t, ""), interval(published_share(t), 3) if t in published.NAMES else "",
+                     interval(published.SPEARMAN[t]) if t in published.NAMES else ""])
     doc.table(["layer type", "mean |s|", "over the largest matrix type", "Spearman with global", "without its own part", "Jaccard of top halves",
                "published type", "over its largest", "Spearman"], rows)
     doc.text(f"Chance value of the Jaccard index for {n // 2} of {n} rows: {numbers.chance_jaccard(n, n // 2):.3f} (4 of 8, as published: "
              f"{numbers.chance_jaccard(8, 4):.3f}, where sets of a layer had .446 and .480 in common with the global one).")
-    shared = [t for t in PUBLISHED_NAMES if t in types]
+    shared = [t for t in published.NAMES if t in types]
     if len(shared) > 2:
         ours = [magnitude[t].value for t in shared]
         rho = [numbers.study_estimate([q for _, q in types[t]], "spearman").value for t in shared]
         theirs = [estimate(published_share(t)).value for t in shared]
-        their_rho = [estimate(PUBLISHED_SPEARMAN[t]).value for t in shared]
+        their_rho = [estimate(published.SPEARMAN[t]).value for t in shared]
         doc.text(f"Over the {len(shared)} types that both have, the order of magnitudes agrees with the published one at a rank correlation of "
                  f"{numbers.spearman(ours, theirs):.2f}, the order of correlations at {numbers.spearman(rho, their_rho):.2f}. Largest here: "
                  f"{shared[ours.index(max(ours))]}; published: {shared[theirs.index(max(theirs))]}.")
@@ -582,29 +583,15 @@ def about_scores(lab, doc, drawn):
         if name in drawn:
             doc.figure(name, f"Scores by layer type, {at_text((world, step))}. Left: mean |s|, a dot a block. Right: rank correlation with the global score, whole and "
                        "without the site's own part; bars: one standard error; grey bands: range of the published four settings.")
-        study_table(doc, by_type(study), n)
-        block_table(doc, by_type(study))
+        study_table(doc, numbers.by_type(study), n)
+        block_table(doc, numbers.by_type(study))
 
 
 # ------------------------------------------------------------------------------------------------
-# The published comparison: perplexity on the test set, lowest and final, Llama-3.2-1B, means of five seeds.
-
-PUBLISHED_ROWS = ("full", "subset global", "subset by layer", "target")
-PUBLISHED_PERPLEXITY = {
-    "samsum, full": ((5.764, 5.843), (5.353, 5.373), (5.091, 5.107), (6.002, 57.534)),
-    "samsum, LoRA": ((5.664, 6.010), (5.230, 5.307), (5.057, 5.109), (5.755, 352.678)),
-    "samsum, MeSO": ((5.868, 5.876), (5.342, 5.346), (4.832, 4.834), (6.001, 57.622)),
-    "tydiqa, LoRA": ((3.860, 5.961), (2.673, 3.337), (1.910, 1.918), (1.591, 2.525)),
-    "nq, LoRA": ((12.652, 13.532), (11.672, 12.399), (11.584, 12.443), (13.215, 197.478)),
-    "squad, LoRA": ((65.908, 86.717), (31.757, 32.344), (22.128, 22.321), (15.032, 460.452)),
-}
-# ROUGE-L or F1, in parts of 1, final checkpoint.
-PUBLISHED_DOWNSTREAM = {"samsum, full": (.150, .148, .144, .289), "samsum, LoRA": (.182, .196, .222, .299), "samsum, MeSO": (.093, .095, .097, .285),
-                        "tydiqa, LoRA": (.10128, .13424, .27366, .47642), "nq, LoRA": (.126, .137, .146, .087), "squad, LoRA": (.076, .083, .091, .069)}
-
+# The published comparison.
 
 def published_names(results):
-    """Our name for each of PUBLISHED_ROWS: of several subsets the one that keeps nearest to half; None where there is none."""
+    """Our name for each of published.ROWS: of several subsets the one that keeps nearest to half; None where there is none."""
     wanted = (("full", None), ("subset", "global"), ("subset", "layer"), ("target", None))
     found = []
     for method, group in wanted:
@@ -619,16 +606,16 @@ def about_published(doc, rows, label_of):
         results = Results([row for row in rows if row["m"] == m], label_of)
         ours = published_names(results)
         if None in ours:
-            doc.text(f"Not shown (m = {m}): no run of " + listed(p for p, name in zip(PUBLISHED_ROWS, ours) if name is None) + ".")
+            doc.text(f"Not shown (m = {m}): no run of " + listed(p for p, name in zip(published.ROWS, ours) if name is None) + ".")
             continue
         doc.part(f"m = {m}")
         table = [["ours: " + ", ".join(label_of(name) for name in ours)] + [perplexities(results, name) for name in ours]]
         table += [[f"published: {setting}"] + [f"{low:.2f} / {final:.2f} ({final / low:.2f}x)" for low, final in row]
-                  for setting, row in PUBLISHED_PERPLEXITY.items()]
-        doc.table(["perplexity on the test set, lowest / final"] + list(PUBLISHED_ROWS), table)
+                  for setting, row in published.PERPLEXITY.items()]
+        doc.table(["perplexity on the test set, lowest / final"] + list(published.ROWS), table)
         accuracy = [["ours: accuracy, exact match"] + [f"{percent(results.mean(name, 'accuracy'))}, {percent(results.mean(name, 'exact'))}" for name in ours]]
-        accuracy += [[f"published: {setting}, ROUGE-L or F1"] + [f"{value:.3f}" for value in row] for setting, row in PUBLISHED_DOWNSTREAM.items()]
-        doc.table(["on the task, final"] + list(PUBLISHED_ROWS), accuracy)
+        accuracy += [[f"published: {setting}, ROUGE-L or F1"] + [f"{value:.3f}" for value in row] for setting, row in published.DOWNSTREAM.items()]
+        doc.table(["on the task, final"] + list(published.ROWS), accuracy)
         doc.bullets(agreement(results, ours))
 
 
@@ -642,17 +629,17 @@ def perplexities(results, name):
 def agreement(results, ours):
     """A sentence a pair of rows and measure: how often the published one is lower (higher), what ours says, whether that agrees."""
     sentences = []
-    measures = (("final perplexity", "test_loss", [[row[i][1] for i in range(4)] for row in PUBLISHED_PERPLEXITY.values()]),
-                ("lowest perplexity", "best_test_loss", [[row[i][0] for i in range(4)] for row in PUBLISHED_PERPLEXITY.values()]),
-                ("task measure", "exact", list(PUBLISHED_DOWNSTREAM.values())))
-    for what, column, published in measures:
+    measures = (("final perplexity", "test_loss", [[row[i][1] for i in range(4)] for row in published.PERPLEXITY.values()]),
+                ("lowest perplexity", "best_test_loss", [[row[i][0] for i in range(4)] for row in published.PERPLEXITY.values()]),
+                ("task measure", "exact", list(published.DOWNSTREAM.values())))
+    for what, column, theirs in measures:
         for i in range(4):
             for j in range(i + 1, 4):
                 gap = paired(results.column(ours[i], column), results.column(ours[j], column))
                 if gap is None or not math.isfinite(gap.value):
                     continue
-                lower = sum(row[i] < row[j] for row in published)
-                most = lower * 2 - len(published)
+                lower = sum(row[i] < row[j] for row in theirs)
+                most = lower * 2 - len(theirs)
                 if not differs(gap):
                     judged = "ours not separated"
                 elif most == 0:
@@ -660,7 +647,7 @@ def agreement(results, ours):
                 else:
                     judged = "agrees" if (gap.value < 0) == (most > 0) else "**disagrees**"
                 unit = {"test_loss": "log perplexity", "best_test_loss": "log perplexity", "exact": "exact match"}[column]
-                sentences.append(f"{what}: {PUBLISHED_ROWS[i]} below {PUBLISHED_ROWS[j]} in {lower} of {len(published)} published settings; ours "
+                sentences.append(f"{what}: {published.ROWS[i]} below {published.ROWS[j]} in {lower} of {len(theirs)} published settings; ours "
                                  f"{with_error(gap, True)} ({unit}): {judged}.")
     return sentences
 
@@ -747,7 +734,8 @@ def write_report(lab, drawn, remark):
     if remark:
         doc.text(remark)
     doc.heading("What was to be visible, and whether it is")
-    doc.bullets(expectations(lab, rows, ends, label_of) or ["Nothing was measured that says so."])
+    about_extremes(lab, doc)
+    doc.bullets(turns(rows, ends, label_of) or ["Test loss of target-only turns upward: not measured."])
     doc.heading("Results")
     about_results(lab, doc, rows, label_of)
     if ends:

@@ -5,12 +5,13 @@ All are 7.2 inches wide, so that they are printed at their own size; no text is 
 import collections
 import math
 import os
-import statistics
 
 import lab as numbers
-from figures import COLOURS, MARKERS, colour_of, draw_band, label_ends, log_losses, plain_axes, spread, style_of
+from published import SPEARMAN
+from figures import MARKERS, colour_of, draw_band, ink, label_ends, log_losses, plain_axes, style_of
 import matplotlib.pyplot as plt
 import matplotlib.ticker
+import numpy as np
 
 WIDTH, SMALL = 7.2, 8
 WORLDS = {"gpt": "GPT", "ngram": "n-gram world"}
@@ -31,7 +32,7 @@ def marker_style(row):
     hollow = row["group"] not in ("", "layer")
     face = "white" if hollow else colour + "55" if is_soft(row) else colour
     return dict(marker=MARKERS.get(row["method"], "o"), color=colour, markerfacecolor=face, markeredgecolor=colour, markeredgewidth=1.2,
-                markersize=8 if MARKERS.get(row["method"]) in ("*", "1", "2", "3", "4") else 6.5, linestyle="none")
+                markersize=8 if row["method"] == "inside" else 6.5, linestyle="none")
 
 
 # ------------------------------------------------------------------------------------------------
@@ -41,8 +42,13 @@ def boxes_overlap(a, b):
     return max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
 
 
-def inside(box, point, margin=1.5):
-    return box[0] - margin < point[0] < box[2] + margin and box[1] - margin < point[1] < box[3] + margin
+def inside(box, points, margin):
+    """How many of the points (an array of x, y) lie in a box or close to it."""
+    return int(((points[:, 0] > box[0] - margin) & (points[:, 0] < box[2] + margin) & (points[:, 1] > box[1] - margin) & (points[:, 1] < box[3] + margin)).sum())
+
+
+def along(x0, y0, x1, y1, steps=12):
+    return [(x0 + (x1 - x0) * k / steps, y0 + (y1 - y0) * k / steps) for k in range(1, steps)]
 
 
 def label_points(axes, points, obstacles, size=SMALL):
@@ -51,11 +57,11 @@ def label_points(axes, points, obstacles, size=SMALL):
     figure.canvas.draw()
     renderer, scale = figure.canvas.get_renderer(), figure.dpi / 72
     frame = axes.get_window_extent(renderer)
-    to_display = axes.transData.transform
-    covered = [to_display(p) for p in obstacles]
-    anchors = [to_display(p[:2]) for p in points]
-    crowd = [sum(math.dist(a, b) < 60 * scale for b in anchors) for a in anchors]
-    placed, lines = [], []
+    to_display, to_data = axes.transData.transform, axes.transData.inverted().transform
+    covered = to_display(np.array(obstacles, float).reshape(-1, 2))
+    anchors = to_display(np.array([p[:2] for p in points], float))
+    crowd = [inside((x - 60 * scale, y - 60 * scale, x + 60 * scale, y + 60 * scale), anchors, 0) for x, y in anchors]
+    placed, lines = [], np.zeros((0, 2))
     for i in sorted(range(len(points)), key=lambda i: crowd[i]):
         x, y = anchors[i]
         width, height = text_size(renderer, axes, points[i][2], size)
@@ -63,23 +69,28 @@ def label_points(axes, points, obstacles, size=SMALL):
         for distance in (7, 12, 20, 30, 44, 60, 80):
             for turn in range(16):
                 angle = math.pi * turn / 8
-                cx = x + distance * scale * math.cos(angle) + math.copysign(width / 2, round(math.cos(angle), 6) or 1) * (abs(math.cos(angle)) > 0.1)
+                cx = x + distance * scale * math.cos(angle) + math.copysign(width / 2, math.cos(angle)) * (abs(math.cos(angle)) > 0.1)
                 cy = y + distance * scale * math.sin(angle)
                 box = (cx - width / 2, cy - height / 2, cx + width / 2, cy + height / 2)
-                cost = (1e4 * (box[0] < frame.x0 or box[2] > frame.x1 or box[1] < frame.y0 or box[3] > frame.y1)
-                        + 4 * sum(boxes_overlap(box, other) for other in placed) + 90 * sum(inside(box, p) for p in covered)
-                        + 120 * sum(inside(box, p, 4 * scale) for p in anchors) + 150 * sum(crosses(box, line) for line in lines)
-                        + 150 * sum(crosses(other, (x, y, cx, cy)) for other in placed) + 2.2 * distance)
+                cost = (1e4 * (box[0] < frame.x0 or box[2] > frame.x1 or box[1] < frame.y0 or box[3] > frame.y1) + 2.2 * distance
+                        + 4 * sum(boxes_overlap(box, other) for other in placed) + 90 * inside(box, covered, 1.5)
+                        + 120 * inside(box, anchors, 4 * scale) + 60 * inside(box, lines, 0))
+                if distance > 12 and (best is None or cost < best[0]):
+                    leader = np.array(along(x, y, *nearest(box, x, y)))
+                    cost += 60 * sum(inside(other, leader, 0) for other in placed) + 25 * sum(inside((px, py, px, py), leader, 3 * scale) for px, py in anchors)
                 if best is None or cost < best[0]:
                     best = (cost, box, cx, cy, distance)
         _, box, cx, cy, distance = best
         placed.append(box)
-        to_data = axes.transData.inverted().transform
         if distance > 12:
-            near = (min(max(x, box[0]), box[2]), min(max(y, box[1]), box[3]))
-            lines.append((x, y, *near))
+            near = nearest(box, x, y)
+            lines = np.vstack([lines, along(x, y, *near)])
             axes.plot(*zip(to_data((x, y)), to_data(near)), color=points[i][3], linewidth=0.6, zorder=2, scalex=False, scaley=False)
         axes.text(*to_data((cx, cy)), points[i][2], color=points[i][3], fontsize=size, ha="center", va="center", zorder=9)
+
+
+def nearest(box, x, y):
+    return min(max(x, box[0]), box[2]), min(max(y, box[1]), box[3])
 
 
 def text_size(renderer, axes, text, size):
@@ -87,11 +98,6 @@ def text_size(renderer, axes, text, size):
     box = probe.get_window_extent(renderer)
     probe.remove()
     return box.width + 2, box.height * 0.9
-
-
-def crosses(box, line, steps=12):
-    x0, y0, x1, y1 = line
-    return any(inside(box, (x0 + (x1 - x0) * k / steps, y0 + (y1 - y0) * k / steps), 0) for k in range(1, steps))
 
 
 # ------------------------------------------------------------------------------------------------
@@ -134,7 +140,7 @@ def draw_spectrum(lab, at):
         axes.errorbar(px, py, xerr=[[xlow], [xhigh]], yerr=[[ylow], [yhigh]], ecolor=colour_of(row["method"]), elinewidth=0.8, zorder=5, **marker_style(row))
         drawn[label] = (px, py)
         obstacles += [(px - xlow, py), (px + xhigh, py), (px, py - ylow), (px, py + yhigh)]
-        named.append((px, py, label, colour_of(row["method"])))
+        named.append((px, py, label, ink(colour_of(row["method"]))))
     for family in numbers.families({label: numbers.variant(lab, at, label) for label in points}):
         places = [drawn[label] for _, label in family.members]
         axes.plot(*zip(*places), color=colour_of(family.method), linestyle=style_of(family.method, family.group), linewidth=1.0, alpha=0.8, zorder=4)
@@ -158,7 +164,7 @@ def draw_iso(lab, at, axes):
             same = next((key for key in curves if key[0] == label and abs(math.log(key[1] / level)) < 0.15), None)
             curves.setdefault(same or (label, level), []).append(h)
     (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
-    covered = []
+    covered, lines = [], []
     for ((label, level), hs), style in zip(curves.items(), ((0, (1, 1.5)), (0, (4, 2)), "-")):
         run = [(level * (1 - f), level * f) for f in (10 ** (k / 20 - 7) for k in range(141)) if f < 1]
         run += [(level * f, level * (1 - f)) for f in (10 ** (-k / 20) for k in range(1, 141))]
@@ -166,14 +172,28 @@ def draw_iso(lab, at, axes):
         if not run:
             continue
         axes.plot(*zip(*run), color=GREY, linestyle=style, linewidth=0.9, zorder=1)
-        text = f"mse_h, h = {', '.join(map(str, hs))}: {label}"
-        x, y = run[0]
-        if y > bottom * (top / bottom) ** 0.35:  # the flat part is inside
-            axes.text(left * 1.02 if x < left * 3 else x, y * 1.03, " " + text, fontsize=SMALL, color="#555555", va="bottom", ha="left", zorder=3)
-            covered += [(left * (right / left) ** (k / 100), y * 1.1) for k in range(0, 28)]
-        else:
-            axes.text(run[-1][0] * 1.03, bottom * 1.15, text, fontsize=SMALL, color="#555555", rotation=90, va="bottom", ha="left", zorder=3)
+        lines.append((level, f"mse_h, h = {', '.join(map(str, hs))}: {label}", run))
         covered += run[::3]
+    return covered + label_iso(axes, lines)
+
+
+def label_iso(axes, lines):
+    """What no variant reaches, below and left of the curves, is empty: their names stand there. The points these cover."""
+    to_axes = axes.transData + axes.transAxes.inverted()
+    covered = []
+    for i, (level, text, run) in enumerate(sorted(lines)):
+        height = 0.10 + 0.055 * i
+        point = min(run, key=lambda p: abs(to_axes.transform(p)[1] - height))
+        x = to_axes.transform(min((other for _, _, of in lines for other in of), key=lambda p: p[0] + abs(to_axes.transform(p)[1] - height) * 1e9))[0]
+        left_side = x > 0.42
+        end = x - 0.02 if left_side else to_axes.transform(point)[0] + 0.03
+        axes.annotate(text, xy=to_axes.transform(point), xytext=(end, height), xycoords="axes fraction", textcoords="axes fraction", fontsize=SMALL, color="#555555",
+                      ha="right" if left_side else "left", va="center", zorder=3,
+                      arrowprops={"arrowstyle": "-", "color": GREY, "linewidth": 0.5, "shrinkA": 1, "shrinkB": 0})
+        width = 0.0115 * len(text)
+        start = end - width if left_side else end
+        back = to_axes.inverted().transform
+        covered += [tuple(back((start + width * k / 20, height + dy))) for k in range(21) for dy in (-0.012, 0.012)]
     return covered
 
 
@@ -202,8 +222,9 @@ def representatives(rows, rank, most=11):
     return [label for label in left if label in chosen]
 
 
-def middle(label, labels):
-    return abs(labels.index(label) - (len(labels) - 1) / 2)
+def plainest(rows):
+    """Ranks variants: few options first, then the middle of the knob."""
+    return lambda label, labels: (len((rows[label]["options"] or "").split()), abs(labels.index(label) - (len(labels) - 1) / 2))
 
 
 # ------------------------------------------------------------------------------------------------
@@ -214,7 +235,7 @@ def draw_progress(lab, world):
     if len(steps) < 2:
         return None
     rows = {label: numbers.variant(lab, (world, steps[0]), label) for label in lab.probes[world, steps[0]]}
-    labels = representatives(rows, middle)
+    labels = representatives(rows, plainest(rows))
     figure, panels = plt.subplots(2, 1, figsize=(WIDTH, 6.6), sharex=True)
     figure.subplots_adjust(left=0.09, right=0.78, top=0.94, bottom=0.07, hspace=0.18)
     for axes, measure, title in zip(panels, ("rho", "mse"), ("Descent efficiency ρ", "One-step mse, of |t*|² (log scale)")):
@@ -229,7 +250,7 @@ def draw_progress(lab, world):
                           elinewidth=0.8, **marker_style(row))
             axes.plot([i + offset for i, _ in of], [e.value for _, e in of], color=colour_of(row["method"]), linewidth=1.4,
                       linestyle=":" if is_soft(row) else style_of(row["method"], row["group"]))
-            ends.append((of[-1][0], of[-1][1].value, label, colour_of(row["method"])))
+            ends.append((of[-1][0], of[-1][1].value, label, ink(colour_of(row["method"]))))
         finish_panel(axes, title, ends, 0.05)
         if measure == "mse":
             axes.set_yscale("log")
@@ -268,16 +289,18 @@ def draw_knobs(rows):
     lines = math.ceil(len(families) / columns)
     figure, panels = plt.subplots(lines, columns, figsize=(WIDTH, 2.7 * lines + 0.5), squeeze=False)
     top = 1 - 0.35 / (2.7 * lines + 0.5)
-    figure.subplots_adjust(left=0.075, right=0.93, top=top, bottom=0.5 / (2.7 * lines + 0.5), wspace=0.32, hspace=0.55)
+    figure.subplots_adjust(left=0.075, right=0.91, top=top, bottom=0.5 / (2.7 * lines + 0.5), wspace=0.42, hspace=0.5)
     for axes, family in zip(panels.flat, families):
         draw_family(axes, rows, family)
+    for axes in panels[:, 0]:
+        axes.set_ylabel("final test loss", fontsize=SMALL)
     for axes in panels.flat[len(families):]:
         axes.axis("off")
     return figure
 
 
 def draw_family(axes, rows, family):
-    ends, levels = [], []
+    ends, levels, drawn = [], [], []
     for (colour, marker), m in zip(SIZES, numbers.sizes(rows)):
         of_m = [row for row in rows if row["m"] == m]
         of = [(i, numbers.estimate(numbers.by_seed(of_m, name, "test_loss").values())) for i, (_, name) in enumerate(family.members)]
@@ -286,14 +309,17 @@ def draw_family(axes, rows, family):
             continue
         axes.errorbar([i for i, _ in of], [e.value for _, e in of], yerr=[e.error or 0 for _, e in of], color=colour, marker=marker, markersize=5, linewidth=1.4,
                       elinewidth=0.9)
-        ends.append((of[-1][0], of[-1][1].value, f"m = {m}" if m != "inf" else "m = ∞", colour if colour != "#E69F00" else "#B37700"))
+        ends.append((of[-1][0], of[-1][1].value, f"m = {m}" if m != "inf" else "m = ∞", ink(colour)))
         target = [row for row in of_m if row["method"] == "target" and not numbers.ends_in_flops(row["name"])]
         level = numbers.estimate(row["test_loss"] for row in target)
+        drawn += [e.value for _, e in of] + [e.value + (e.error or 0) for _, e in of]
         if level and math.isfinite(level.value):
-            axes.axhline(level.value, color=colour, linestyle=":", linewidth=1.1)
-            levels.append(level.value)
-    values = levels + [y for _, y, _, _ in ends]
-    if min(values, default=1) > 0 and max(values, default=1) > 8 * min(values, default=1):
+            levels.append((level.value, colour))
+    low, high = min(drawn, default=0), max(drawn, default=1)
+    for level, colour in levels:
+        if low - (high - low) < level < high + (high - low):
+            axes.axhline(level, color=colour, linestyle=":", linewidth=1.1)
+    if low > 0 and high > 8 * low:
         log_losses(axes)
     axes.set_title(numbers.family_title(family), fontsize=9, loc="left")
     axes.set_xlabel(f"{family.knob}, towards the target →", fontsize=SMALL)
@@ -327,7 +353,7 @@ def draw_curves(points, rows, m, columns, label_of, rank):
             row = first[name]
             style = (0, (3, 1, 1, 1)) if is_soft(row) else style_of(row["method"], row["group"])
             draw_band(axes, [s for s, _ in keep], [e.value for _, e in keep], [e.error or 0 for _, e in keep], colour_of(row["method"]), style)
-            ends.append((keep[-1][0], keep[-1][1].value, label_of(name), colour_of(row["method"])))
+            ends.append((keep[-1][0], keep[-1][1].value, label_of(name), ink(colour_of(row["method"]))))
         if not ends:
             axes.text(0.5, 0.5, "not measured", transform=axes.transAxes, ha="center", fontsize=9, color=GREY)
             continue
@@ -346,17 +372,18 @@ def draw_curves(points, rows, m, columns, label_of, rank):
 # ------------------------------------------------------------------------------------------------
 # Gain against forgetting.
 
-def draw_pareto(rows, m, label_of):
+def draw_pareto(rows, m, label_of, rank):
     of_m = [row for row in rows if row["m"] == m and not numbers.ends_in_flops(row["name"])]
     points = collections.OrderedDict()
-    for name in numbers.names_of(of_m):
+    first = {row["name"]: row for row in reversed(of_m)}
+    first = {name: first[name] for name in numbers.names_of(of_m)}
+    for name in representatives(first, rank, 16):
         x = numbers.paired(numbers.by_seed(of_m, name, "general_loss"), numbers.by_seed(of_m, name, "base_general_loss"))
         y = numbers.estimate(numbers.by_seed(of_m, name, "test_loss").values())
         if x and y and math.isfinite(x.value) and math.isfinite(y.value):
             points[name] = (x, y)
     if len(points) < 2:
         return None
-    first = {row["name"]: row for row in reversed(of_m)}
     figure, axes = plt.subplots(figsize=(WIDTH, 4.4))
     figure.subplots_adjust(left=0.09, right=0.97, top=0.92, bottom=0.11)
     obstacles, named = [], []
@@ -365,13 +392,22 @@ def draw_pareto(rows, m, label_of):
         axes.errorbar(x.value, y.value, xerr=ex, yerr=min(ey, 0.9 * y.value) if y.value > 0 else ey, ecolor=colour_of(first[name]["method"]), elinewidth=0.8, zorder=5,
                       **marker_style(first[name]))
         obstacles += [(x.value + f * ex, y.value) for f in (-1, -.5, .5, 1)] + [(x.value, max(y.value + f * ey, y.value / 10)) for f in (-1, -.5, .5, 1)]
-        named.append((x.value, y.value, label_of(name), colour_of(first[name]["method"])))
+        named.append((x.value, y.value, label_of(name), ink(colour_of(first[name]["method"]))))
     front = [p for p in points.values() if not any(q[0].value <= p[0].value and q[1].value <= p[1].value and q is not p for q in points.values())]
     front.sort(key=lambda p: p[0].value)
     axes.step([p[0].value for p in front], [p[1].value for p in front], where="post", color=GREY, linestyle=(0, (4, 2)), linewidth=0.9, zorder=1)
+    obstacles += [(a[0].value + (b[0].value - a[0].value) * k / 12, a[1].value) for a, b in zip(front, front[1:]) for k in range(1, 13)]
+    obstacles += [(b[0].value, a[1].value * max(b[1].value / a[1].value, 1e-9) ** (k / 12)) for a, b in zip(front, front[1:]) for k in range(1, 12)
+                  if a[1].value > 0]
     values = [y.value for _, y in points.values()]
     if min(values) > 0 and max(values) > 4 * min(values):
         log_losses(axes)
+    gains = [x.value for x, _ in points.values()]
+    if min(gains) > 0 and max(gains) > 8 * min(gains):
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%g"))
+        axes.xaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_minor_locator(matplotlib.ticker.NullLocator())
     axes.margins(0.12, 0.12)
     axes.set_title(f"Final test loss against forgetting, m = {m}", fontsize=10, loc="left")
     axes.set_xlabel("general loss at the end, less the base's", fontsize=9)
@@ -400,7 +436,7 @@ def draw_composition(points, m, label_of):
     lines = math.ceil(len(names) / columns)
     height = 1.75 * lines + 0.75
     figure, panels = plt.subplots(lines, columns, figsize=(WIDTH, height), sharex=True, sharey=True, squeeze=False)
-    figure.subplots_adjust(left=0.075, right=0.87, top=1 - 0.3 / height, bottom=0.48 / height, wspace=0.12, hspace=0.3)
+    figure.subplots_adjust(left=0.075, right=0.87, top=1 - 0.3 / height, bottom=0.48 / height, wspace=0.12, hspace=0.36)
     for k, (axes, name) in enumerate(zip(panels.flat, names)):
         ends = []
         for domain in domains:
@@ -429,9 +465,8 @@ def draw_composition(points, m, label_of):
 # The case study.
 
 def draw_scores(lab, at):
-    from report import PUBLISHED_SPEARMAN, by_type
     study, _ = numbers.score_study([row for row in lab.tables["scores"] if (row["world"], row["step"]) == at])
-    types = by_type(study)
+    types = numbers.by_type(study)
     names = list(types)
     height = 0.3 * len(names) + 1.0
     figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, height), sharey=True)
@@ -440,8 +475,8 @@ def draw_scores(lab, at):
         for _, quantities in types[name]:
             e = numbers.study_estimate([quantities], "magnitude")
             left.plot(e.value, i, "o", color="#0072B2", markersize=5, markerfacecolor="none")
-        if name in PUBLISHED_SPEARMAN:
-            band = PUBLISHED_SPEARMAN[name]
+        if name in SPEARMAN:
+            band = SPEARMAN[name]
             right.plot([min(band), max(band)], [i, i], color="#CFCFCF", linewidth=9, solid_capstyle="butt", zorder=1)
         for quantity, marker, colour, shift in (("spearman", "o", "#0072B2", -0.13), ("spearman_rest", "D", "#D55E00", 0.13)):
             e = numbers.study_estimate([q for _, q in types[name]], quantity)
@@ -453,7 +488,7 @@ def draw_scores(lab, at):
     left.set_title(f"mean |s|, {title_of(at)}", fontsize=9, loc="left")
     left.set_xlabel("a dot a block", fontsize=SMALL)
     right.set_title("rank correlation with the global score", fontsize=9, loc="left")
-    right.set_xlabel("●  whole    ◆  without the site's own part    band: published range", fontsize=SMALL)
+    right.set_xlabel("●  whole    ◆  less its own part    band: published", fontsize=SMALL)
     right.axvline(0, color="#999999", linewidth=0.8, zorder=0)
     for axes in (left, right):
         axes.grid(axis="x", color="#E4E4E4", linewidth=0.6)
@@ -476,19 +511,20 @@ def all_figures(lab, ends):
     for world, source in (("gpt", rows), ("ngram", ends)):
         if source:
             yield f"knobs-{world}", lambda: draw_knobs(source)
+    by_options = plainest({row["name"]: row for row in ends})
     by_choice = {m: {name: numbers.estimate(numbers.by_seed([r for r in rows if r["m"] == m], name, "choice_loss").values()) for name in labels}
                  for m in numbers.sizes(rows)}
+    choice = lambda m: lambda name, _: by_choice[m][name].value if by_choice.get(m, {}).get(name) else math.inf
     for m in numbers.sizes(lab.tables["curves"]):
-        rank = lambda name, _: by_choice[m][name].value if by_choice.get(m, {}).get(name) else math.inf
         columns = (("test_loss", "Test loss on the target", True), ("target_loss", "Loss on the target set D*", True), ("general_loss", "General loss", False))
-        yield f"curves-m{m}", lambda: draw_curves(lab.tables["curves"], rows, m, columns, label_of, rank)
+        yield f"curves-m{m}", lambda: draw_curves(lab.tables["curves"], rows, m, columns, label_of, choice(m))
     for m in numbers.sizes(ends):
         columns = (("test", "Exact test loss on the target", False), ("train", "Loss on the target set D*", False), ("general", "Exact general loss", False))
-        yield f"curves-ngram-m{m}", lambda: draw_curves(lab.tables["ngram_curves"], ends, m, columns, str, middle)
+        yield f"curves-ngram-m{m}", lambda: draw_curves(lab.tables["ngram_curves"], ends, m, columns, str, by_options)
     for m in numbers.sizes(rows):
-        yield f"pareto-m{m}", lambda: draw_pareto(rows, m, label_of)
+        yield f"pareto-m{m}", lambda: draw_pareto(rows, m, label_of, choice(m))
     for m in numbers.sizes(ends):
-        yield f"pareto-ngram-m{m}", lambda: draw_pareto(ends, m, str)
+        yield f"pareto-ngram-m{m}", lambda: draw_pareto(ends, m, str, by_options)
     for m in numbers.sizes(lab.tables["composition"]):
         yield f"composition-m{m}", lambda: draw_composition(lab.tables["composition"], m, label_of)
     worlds = {row["world"] for row in lab.tables["scores"]}
