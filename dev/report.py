@@ -150,7 +150,7 @@ def span_of(values, show):
 
 
 def million(value):
-    return f"{value / 1e6:.2f} M"
+    return f"{value / 1e6:.2f} M" if value >= 1e5 else f"{value:.0f}"
 
 
 def scientific(value):
@@ -279,7 +279,7 @@ def about_results(lab, doc, rows, label_of):
              "rows that are neither trained nor tested on. At its best: the lowest test loss of a run, which only an oracle could stop at. "
              "Forgetting: general loss at the end, less the base's. A value is **bold** only if it is the lowest and differs from the runner-up by "
              "more than two standard errors of the paired difference over the seeds. Tokens: all that were processed, of general and target rows. "
-             f"FLOPs = {numbers.FLOPS}, with P = {P if P else 'the weights (not known here: no FLOPs)'} weights, n general rows a step: forward "
+             f"FLOPs = {numbers.FLOPS}, with P {f'= {P} ' if P else ''}weights{'' if P else ' (their number is not known here)'}, n general rows a step: forward "
              "and backward pass, and the inner products as if all rows' gradients were formed; the small solves are left out.")
 
 

@@ -10,12 +10,14 @@ import lab as numbers
 from published import SPEARMAN
 from figures import MARKERS, colour_of, draw_band, ink, label_ends, log_losses, plain_axes, style_of
 import matplotlib.pyplot as plt
+import matplotlib.patheffects
 import matplotlib.ticker
 import numpy as np
 
 WIDTH, SMALL = 7.2, 8
 WORLDS = {"gpt": "GPT", "ngram": "n-gram world"}
 GREY = "#777777"
+HALO = [matplotlib.patheffects.withStroke(linewidth=2, foreground="white")]
 
 
 def title_of(at):
@@ -86,7 +88,7 @@ def label_points(axes, points, obstacles, size=SMALL):
             near = nearest(box, x, y)
             lines = np.vstack([lines, along(x, y, *near)])
             axes.plot(*zip(to_data((x, y)), to_data(near)), color=points[i][3], linewidth=0.6, zorder=2, scalex=False, scaley=False)
-        axes.text(*to_data((cx, cy)), points[i][2], color=points[i][3], fontsize=size, ha="center", va="center", zorder=9)
+        axes.text(*to_data((cx, cy)), points[i][2], color=points[i][3], fontsize=size, ha="center", va="center", zorder=9, path_effects=HALO)
 
 
 def nearest(box, x, y):
