@@ -247,7 +247,7 @@ drpt/solve.h~s/s\[i\] = m \* p->S\[i\*m + j\]/s[i] = p->S[i*m + j]/~test_family~
 drpt/solve.h~s/(double)m \* m \* p->Q/(double)m * p->Q/~test_family~auto: lengths of target rows
 drpt/solve.h~s/(m \* square - squares \/ m) \/ (m - 1)/square/~test_family~auto: noise taken for signal
 drpt/solve.h~s/double b = U > 0.0 && square > 0.0 ? fmin(1.0, U \/ square) : 0.0;/double b = square > 0.0 ? fmin(1.0, U \/ square) : 0.0;/~test_family~auto: away from the residual
-drpt/solve.h~s/alpha\[i\] -= b \* mean\[i\]/alpha[i] -= b * alpha[i]/~test_family~auto: the residual of the mean
+drpt/solve.h~s/alpha\[i\] \*= 1.0 - b/alpha[i] -= b * mean[i]/~test_family~auto: the mean of the residuals
 drpt/solve.h~s/\*beta = 1.0 - knobs.strength + knobs.strength \* \*beta;/*beta = knobs.strength * *beta;/~test_family~strength: shrinks, without t
 drpt/solve.h~s/found\[i\] \*= knobs.strength/found[i] *= 1.0/~test_family~strength: general rows in full
 drpt/solve.h~s/2.0 \* beta \* solve_sum(alpha, p->s, p->n)/beta * solve_sum(alpha, p->s, p->n)/~test_family~half the cross term
