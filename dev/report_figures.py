@@ -129,8 +129,8 @@ def draw_spectrum(lab, at):
         return None
     left, bottom = edge_of([p[0] for p in points.values()]), edge_of([p[1] for p in points.values()])
     right, top = (2.5 * max(p[k].value + (p[k].error or 0) for p in points.values()) for k in (0, 1))
-    figure, axes = plt.subplots(figsize=(WIDTH, 5.6))
-    figure.subplots_adjust(left=0.09, right=0.98, top=0.93, bottom=0.09)
+    figure, axes = plt.subplots(figsize=(WIDTH, 6.4))
+    figure.subplots_adjust(left=0.09, right=0.98, top=0.94, bottom=0.08)
     axes.set(xscale="log", yscale="log", xlim=(left / 1.35, max(right, 3 * left)), ylim=(bottom / 1.35, max(top, 3 * bottom)))
     axes.axvspan(left / 1.35, left * 1.05, color="#F2F2F2", zorder=0)
     axes.axhspan(bottom / 1.35, bottom * 1.05, color="#F2F2F2", zorder=0)
@@ -142,8 +142,10 @@ def draw_spectrum(lab, at):
         axes.errorbar(px, py, xerr=[[xlow], [xhigh]], yerr=[[ylow], [yhigh]], ecolor=colour_of(row["method"]), elinewidth=0.8, zorder=5, **marker_style(row))
         drawn[label] = (px, py)
         obstacles += [(px - xlow, py), (px + xhigh, py), (px, py - ylow), (px, py + yhigh)]
-        named.append((px, py, label, ink(colour_of(row["method"]))))
-    for family in numbers.families({label: numbers.variant(lab, at, label) for label in points}):
+    families = numbers.families({label: numbers.variant(lab, at, label) for label in points})
+    for label, text in short_names(points, families).items():
+        named.append((*drawn[label], text, ink(colour_of(numbers.variant(lab, at, label)["method"]))))
+    for family in families:
         places = [drawn[label] for _, label in family.members]
         axes.plot(*zip(*places), color=colour_of(family.method), linestyle=style_of(family.method, family.group), linewidth=1.0, alpha=0.8, zorder=4)
         for (x0, y0), (x1, y1) in zip(places, places[1:]):
@@ -155,6 +157,18 @@ def draw_spectrum(lab, at):
     axes.tick_params(labelsize=SMALL)
     label_points(axes, named, obstacles)
     return figure
+
+
+def short_names(labels, families):
+    """In full at a family's end nearest to the target; what differs from that in the knob alone shows the knob's value."""
+    names = {label: label for label in labels}
+    ends = {family.members[-1][1] for family in families}
+    seen = collections.Counter(label for family in families for _, label in family.members)
+    for family in families:
+        for value, label in family.members:
+            if label not in ends and seen[label] == 1:
+                names[label] = f"{value:g}"
+    return names
 
 
 def draw_iso(lab, at, axes):
