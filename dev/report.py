@@ -395,30 +395,35 @@ def probe_variants(lab, at):
 def about_knobs(lab, doc, rows, ends, drawn):
     if lab.lacks("probe", "replicates"):
         doc.text(lab.lacks("probe", "replicates"))
-    table, faults = [], []
-    for at in lab.probes:
-        for family in numbers.families(probe_variants(lab, at)):
-            cells = [numbers.family_title(family), family.knob, " → ".join(f"{value:g}" for value, _ in family.members), at_text(at)]
-            for measure, sign in (("bias2", -1), ("v_tgt", 1)):
-                wrong = numbers.wrong_steps(lab, at, family, measure, sign)
-                known = all(difference_known(lab, at, a, b, measure) for (_, a), (_, b) in zip(family.members, family.members[1:]))
-                cells.append("**no**: " + ", ".join(f"{a:g} → {b:g} by {with_error(e, True)}" for a, b, e in wrong) if wrong else "yes" if known else "no errors")
-                faults += wrong
-            table.append(cells)
-    if table:
-        doc.part("Does bias² fall and v_tgt rise along every knob?")
-        doc.table(["family", "knob", "towards the target", "where", "bias² falls", "v_tgt rises"], table)
-        doc.text(f"Neighbouring values are compared by their difference's jackknife error (the same draws serve both): a step the wrong way counts if "
-                 f"it exceeds two standard errors. Of {2 * len(table)} curves {2 * len(table) - sum('**no**' in c for row in table for c in row)} are "
-                 "monotone within errors" + (f"; {len(faults)} steps go the wrong way." if faults else "."))
+    doc.part("Does bias² fall and v_tgt rise along every knob?")
+    curves = faults = 0
+    for world in collections.OrderedDict.fromkeys(world for world, _ in lab.probes):
+        checkpoints = [at for at in lab.probes if at[0] == world]
+        table = []
+        for family in numbers.families(probe_variants(lab, checkpoints[0])):
+            cells = [monotone(lab, at, family, measure, sign) for measure, sign in (("bias2", -1), ("v_tgt", 1)) for at in checkpoints]
+            table.append([numbers.family_title(family), family.knob + ": " + " → ".join(f"{value:g}" for value, _ in family.members)] + cells)
+            curves, faults = curves + len(cells), faults + sum("**no**" in cell for cell in cells)
+        if table:
+            step = [at_text(at).split(", ")[1] for at in checkpoints]
+            doc.table([WORLDS.get(world, world), "towards the target"] + [f"bias² falls, {s}" for s in step] + [f"v_tgt rises, {s}" for s in step], table)
+    if curves:
+        doc.text(f"Neighbouring values are compared by their difference's error (jackknife, the same draws serve both): a step the wrong way counts if "
+                 f"it exceeds two standard errors. Of {curves} curves {curves - faults} are monotone within errors, {faults} are not.")
     elif not lab.lacks("probe"):
         doc.text("Not shown: no two probed variants differ in a knob alone.")
     about_u_curves(doc, rows, ends, drawn)
 
 
-def difference_known(lab, at, a, b, measure):
-    e = numbers.difference(lab, at, b, a, measure)
-    return e is not None and e.error is not None
+def monotone(lab, at, family, measure, sign):
+    """yes, no and where, or that errors are not known."""
+    if any(label not in lab.probes[at] for _, label in family.members):
+        return ""
+    wrong = numbers.wrong_steps(lab, at, family, measure, sign)
+    if wrong:
+        return "**no**: " + ", ".join(f"{a:g} → {b:g} {with_error(e, True)}" for a, b, e in wrong)
+    steps = [numbers.difference(lab, at, b, a, measure) for (_, a), (_, b) in zip(family.members, family.members[1:])]
+    return "yes" if all(e and e.error is not None for e in steps) else "no errors known"
 
 
 def trained_families(rows):
@@ -439,16 +444,23 @@ def about_u_curves(doc, rows, ends, drawn):
         if name in drawn:
             doc.figure(name, f"Final test loss against the knob, {title}. One line a size m of the target set, towards the target gradient to the right; bars: "
                        "one standard error over the seeds. Dotted: target-only of that m, where it is not far outside.")
-        table = []
+        table, moves = [], collections.defaultdict(list)
         for family in families:
             for m in numbers.sizes(source):
                 results = Results([row for row in source if row["m"] == m], str)
                 columns = {value: results.column(member, "test_loss") for value, member in family.members if member in results.names}
                 best, gap = numbers.separated_best(columns)
                 if best is not None:
+                    moves[family[:5]].append([value for value, _ in family.members].index(best))
                     table.append([numbers.family_title(family), f"{family.knob}: " + " → ".join(f"{v:g}" for v in columns), m,
                                   bold_if(differs(gap), f"{best:g}"), with_error(estimate(columns[best].values())), with_error(gap, True)])
         doc.table(["family", "knob, towards the target", "m", "lowest at", "final test loss there", "runner-up's, less that (paired)"], table)
+        several = [places for places in moves.values() if len(places) > 1]
+        if several:
+            onward = sum(all(a <= b for a, b in zip(places, places[1:])) and places[0] < places[-1] for places in several)
+            still = sum(len(set(places)) == 1 for places in several)
+            doc.text(f"As m grows, the value with the lowest mean moves towards the target, and never back, in {onward} of {len(several)} families, stays in "
+                     f"{still}, and goes otherwise in {len(several) - onward - still}. **Bold**: lower than the runner-up by more than two standard errors.")
 
 
 # ------------------------------------------------------------------------------------------------
