@@ -298,7 +298,7 @@ def ngram_ends(rows):
         best, first, last = min(finite, key=lambda row: row["test"]), points[0], points[-1]
         ends.append({"name": name, "m": m, "seed": seed, "test_loss": last["test"], "best_test_loss": best["test"], "best_step": best["step"],
                      "steps": last["step"], "target_loss": last["train"], "general_loss": last["general"], "base_test_loss": first["test"],
-                     "base_general_loss": first["general"]})
+                     "base_general_loss": first["general"], "lr": float(first["lr"]) if first.get("lr") else None})
     return ends
 
 
@@ -411,7 +411,7 @@ def families(rows):
 
 
 def family_title(family):
-    parts = [family.method] + ([f"by {family.group}" if family.group != "global" else "global"] if family.group else [])
+    parts = [family.method] + ([f"by {family.group}" if family.group != "global" else "global"] if family.group and family.method != "mix" else [])
     parts += [family.others.replace("--", "")] if family.others else []
     return " ".join(parts)
 

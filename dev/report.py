@@ -287,13 +287,13 @@ def ngram_table(doc, ends, m):
     results = Results([row for row in ends if row["m"] == m], lambda name: name)
     marks = {column: results.marked(column) for column in ("test_loss", "best_test_loss")}
     base = base_row(results, 8)
-    rows = [[base[0], base[2], "", base[7], "", ""]]
+    rows = [[base[0], "", base[2], "", base[7], "", ""]]
     for name in results.names:
-        rows.append([name, bold_if(marks["test_loss"] == name, with_error(results.mean(name, "test_loss"))),
+        rows.append([name, span_of(results.column(name, "lr").values(), short_rate), bold_if(marks["test_loss"] == name, with_error(results.mean(name, "test_loss"))),
                      bold_if(marks["best_test_loss"] == name, with_error(results.mean(name, "best_test_loss"))),
                      with_error(results.mean(name, "general_loss")), with_error(results.forgetting(name), True), with_error(results.mean(name, "target_loss"))])
     doc.part(f"n-gram world, m = {m}")
-    doc.table(["method", "exact test loss, end", "at its best (oracle)", "general loss", "forgetting", "loss on D*"], rows)
+    doc.table(*without_empty_columns(["method", "learning rate", "exact test loss, end", "at its best (oracle)", "general loss", "forgetting", "loss on D*"], rows))
 
 
 # ------------------------------------------------------------------------------------------------
@@ -696,7 +696,7 @@ def add_variants(lab, ends):
             known[row["label"]] = row
     for row in ends:
         found = known.get(row["name"], {})
-        row.update({column: found.get(column, "") for column in ("method", "group", "options")}, tokens=None, lr=None)
+        row.update({column: found.get(column, "") for column in ("method", "group", "options")}, tokens=None)
     return ends
 
 
@@ -707,7 +707,8 @@ def about_curves(lab, doc, drawn):
             doc.text(lab.lacks(needs))
         for d in some:
             doc.figure(d, f"{caption}, m = {d.split('-m')[-1]}. Means over the seeds with a band of one standard error. Of variants that differ in a knob alone "
-                       "the one with the lowest loss on the choosing rows (n-gram world: the middle value) is drawn.")
+                       "the one with the lowest loss on the choosing rows (n-gram world: the middle value) is drawn. "
+                       "Short peaks may reach beyond the panel.")
 
 
 def about_forgetting(doc, rows, ends, drawn, label_of):

@@ -200,7 +200,8 @@ def label_iso(axes, lines):
     for i, (level, text, run) in enumerate(sorted(lines)):
         height = 0.10 + 0.055 * i
         point = min(run, key=lambda p: abs(to_axes.transform(p)[1] - height))
-        x = to_axes.transform(min((other for _, _, of in lines for other in of), key=lambda p: p[0] + abs(to_axes.transform(p)[1] - height) * 1e9))[0]
+        at_height = [min(of, key=lambda p: abs(to_axes.transform(p)[1] - height)) for _, _, of in lines]
+        x = min(to_axes.transform(p)[0] for p in at_height)
         left_side = x > 0.42
         end = x - 0.02 if left_side else to_axes.transform(point)[0] + 0.03
         axes.annotate(text, xy=to_axes.transform(point), xytext=(end, height), xycoords="axes fraction", textcoords="axes fraction", fontsize=SMALL, color="#555555",
@@ -216,25 +217,26 @@ def label_iso(axes, lines):
 # ------------------------------------------------------------------------------------------------
 # What is drawn where not everything can be.
 
-PRIORITY = ("target", "full", "mix", "subset", "cone", "span", "capped", "random", "simplex", "greedy", "filter", "inside", "trust", "pcgrad", "agem")
+# Each method's plainest variant first, and the second of those whose group matters; then the others, and what is left.
+PRIORITY = ("target", "full", "mix", "subset", "cone", "soft", "span", "capped", "subset 2", "cone 2", "random", "simplex", "greedy", "filter", "inside",
+            "trust", "pcgrad", "agem")
 
 
 def representatives(rows, rank, most=11):
     """Of variants that differ in a knob alone, one: that of the lowest rank. rows: {label: row}. Then the first `most` by PRIORITY."""
     dropped = set()
     for family in numbers.families(rows):
-        if family.knob == "strength":
-            soft = [label for value, label in family.members if value != 1]
-            members = [(0, label) for label in soft]
-        else:
-            members = family.members
-        if len(members) > 1:
-            labels = [label for _, label in members]
-            kept = min(labels, key=lambda label: rank(label, labels))
-            dropped.update(label for label in labels if label != kept)
+        labels = [label for value, label in family.members if family.knob != "strength" or value != 1]
+        kept = min(labels, key=lambda label: rank(label, labels))
+        dropped.update(label for label in labels if label != kept)
     left = [label for label in rows if label not in dropped]
-    order = sorted(left, key=lambda label: PRIORITY.index(rows[label]["method"]) if rows[label]["method"] in PRIORITY else 99)
-    chosen = set(order[:most])
+    met, place = collections.Counter(), {}
+    for label in sorted(left, key=lambda label: len((rows[label]["options"] or "").split())):
+        kind = "soft" if is_soft(rows[label]) else rows[label]["method"]
+        met[kind] += 1
+        key = kind if met[kind] == 1 else f"{kind} {met[kind]}"
+        place[label] = PRIORITY.index(key) if key in PRIORITY else len(PRIORITY) + met[kind]
+    chosen = set(sorted(left, key=lambda label: place[label])[:most])
     return [label for label in left if label in chosen]
 
 
@@ -253,28 +255,30 @@ def draw_progress(lab, world):
     rows = {label: numbers.variant(lab, (world, steps[0]), label) for label in lab.probes[world, steps[0]]}
     labels = representatives(rows, plainest(rows))
     figure, panels = plt.subplots(2, 1, figsize=(WIDTH, 6.6), sharex=True)
-    figure.subplots_adjust(left=0.09, right=0.78, top=0.94, bottom=0.07, hspace=0.18)
-    for axes, measure, title in zip(panels, ("rho", "mse"), ("Descent efficiency ρ", "One-step mse, of |t*|² (log scale)")):
+    figure.subplots_adjust(left=0.09, right=0.70, top=0.95, bottom=0.07, hspace=0.18)
+    for axes, measure, title in zip(panels, ("rho", "mse"), ("Descent efficiency ρ (log scale; at the lower edge: below it, or negative)", "One-step mse, of |t*|² (log scale)")):
         ends = []
+        known = [numbers.measured(lab, (world, step), label, measure) for label in labels for step in steps]
+        floor = max(min((e.value for e in known if e and e.value > 0), default=1e-3), 2e-3) / 1.2
         for k, label in enumerate(labels):
             of = [(i, numbers.measured(lab, (world, step), label, measure)) for i, step in enumerate(steps)]
-            of = [(i, e) for i, e in of if e and (measure != "mse" or e.value > 0)]
+            of = [(i, e._replace(value=max(e.value, floor))) for i, e in of if e]
             if not of:
                 continue
             row, offset = rows[label], (k - len(labels) / 2) * 0.012
-            axes.errorbar([i + offset for i, _ in of], [e.value for _, e in of], yerr=[e.error or 0 for _, e in of], ecolor=colour_of(row["method"]),
-                          elinewidth=0.8, **marker_style(row))
+            axes.errorbar([i + offset for i, _ in of], [e.value for _, e in of], yerr=[min(e.error or 0, 0.9 * e.value) for _, e in of],
+                          ecolor=colour_of(row["method"]), elinewidth=0.8, **marker_style(row))
             axes.plot([i + offset for i, _ in of], [e.value for _, e in of], color=colour_of(row["method"]), linewidth=1.4,
                       linestyle=":" if is_soft(row) else style_of(row["method"], row["group"]))
             ends.append((of[-1][0], of[-1][1].value, label, ink(colour_of(row["method"]))))
-        finish_panel(axes, title, ends, 0.05)
-        if measure == "mse":
-            axes.set_yscale("log")
+        finish_panel(axes, f"{WORLDS.get(world, world)}: {title[0].lower()}{title[1:]}", ends, 0.05)
+        axes.set_yscale("log")
+        axes.set_ylim(bottom=floor / 1.1)
+        axes.grid(axis="y", which="minor", color="#F0F0F0", linewidth=0.4)
         axes.set_xticks(range(len(steps)), ["base" if step == 0 else f"{step:.0f}" for step in steps])
         figure.canvas.draw()
         label_ends(axes, ends, 0.068, SMALL)
-    panels[1].set_xlabel("step of the training run at which the update was measured", fontsize=9)
-    panels[0].set_title(f"{WORLDS.get(world, world)}: descent efficiency ρ", fontsize=10, loc="left")
+    panels[1].set_xlabel("step at which the update was measured", fontsize=9)
     return figure
 
 
@@ -301,11 +305,12 @@ def draw_knobs(rows):
     families = numbers.families(first)
     if not families:
         return None
-    columns = 2 if len(families) > 1 else 1
+    columns = 1 if len(families) == 1 else 2 if len(families) < 5 else 3
     lines = math.ceil(len(families) / columns)
-    figure, panels = plt.subplots(lines, columns, figsize=(WIDTH, 2.7 * lines + 0.5), squeeze=False)
-    top = 1 - 0.35 / (2.7 * lines + 0.5)
-    figure.subplots_adjust(left=0.075, right=0.91, top=top, bottom=0.5 / (2.7 * lines + 0.5), wspace=0.42, hspace=0.5)
+    each = 2.7 if columns < 3 else 2.25
+    height = each * lines + 0.5
+    figure, panels = plt.subplots(lines, columns, figsize=(WIDTH, height), squeeze=False)
+    figure.subplots_adjust(left=0.085, right=0.92, top=1 - 0.35 / height, bottom=0.5 / height, wspace=0.46 if columns < 3 else 0.72, hspace=0.6)
     for axes, family in zip(panels.flat, families):
         draw_family(axes, rows, family)
     for axes in panels[:, 0]:
@@ -337,7 +342,7 @@ def draw_family(axes, rows, family):
             axes.axhline(level, color=colour, linestyle=":", linewidth=1.1)
     if low > 0 and high > 8 * low:
         log_losses(axes)
-    axes.set_title(numbers.family_title(family), fontsize=9, loc="left")
+    axes.set_title(numbers.family_title(family), fontsize=SMALL + 0.5, loc="left")
     axes.set_xlabel(f"{family.knob}, towards the target →", fontsize=SMALL)
     axes.set_xticks(range(len(family.members)), [f"{value:g}" for value, _ in family.members])
     axes.set_xlim(-0.25, len(family.members) - 0.75)
@@ -358,9 +363,9 @@ def draw_curves(points, rows, m, columns, label_of, rank):
             first.setdefault(row["name"], row)
     names = representatives(first, rank)
     figure, panels = plt.subplots(len(columns), 1, figsize=(WIDTH, 2.9 * len(columns)), sharex=True)
-    figure.subplots_adjust(left=0.075, right=0.72, top=0.965, bottom=0.055, hspace=0.17)
+    figure.subplots_adjust(left=0.075, right=0.70, top=0.965, bottom=0.055, hspace=0.17)
     for axes, (column, title, logarithmic) in zip(panels, columns):
-        ends = []
+        ends, heights = [], []
         for name in names:
             steps, of = numbers.curves_of(points, name, m, column)
             keep = [(s, e) for s, e in zip(steps, of) if math.isfinite(e.value)]
@@ -369,6 +374,7 @@ def draw_curves(points, rows, m, columns, label_of, rank):
             row = first[name]
             style = (0, (3, 1, 1, 1)) if is_soft(row) else style_of(row["method"], row["group"])
             draw_band(axes, [s for s, _ in keep], [e.value for _, e in keep], [e.error or 0 for _, e in keep], colour_of(row["method"]), style)
+            heights += [e.value for _, e in keep]
             ends.append((keep[-1][0], keep[-1][1].value, label_of(name), ink(colour_of(row["method"]))))
         if not ends:
             axes.text(0.5, 0.5, "not measured", transform=axes.transAxes, ha="center", fontsize=9, color=GREY)
@@ -379,6 +385,10 @@ def draw_curves(points, rows, m, columns, label_of, rank):
             log_losses(axes)
             low = min(max(y, 1e-3) for _, y, _, _ in ends)
             axes.set_ylim(bottom=max(min(low, 1) / 1.6, 1e-3))
+        else:  # a few steps that shoot up are cut off
+            heights.sort()
+            top, bottom = max(heights[int(0.97 * (len(heights) - 1))], *(y for _, y, _, _ in ends)), heights[0]
+            axes.set_ylim(bottom - 0.05 * (top - bottom), top + 0.08 * (top - bottom))
         figure.canvas.draw()
         label_ends(axes, ends, 0.072, SMALL)
     panels[-1].set_xlabel("post-training step", fontsize=9)
