@@ -374,7 +374,7 @@ def about_probes(lab, doc, drawn):
             doc.figure(name, f"Spectrum, {at_text(at)}. Bias² against persistent variance, one marker a variant, lines through a knob's values, whose "
                        "end nearest to the target has its full name; hollow: groups other than a layer; pale: part of the way back to t; "
                        "bars: one standard error. Markers at the edge: an estimate below the axis or negative, its bar reaching up to one error above. "
-                       "Grey curves: bias² + v_tgt = c, with c the lowest mse_h = bias² + v_tgt + v_gen/h of all variants, whose name stands beside it. "
+                       "Grey curves: bias² + v_tgt = c, with c the lowest mse_h = bias² + v_tgt + v_gen/h of all variants, whose name stands beside its h. "
                        "A variant without fresh variance is better than that one if it lies below the curve; one with v_gen must lie below by v_gen/h.")
     for at in lab.probes:
         doc.part(at_text(at))

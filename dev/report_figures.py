@@ -134,7 +134,7 @@ def draw_spectrum(lab, at):
     axes.set(xscale="log", yscale="log", xlim=(left / 1.35, max(right, 3 * left)), ylim=(bottom / 1.35, max(top, 3 * bottom)))
     axes.axvspan(left / 1.35, left * 1.05, color="#F2F2F2", zorder=0)
     axes.axhspan(bottom / 1.35, bottom * 1.05, color="#F2F2F2", zorder=0)
-    obstacles, named = draw_iso(lab, at, axes), []
+    obstacles, lines = draw_iso(lab, at, axes)
     drawn = {}
     for label, (x, y) in points.items():
         row = numbers.variant(lab, at, label)
@@ -143,6 +143,7 @@ def draw_spectrum(lab, at):
         drawn[label] = (px, py)
         obstacles += [(px - xlow, py), (px + xhigh, py), (px, py - ylow), (px, py + yhigh)]
     families = numbers.families({label: numbers.variant(lab, at, label) for label in points})
+    named = iso_names(axes, lines, list(drawn.values()))
     for label, text in short_names(points, families).items():
         named.append((*drawn[label], text, ink(colour_of(numbers.variant(lab, at, label)["method"]))))
     for family in families:
@@ -172,7 +173,7 @@ def short_names(labels, families):
 
 
 def draw_iso(lab, at, axes):
-    """bias2 + v_tgt = the lowest mse_h, for h = 1, 10, 100; equal ones once. The points of the curves."""
+    """bias2 + v_tgt = the lowest mse_h, for h = 1, 10, 100; equal ones once. Points of the curves, and (name, curve)."""
     curves = collections.OrderedDict()
     for h in (1, 10, 100):
         label, level = numbers.best_over(lab, at, h)
@@ -188,30 +189,21 @@ def draw_iso(lab, at, axes):
         if not run:
             continue
         axes.plot(*zip(*run), color=GREY, linestyle=style, linewidth=0.9, zorder=1)
-        lines.append((level, f"mse_h, h = {', '.join(map(str, hs))}: {label}", run))
-        covered += run[::3]
-    return covered + label_iso(axes, lines)
+        lines.append((f"h = {', '.join(map(str, hs))}: {label}", run))
+        covered += run[::15]  # a name may cross them
+    return covered, lines
 
 
-def label_iso(axes, lines):
-    """What no variant reaches, below and left of the curves, is empty: their names stand there. The points these cover."""
-    to_axes = axes.transData + axes.transAxes.inverted()
-    covered = []
-    for i, (level, text, run) in enumerate(sorted(lines)):
-        height = 0.10 + 0.055 * i
-        point = min(run, key=lambda p: abs(to_axes.transform(p)[1] - height))
-        at_height = [min(of, key=lambda p: abs(to_axes.transform(p)[1] - height)) for _, _, of in lines]
-        x = min(to_axes.transform(p)[0] for p in at_height)
-        left_side = x > 0.42
-        end = x - 0.02 if left_side else to_axes.transform(point)[0] + 0.03
-        axes.annotate(text, xy=to_axes.transform(point), xytext=(end, height), xycoords="axes fraction", textcoords="axes fraction", fontsize=SMALL, color="#555555",
-                      ha="right" if left_side else "left", va="center", zorder=3,
-                      arrowprops={"arrowstyle": "-", "color": GREY, "linewidth": 0.5, "shrinkA": 1, "shrinkB": 0})
-        width = 0.0115 * len(text)
-        start = end - width if left_side else end
-        back = to_axes.inverted().transform
-        covered += [tuple(back((start + width * k / 20, height + dy))) for k in range(21) for dy in (-0.012, 0.012)]
-    return covered
+def iso_names(axes, lines, markers):
+    """Where each curve is named: at its point that is furthest from all markers and from the other names."""
+    to_axes = (axes.transData + axes.transAxes.inverted()).transform
+    taken, named = [to_axes(p) for p in markers], []
+    for text, run in lines:
+        within = [p for p in run[::4] if 0.08 < to_axes(p)[0] < 0.92 and 0.08 < to_axes(p)[1] < 0.92] or run
+        x, y = max(within, key=lambda p: min(math.dist(to_axes(p), q) for q in taken))
+        taken.append(to_axes((x, y)))
+        named.append((x, y, text, "#555555"))
+    return named
 
 
 # ------------------------------------------------------------------------------------------------
