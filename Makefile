@@ -7,6 +7,7 @@
 # make test SAN=1  the same under the address and undefined-behaviour sanitizers
 # make mutants     break the code line by line: a test must notice each
 # make test-slow   does the demo still show what it is meant to show?
+# make tutorial    build the program of dev/doc/tutorial.md
 # make bench       time the training step and its parts (OPS=1: single matrix products; ARGS=--help)
 # make help        this list
 # make clean       remove what was built
@@ -36,7 +37,9 @@ tests   := $(patsubst test/%.c,$(BUILD)/test/%,$(wildcard test/test_*.c))
 
 all: $(BUILD)/train_gpt2_drpt $(tools)
 
-$(BUILD)/train_gpt2_drpt $(tools) $(filter-out %/test_gradient,$(tests)): $(BUILD)/%: $(BUILD)/%.c.o $(objects)
+tutorial: $(BUILD)/dev/doc/tutorial
+
+$(BUILD)/train_gpt2_drpt $(tools) $(BUILD)/dev/doc/tutorial $(filter-out %/test_gradient,$(tests)): $(BUILD)/%: $(BUILD)/%.c.o $(objects)
 	$(CC) $(CFLAGS) $(FLAGS) $^ $(LDLIBS) -o $@
 $(BUILD)/%.c.o: %.c Makefile
 	@mkdir -p $(@D)
@@ -54,7 +57,7 @@ $(BUILD)/double/%.c.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(FLAGS) -include test/double.h -MMD -MP -c $< -o $@
 
-test: all $(tests)
+test: all tutorial $(tests)
 	@BUILD=$(BUILD) sh test/run.sh $(tests)
 
 mutants:
@@ -92,6 +95,6 @@ help:
 clean:
 	rm -rf build
 
-.PHONY: all test mutants test-slow demo picture report venv bench help clean
+.PHONY: all tutorial test mutants test-slow demo picture report venv bench help clean
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
