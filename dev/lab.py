@@ -148,10 +148,15 @@ def read_table(folder, name):
             where = f"{path}, line {lines.line_num}"
             if columns[-1] == "command":  # may hold commas
                 fields[len(columns) - 1:] = [",".join(fields[len(columns) - 1:])]
-            if len(fields) != len(columns):
+            names = columns
+            numbered = re.fullmatch(r"(s_|mass_)(\d+)", columns[-1])
+            if numbered:  # worlds may differ in their rows and domains: the last columns of one may be more or fewer than the header's
+                fixed = len(columns) - int(numbered.group(2)) - 1
+                names = columns[:fixed] + [f"{numbered.group(1)}{i}" for i in range(len(fields) - fixed)]
+            if len(fields) != len(names):
                 raise Fault(f"{where}: {len(fields)} fields, the header has {len(columns)}")
             rows.append({column: cell(text, column, where) if column in known or column.startswith("s_") else text
-                         for column, text in zip(columns, fields)})
+                         for column, text in zip(names, fields)})
     return rows
 
 

@@ -129,8 +129,11 @@ def with_error(e, signed=False):
         return ""
     if not math.isfinite(e.value):
         return "diverged"
+    if max(abs(e.value), e.error or 0) < 1e-9:  # what rounding leaves of nothing
+        return "0"
     places = decimals(e.error, e.value)
-    text = f"{e.value:+.{places}f}" if signed else f"{e.value:.{places}f}"
+    value = round(e.value, places) + 0.0  # no -0.00
+    text = f"{value:+.{places}f}" if signed else f"{value:.{places}f}"
     return text if e.error is None else f"{text} ± {e.error:.{places}f}"
 
 
