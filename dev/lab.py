@@ -160,6 +160,17 @@ def read_table(folder, name):
     return rows
 
 
+SCALE_FREE = ("v_share", "turn")
+
+
+def scale_free(row):
+    """What does not depend on the update's length: v_tgt / E|u|^2, and 1 - cos^2 of E u and t*, which is rho E|u|^2 / |E u|^2."""
+    if None in (row["v_tgt"], row["v_gen"], row["norm2"], row["rho"]) or row["norm2"] <= 0:
+        return dict.fromkeys(SCALE_FREE)
+    mean2 = row["norm2"] - row["v_tgt"] - row["v_gen"]  # |E u|^2, without the draws' own part
+    return {"v_share": row["v_tgt"] / row["norm2"], "turn": 1 - row["rho"] * row["norm2"] / mean2 if mean2 > 1e-9 * row["norm2"] else None}
+
+
 class Lab:
     """All that a sweep collected. `results` are the chosen runs alone; `tables` has every file's rows as they are."""
 
@@ -174,6 +185,14 @@ class Lab:
         self.replicates = collections.defaultdict(dict)
         for row in self.tables["replicates"]:
             self.replicates[row["world"], row["step"], row["seed"], row["label"]][row["draw"]] = row
+        for name in ("probe", "replicates"):
+            for row in self.tables[name]:
+                row.update(scale_free(row))
+        for row in self.tables["probe"]:
+            left_out = self.replicates.get((row["world"], row["step"], row["seed"], row["label"]), {}).values()
+            for measure in SCALE_FREE:
+                values = [r[measure] for r in left_out]
+                row[measure + "_se"] = jackknife_error(values) if len(values) > 1 and None not in values else None
         self.probes = collections.OrderedDict()  # {(world, step): {label: {seed: row}}}
         for row in self.tables["probe"]:
             self.probes.setdefault((row["world"], row["step"]), collections.OrderedDict()).setdefault(row["label"], {})[row["seed"]] = row
@@ -336,8 +355,9 @@ def difference(lab, at, a, b, measure):
             continue
         values.append(of_a - of_b)
         left_a, left_b = lab.replicates.get((*at, seed, a), {}), lab.replicates.get((*at, seed, b), {})
-        both = [draw for draw in left_a if draw in left_b and None not in (left_a[draw][measure], left_b[draw][measure])]
-        errors.append(jackknife_error([left_a[draw][measure] - left_b[draw][measure] for draw in both]) if len(both) > 1 else None)
+        pairs = [(left_a[draw][measure], left_b[draw][measure]) for draw in left_a if draw in left_b]
+        known = len(pairs) > 1 and not any(None in pair for pair in pairs)
+        errors.append(jackknife_error([x - y for x, y in pairs]) if known else None)
     return over_seeds(values, errors) if values else None
 
 
@@ -369,7 +389,7 @@ def best_over(lab, at, h):
 def extremes(lab, at, method, measure):
     """Is a variant of `method` the one whose measure is largest? (its label, the largest other, its difference to that)."""
     of = {label: measured(lab, at, label, measure) for label in lab.probes[at]}
-    of = {label: e for label, e in of.items() if e}
+    of = {label: e for label, e in of.items() if e and (measure != "turn" or (e.error is not None and e.error < 0.2))}  # else it says nothing
     own = [label for label in of if variant(lab, at, label)["method"] == method]
     others = [label for label in of if label not in own]
     if not own or not others:
@@ -461,11 +481,15 @@ def score_study(rows):
     return study, n
 
 
+LAYERS = ("wte", "wpe", "ln1", "q", "k", "v", "qkv", "attproj", "ln2", "fc", "fcproj", "lnf")
+
+
 def by_type(study):
+    """{type: [(block, quantities)]}, in the order of a forward pass."""
     types = collections.OrderedDict()
-    for (site, block), quantities in study.items():
+    for (site, block), quantities in sorted(study.items(), key=lambda item: number_order(item[0][1])):
         types.setdefault(layer_type(site), []).append((block, quantities))
-    return types
+    return collections.OrderedDict(sorted(types.items(), key=lambda item: LAYERS.index(item[0]) if item[0] in LAYERS else len(LAYERS)))
 
 
 STUDY = ("magnitude", "spearman", "spearman_rest", "jaccard")

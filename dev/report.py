@@ -113,7 +113,7 @@ pre {{ background: #f4f4f4; padding: 0.8em; overflow-x: auto; font-size: 12px; w
 def decimals(error, value):
     """So many that the error shows two digits, within reason."""
     size = error if error else abs(value) / 10
-    return 2 if not size or not math.isfinite(size) else min(max(1 - math.floor(math.log10(size)), 1), 4)
+    return 2 if not size or not math.isfinite(size) else min(max(1 - math.floor(math.log10(size)), 0), 4)
 
 
 def number(value, places=None):
@@ -322,17 +322,19 @@ def extreme_rows(lab, method, measure):
 
 
 def about_extremes(lab, doc):
-    for method, measure, what in (("target", "v_tgt", "Target-only has the largest persistent variance"), ("full", "bias2", "Full training has the largest bias")):
+    for method, measure, what in (("target", "v_tgt", "Target-only has the largest persistent variance"), ("full", "bias2", "Full training has the largest bias"),
+                                  ("target", "v_share", "Target-only has the largest persistent variance for its length, v_tgt / E|u|²"),
+                                  ("full", "turn", "Full training's mean update points furthest from t*, 1 - cos²(E u, t*)")):
         rows, counts = extreme_rows(lab, method, measure)
         if not rows:
             doc.text(f"{what}: not measured.")
             continue
         doc.text(f"{what}: of {len(rows)} checkpoints it holds at {counts[True]}, does **not** hold at {counts[False]}, and is not separated from the largest "
-                 f"of the others (by two standard errors of the difference) at {counts[None]}.")
+                 f"of the others (by two standard errors of the difference) at {counts[None]}." + (" An angle not known to ±0.2 is left out." if measure == "turn" else ""))
         doc.table(["checkpoint", f"{method}'s {NAMES[measure]}", "largest of the others", "difference", "verdict"], rows)
 
 
-NAMES = {"v_tgt": "v_tgt", "bias2": "bias²"}
+NAMES = {"v_tgt": "v_tgt", "bias2": "bias²", "v_share": "v_tgt / E|u|²", "turn": "1 - cos²"}
 
 
 def turn_sentence(results, name, where):
@@ -571,15 +573,20 @@ def study_table(doc, types, n):
                  f"{shared[ours.index(max(ours))]}; published: {shared[theirs.index(max(theirs))]}.")
 
 
+def number_order_of(block):
+    """Blocks by number, what is outside of them last."""
+    return int(block) if re.fullmatch(r"\d+", block) else math.inf
+
+
 def block_table(doc, types):
-    blocks = list(collections.OrderedDict.fromkeys(block for sites in types.values() for block, _ in sites))
+    blocks = sorted({block for sites in types.values() for block, _ in sites}, key=lambda b: (number_order_of(b), b))
     if len(blocks) < 2:
         return
     rows = []
     for t, sites in types.items():
         cells = [numbers.study_estimate([q for b, q in sites if b == block], "magnitude") for block in blocks]
         rows.append([t] + [scientific(e.value) if e else "" for e in cells])
-    doc.table(["mean |s|"] + [f"block {b}" if re.fullmatch(r"-?\d+", b) and int(b) >= 0 else "outside of blocks" for b in blocks], rows)
+    doc.table(["mean |s|"] + ["outside of blocks" if number_order_of(b) == math.inf else f"block {b}" for b in blocks], rows)
 
 
 def about_scores(lab, doc, drawn):

@@ -106,10 +106,10 @@ def text_size(renderer, axes, text, size):
 # P1: the spectrum.
 
 def edge_of(estimates):
-    """Where an axis ends: below the smallest estimate that stands out of its error, at most four decades below the largest."""
+    """Where an axis ends: below the smallest estimate that stands out of its error, at most six decades below the largest."""
     sure = [e.value for e in estimates if e.value > 0 and (not e.error or e.value > e.error)]
     positive = sure or [e.value for e in estimates if e.value > 0] or [1.0]
-    return max(min(positive), max(positive) * 1e-4) / 2.2
+    return max(min(positive), max(positive) * 1e-6) / 2.2
 
 
 def reach(e, edge):
