@@ -381,6 +381,10 @@ def about_probes(lab, doc, drawn):
                        "bars: one standard error. Markers at the edge: an estimate below the axis or negative, its bar reaching up to one error above. "
                        "Grey curves: bias² + v_tgt = c, with c the lowest mse_h = bias² + v_tgt + v_gen/h of all variants, whose name stands beside its h. "
                        "A variant without fresh variance is better than that one if it lies below the curve; one with v_gen must lie below by v_gen/h.")
+        name = f"directions-{at[0]}-{at[1]:.0f}"
+        if name in drawn:
+            doc.figure(name, f"The same variants whatever the length of u, {at_text(at)}. Across: how far the mean update points away from t*, 0 for the same direction, "
+                       "1 for none of it; up: the share of E|u|² that is persistent variance. Variants whose angle is not known to ±0.2 are left out.")
     for at in lab.probes:
         doc.part(at_text(at))
         seeds = max(len(rows) for rows in lab.probes[at].values())

@@ -139,7 +139,7 @@ def draw_spectrum(lab, at):
     for label, (x, y) in points.items():
         row = numbers.variant(lab, at, label)
         (px, xlow, xhigh), (py, ylow, yhigh) = reach(x, left), reach(y, bottom)
-        axes.errorbar(px, py, xerr=[[xlow], [xhigh]], yerr=[[ylow], [yhigh]], ecolor=colour_of(row["method"]), elinewidth=0.8, zorder=5, **marker_style(row))
+        axes.errorbar(px, py, xerr=[[xlow], [xhigh]], yerr=[[ylow], [yhigh]], ecolor=colour_of(row["method"]) + "70", elinewidth=0.8, zorder=5, **marker_style(row))
         drawn[label] = (px, py)
         obstacles += [(px - xlow, py), (px + xhigh, py), (px, py - ylow), (px, py + yhigh)]
     families = numbers.families({label: numbers.variant(lab, at, label) for label in points})
@@ -156,6 +156,36 @@ def draw_spectrum(lab, at):
     axes.set_title("Spectrum, " + title_of(at), fontsize=10, loc="left")
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=SMALL)
+    label_points(axes, named, obstacles)
+    return figure
+
+
+def draw_directions(lab, at):
+    """The same variants whatever the length of u: 1 - cos^2 of E u and t* against v_tgt / E|u|^2."""
+    points = {label: (numbers.measured(lab, at, label, "turn"), numbers.measured(lab, at, label, "v_share")) for label in lab.probes[at]}
+    points = {label: pair for label, pair in points.items() if None not in pair and pair[0].error is not None and pair[0].error < 0.2}
+    if len(points) < 2:
+        return None
+    figure, axes = plt.subplots(figsize=(WIDTH, 5.4))
+    figure.subplots_adjust(left=0.09, right=0.98, top=0.93, bottom=0.095)
+    rows = {label: numbers.variant(lab, at, label) for label in points}
+    obstacles, families = [], numbers.families(rows)
+    for label, (x, y) in points.items():
+        ex, ey = x.error or 0.0, y.error or 0.0
+        colour = colour_of(rows[label]["method"])
+        axes.errorbar(x.value, y.value, xerr=ex, yerr=ey, ecolor=colour + "70", elinewidth=0.8, zorder=5, **marker_style(rows[label]))
+        obstacles += [(x.value - ex, y.value), (x.value + ex, y.value), (x.value, y.value - ey), (x.value, y.value + ey)]
+    for family in families:
+        places = [(points[label][0].value, points[label][1].value) for _, label in family.members]
+        axes.plot(*zip(*places), color=colour_of(family.method), linestyle=style_of(family.method, family.group), linewidth=1.0, alpha=0.8, zorder=4)
+        obstacles += [p for a, b in zip(places, places[1:]) for p in along(*a, *b, 8)]
+    axes.margins(0.08, 0.08)
+    axes.set_xlabel("1 - cos²(E u, t*): where the mean update points", fontsize=9)
+    axes.set_ylabel("v_tgt / E|u|²", fontsize=9)
+    axes.set_title("Whatever the update's length, " + title_of(at), fontsize=10, loc="left")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(labelsize=SMALL)
+    named = [(points[label][0].value, points[label][1].value, text, ink(colour_of(rows[label]["method"]))) for label, text in short_names(points, families).items()]
     label_points(axes, named, obstacles)
     return figure
 
@@ -524,6 +554,7 @@ def all_figures(lab, ends):
     label_of = lambda name: labels.get(name, name)
     for at in lab.probes:
         yield f"spectrum-{at[0]}-{at[1]:.0f}", lambda: draw_spectrum(lab, at)
+        yield f"directions-{at[0]}-{at[1]:.0f}", lambda: draw_directions(lab, at)
     for world in collections.OrderedDict.fromkeys(world for world, _ in lab.probes):
         yield f"progress-{world}", lambda: draw_progress(lab, world)
     for world, source in (("gpt", rows), ("ngram", ends)):

@@ -135,6 +135,12 @@ class Numbers(unittest.TestCase):
         sweep = self.lab(probe=[PROBE, probe_row("p", "full", "--method full", (1, 0, 0)), probe_row("q", "full", "--method full", (2, 0, 0)) + ",0.5,0.25"])
         self.assertEqual(sweep.tables["probe"][1]["mass_2"], "0.25")
 
+    def test_whatever_the_length(self):
+        row = {"v_tgt": 1, "v_gen": 1, "norm2": 4, "rho": 0.25}  # |E u|^2 = 2, cos^2 = 0.25 * 4 / 2
+        self.assertEqual(lab.scale_free(row), {"v_share": 0.25, "turn": 0.5})
+        self.assertIsNone(lab.scale_free({**row, "v_gen": 3})["turn"])
+        self.assertIsNone(lab.scale_free({**row, "rho": None})["v_share"])
+
     def test_errors_over_seeds(self):
         self.assertAlmostEqual(lab.over_seeds([1, 3], [0.3, 0.4]).error, 0.25)  # two seeds: sqrt(.09 + .16) / 2
         self.assertAlmostEqual(lab.over_seeds([1, 2, 3], [9, 9, 9]).error, 1 / math.sqrt(3))
