@@ -45,7 +45,7 @@ def spread(heights, gap, low, high):
 def label_ends(axes, ends, gap=0.055, size=9):
     """The name of each (x, y, name, colour) beside the axes, joined to its end by a thin line; the gap in fractions of the axes."""
     to_axes = axes.transData + axes.transAxes.inverted()
-    heights = [to_axes.transform((0, y))[1] for _, y, _, _ in ends]
+    heights = [min(max(to_axes.transform((0, y))[1], 0.0), 1.0) for _, y, _, _ in ends]
     for (x, _, text, colour), height, place in zip(ends, heights, spread(heights, gap, 0.02, 0.98)):
         axes.annotate(text, xy=(1.0, height), xytext=(1.05, place), xycoords="axes fraction", textcoords="axes fraction",
                       color=colour, va="center", fontsize=size, annotation_clip=False,

@@ -384,7 +384,7 @@ def about_probes(lab, doc, drawn):
         name = f"directions-{at[0]}-{at[1]:.0f}"
         if name in drawn:
             doc.figure(name, f"The same variants whatever the length of u, {at_text(at)}. Across: how far the mean update points away from t*, 0 for the same direction, "
-                       "1 for none of it; up: the share of E|u|² that is persistent variance. Variants whose angle is not known to ±0.2 are left out.")
+                       "1 at a right angle, more if it points against it; up: the share of E|u|² that is persistent variance. Variants whose angle is not known to ±0.2 are left out.")
     for at in lab.probes:
         doc.part(at_text(at))
         seeds = max(len(rows) for rows in lab.probes[at].values())
@@ -690,7 +690,7 @@ def about_commands(lab, doc):
         for row in lab.tables["runs"]:
             first.setdefault(row["name"] or row["folder"], row)
         doc.text("One run of each kind; `runs.csv` has all. To repeat a row of `results.csv`: find its `folder` in `runs.csv` and run that line's `command` from "
-                 f"the repository root (a base model before what starts from it). `make sweep PLAN={lab.name}` runs whatever is missing, "
+                 f"the repository root, with OUT=sweep/{lab.name} (a base model before what starts from it). `make sweep PLAN={lab.name}` runs whatever is missing, "
                  f"`make report PLAN={lab.name}` writes this report.")
         doc.code("\n".join(f"# {row['folder']}\n{row['command']}" for row in first.values()))
     doc.part("The plan")

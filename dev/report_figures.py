@@ -583,7 +583,7 @@ def all_figures(lab, ends):
 
 def draw_all(lab, ends, folder):
     """Draws what can be drawn into FOLDER; the figures' names."""
-    plt.rcParams.update({"font.size": 9, "savefig.dpi": 170, "figure.dpi": 170})
+    plt.rcParams.update({"font.size": 9, "savefig.dpi": 150, "figure.dpi": 150})
     os.makedirs(folder, exist_ok=True)
     drawn = []
     for name, draw in all_figures(lab, ends):
