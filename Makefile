@@ -3,6 +3,7 @@
 # make demo FULL=1 five seeds and every learning rate, chosen on a validation set
 # make sweep       run the plan dev/plans/quick.plan into sweep/quick/ (PLAN=paper, knobs, ...; ARGS=--help): missing runs only
 # make picture     draw demo/curves.png again (matplotlib, in a virtual environment of its own)
+# make report      what the sweep of PLAN=quick found: sweep/quick/report.html and report.md
 # make test        build and run every test; fails if one does
 # make test SAN=1  the same under the address and undefined-behaviour sanitizers
 # make mutants     break the code line by line: a test must notice each
@@ -83,6 +84,11 @@ build/venv/ready:
 	@build/venv/bin/pip install --quiet --disable-pip-version-check --retries 1 --timeout 20 matplotlib
 	@touch $@
 
+# Without matplotlib the report has its tables and no figures.
+PLAN ?= quick
+report:
+	@if $(MAKE) -s venv >/dev/null 2>&1; then build/venv/bin/python dev/report.py sweep/$(PLAN); else python3 dev/report.py sweep/$(PLAN); fi
+
 bench: $(BUILD)/dev/bench
 	$< $(if $(OPS),--ops) --flags "$(CC) $(CFLAGS) $(FLAGS)" $(ARGS)
 $(BUILD)/dev/bench: LDLIBS += -ldl
@@ -95,6 +101,6 @@ help:
 clean:
 	rm -rf build
 
-.PHONY: all tutorial test mutants test-slow demo sweep picture venv bench help clean
+.PHONY: all tutorial test mutants test-slow demo sweep picture report venv bench help clean
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
