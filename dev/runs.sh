@@ -224,6 +224,7 @@ do_jobs() { # KIND...
     for worker in $workers; do wait "$worker"; done
     [ -z "$monitor" ] || { kill "$monitor"; printf '\n'; }
     workers='' monitor=''
+    [ -f "$state/jobs" ] || die "$state is gone; nothing was collected, the same command goes on from here"
     failed=$(cat "$state/failed" 2>/dev/null)
     [ -z "$failed" ] || die "$out/$failed did not finish: $(why "$failed")"
     took="$((left)) runs in $(clock $(($(date +%s) - begun))), $((jobs)) at a time"
@@ -262,7 +263,7 @@ options_of() { # NAME M COMMANDS
     echo "$3" | sed 's/ --lr .*//; s/.* --target-batch [0-9]* //; s/ --log-geometry 1//'
 }
 
-# One file out of those of many jobs: their rows behind the world, seed and step that they are of, under one header.
+# One file out of those of many jobs: their rows behind the world, seed and step that they are of, under the longest of their headers.
 # shellcheck disable=SC2034
 join_probes() { # FILE
     cut -d '|' -f 1-3 "$list" | while IFS='|' read -r kind folder seed; do
@@ -272,7 +273,13 @@ join_probes() { # FILE
                        join_rows "ngram,$seed,$step," "$out/$folder/probe_$step/$1"
                    done ;;
         esac
-    done | awk 'NR == 1 || !/^world,seed,step,/'
+    done | awk -F, '
+        /^world,seed,step,/ { if (NF > most) { most = NF; header = $0 } next }
+        { row[++rows] = $0; fields[rows] = NF }
+        END {
+            if (rows) print header
+            for (i = 1; i <= rows; i++) { for (k = fields[i]; k < most; k++) row[i] = row[i] ","; print row[i] }
+        }'
 }
 
 join_rows() { # PREFIX FILE
