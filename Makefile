@@ -76,7 +76,7 @@ sweep: all
 	@BUILD=$(BUILD) sh dev/sweep.sh $(PLAN) $(ARGS)
 
 picture: venv
-	@build/venv/bin/python dev/plot.py demo
+	@build/venv/bin/python dev/report/demo_picture.py demo
 venv: build/venv/ready
 build/venv/ready:
 	@echo "installing matplotlib into build/venv"
@@ -87,7 +87,7 @@ build/venv/ready:
 # Without matplotlib the report has its tables and no figures.
 PLAN ?= quick
 report:
-	@if $(MAKE) -s venv >/dev/null 2>&1; then build/venv/bin/python dev/report.py sweep/$(PLAN); else python3 dev/report.py sweep/$(PLAN); fi
+	@if $(MAKE) -s venv >/dev/null 2>&1; then build/venv/bin/python dev/report/report.py sweep/$(PLAN); else python3 dev/report/report.py sweep/$(PLAN); fi
 
 bench: $(BUILD)/dev/bench
 	$< $(if $(OPS),--ops) --flags "$(CC) $(CFLAGS) $(FLAGS)" $(ARGS)

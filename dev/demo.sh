@@ -8,10 +8,10 @@
 # --plan   other runs than those of dev/plans/demo.plan, with all their learning rates
 # --jobs   runs side by side, one thread each [the cores there are]
 #
-# From the repository root, after make. The runs are those of a sweep (dev/runs.sh): what is finished is not repeated.
+# From the repository root, after make. The runs are those of a sweep (dev/sweep/runs.sh): what is finished is not repeated.
 set -u
-# shellcheck source=dev/runs.sh
-. dev/runs.sh
+# shellcheck source=dev/sweep/runs.sh
+. dev/sweep/runs.sh
 
 rates=fixed # how the learning rates came about, for the report
 out=demo plan=dev/plans/demo.plan first_rate=1 full=''
@@ -47,7 +47,7 @@ write_report() {
 
 $took, on one thread each.
 
-$(awk -v markdown=1 -v rate="$rates" -f dev/demo.awk "$out/times.csv" "$out/results.csv")
+$(awk -v markdown=1 -v rate="$rates" -f dev/sweep/demo.awk "$out/times.csv" "$out/results.csv")
 
 ## What the data is
 
@@ -83,6 +83,6 @@ print_rows
 do_jobs base run
 collect
 printf '\n'
-awk -v rate="$rates" -f dev/demo.awk "$out/results.csv"
+awk -v rate="$rates" -f dev/sweep/demo.awk "$out/results.csv"
 write_report >"$out/report.md"
 printf '%s\n%s/results.csv, %s/report.md\n' "$took" "$out" "$out"

@@ -3,7 +3,7 @@
 #
 #   sh dev/sweep.sh PLAN [--out FOLDER] [--jobs N] [--seeds "0 1"] [--list] [--slurm]
 #
-# PLAN       a file, or the name of one in dev/plans; dev/plan.awk says how they are written
+# PLAN       a file, or the name of one in dev/plans; dev/sweep/plan.awk says how they are written
 # --out      where everything goes [sweep/ and the plan's name]
 # --jobs     runs side by side [as many as the cores there are allow]
 # --seeds    instead of the plan's
@@ -16,8 +16,8 @@
 # From the repository root, after make. It can be stopped at any moment, and the same command goes on from there: what was finished
 # is not repeated, unless the programs or the plan's options for it are no longer the same.
 set -u
-# shellcheck source=dev/runs.sh
-. dev/runs.sh
+# shellcheck source=dev/sweep/runs.sh
+. dev/sweep/runs.sh
 
 what=run only=''
 while [ $# -gt 0 ]; do

@@ -34,7 +34,7 @@ cmp -s "$work/before.csv" "$work/a/results.csv" || fail "a repeated run came out
 
 # A loss that is no number is shown, and is not the best.
 awk -F, -v OFS=, '$1 == "cone-layer" { $11 = "nan" } { print }' "$work/before.csv" >"$work/nan.csv"
-awk -f dev/demo.awk "$work/nan.csv" >"$work/table.txt"
+awk -f dev/sweep/demo.awk "$work/nan.csv" >"$work/table.txt"
 grep -q '^cone by layer  *6e-3  *nan ' "$work/table.txt" || { fail "nan should be shown:"; cat "$work/table.txt"; }
 grep -q '^cone by layer  *0/1  *0/1' "$work/table.txt" || fail "nan should be below nothing"
 

@@ -7,7 +7,7 @@ import tempfile
 import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-DEV = os.path.join(os.path.dirname(HERE), "dev")
+DEV = os.path.join(os.path.dirname(HERE), "dev", "report")
 sys.path.insert(0, DEV)
 import lab
 import report

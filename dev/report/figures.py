@@ -1,4 +1,4 @@
-"""figures.py -- what plot.py and report_figures.py draw with: colours, styles, and names beside their curves. Needs matplotlib."""
+"""figures.py -- what demo_picture.py and report_figures.py draw with: colours, styles, and names beside their curves. Needs matplotlib."""
 import matplotlib
 matplotlib.use("Agg")
 import matplotlib.ticker

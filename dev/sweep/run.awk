@@ -1,6 +1,6 @@
 # run.awk -- what one run of a sweep came to: lines that begin with the file they belong to, and the folder, for collect.awk.
 #
-#     awk -v folder= -v name= -v label= -v m= -v seed= -v options= -v domains="a b" -f dev/run.awk config.txt choice/eval.csv eval.csv log.csv [composition.csv]
+#     awk -v folder= -v name= -v label= -v m= -v seed= -v options= -v domains="a b" -f dev/sweep/run.awk config.txt choice/eval.csv eval.csv log.csv [composition.csv]
 
 BEGIN { FS = ","; split(domains, domain, " ") }
 function unless(condition, text) { return condition ? "" : text }

@@ -3,7 +3,7 @@
 band of one standard error.
 
     make picture                       makes a virtual environment with matplotlib, and draws demo/curves.png
-    python3 dev/plot.py [FOLDER]
+    python3 dev/report/demo_picture.py [FOLDER]
 """
 import collections
 import csv

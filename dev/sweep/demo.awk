@@ -1,7 +1,7 @@
 # demo.awk -- reads results.csv of the demo and says what came out: the tables of the terminal, or (-v markdown=1) of report.md.
 # Every number and every comparison is computed here from that file; nothing is known beforehand. The report's times are in times.csv.
 #
-#     awk [-v markdown=1] [-v rate=fixed|chosen] -f dev/demo.awk [times.csv] results.csv
+#     awk [-v markdown=1] [-v rate=fixed|chosen] -f dev/sweep/demo.awk [times.csv] results.csv
 
 BEGIN { FS = "," }
 

@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # runs.sh -- the jobs of a plan: which are missing, doing them side by side, stopping, going on. For dev/sweep.sh and dev/demo.sh, which
-# source it; dev/plan.awk says what a job is.
+# source it; dev/sweep/plan.awk says what a job is.
 #
 # Needs $out, the folder that everything goes into, and $plan, a file; and may be given $jobs, $seeds, $first_rate, $steps and
 # $base_steps. A job whose outputs are complete is not repeated, unless its program, its commands or what it needs are no longer the same.
@@ -18,7 +18,7 @@ export took='' # what was done, in words
 # The list.
 
 from_plan() { # SHOW
-    awk -v show="$1" -v seeds="$seeds" -v first_rate="$first_rate" -v steps="$steps" -v base_steps="$base_steps" -f dev/plan.awk "$plan"
+    awk -v show="$1" -v seeds="$seeds" -v first_rate="$first_rate" -v steps="$steps" -v base_steps="$base_steps" -f dev/sweep/plan.awk "$plan"
 }
 
 # Runs a command of the list. Its words are those that stand there: what a variable holds is neither split nor a pattern.
@@ -94,7 +94,7 @@ execute() { # FOLDER COMMANDS
 # Weights and scores of every row, step and group are megabytes: what they say of the composition is kept.
 condense() { # FOLDER
     [ -f "$1/geometry.csv" ] || return 0
-    awk -f dev/composition.awk "$1/eval.csv" "$1/geometry.csv" >"$1/composition.csv" && rm "$1/geometry.csv"
+    awk -f dev/sweep/composition.awk "$1/eval.csv" "$1/geometry.csv" >"$1/composition.csv" && rm "$1/geometry.csv"
 }
 
 run_job() { # FOLDER KIND NEEDS COMMANDS
@@ -254,7 +254,7 @@ gather_runs() {
         [ ! -f "$at/composition.csv" ] || set -- "$@" "$at/composition.csv"
         domains=$(cd "$out/seed$seed/data" && for file in general_*.bin; do file=${file#general_}; printf '%s ' "${file%.bin}"; done)
         awk -v folder="$folder" -v name="$name" -v label="$label" -v m="$m" -v seed="$seed" -v domains="$domains" \
-            -v options="$(options_of "$name" "$m" "$commands")" -f dev/run.awk "$@"
+            -v options="$(options_of "$name" "$m" "$commands")" -f dev/sweep/run.awk "$@"
     done <"$list"
 }
 
@@ -299,7 +299,7 @@ put() { # FILE
 collect() {
     list_commands | put runs.csv
     gather_runs >"$state/gathered"
-    for file in results curves composition times; do awk -v want="$file" -f dev/collect.awk "$state/gathered" "$state/gathered" | put "$file.csv"; done
+    for file in results curves composition times; do awk -v want="$file" -f dev/sweep/collect.awk "$state/gathered" "$state/gathered" | put "$file.csv"; done
     for file in probe replicates scores; do join_probes "$file.csv" | put "$file.csv"; done
     join_curves | put ngram_curves.csv
 }

@@ -1,6 +1,6 @@
 # plan.awk -- reads a plan and lists its jobs, each with the commands that do it.
 #
-#     awk [-v show=jobs|options|variants|variables|slurm] [-v seeds="0 1"] [-v first_rate=1] [-v steps=N] [-v base_steps=N] -f dev/plan.awk PLAN
+#     awk [-v show=jobs|options|variants|variables|slurm] [-v seeds="0 1"] [-v first_rate=1] [-v steps=N] [-v base_steps=N] -f dev/sweep/plan.awk PLAN
 #
 # A plan is lines of a keyword and what belongs to it; '#' begins a comment. world, seeds, base, threads and slurm hold for the whole plan,
 # m, rates, post, general and target for what is below them:

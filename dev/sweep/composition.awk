@@ -1,7 +1,7 @@
 # composition.awk -- eval.csv and geometry.csv of a run: step,file,mass, where mass is the share of the general file's rows in the update,
 # the mean over the groups, and over the steps since the evaluation before.
 #
-#     awk -f dev/composition.awk FOLDER/eval.csv FOLDER/geometry.csv
+#     awk -f dev/sweep/composition.awk FOLDER/eval.csv FOLDER/geometry.csv
 
 BEGIN { FS = "," }
 FNR == 1 { file++ }

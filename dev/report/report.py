@@ -2,7 +2,7 @@
 """Writes sweep/NAME/report.html, report.md and figures/*.png from the collected CSV files of that folder, and from nothing else.
 
     make report PLAN=quick             with matplotlib, in a virtual environment
-    python3 dev/report.py FOLDER       without matplotlib: the tables alone
+    python3 dev/report/report.py FOLDER       without matplotlib: the tables alone
 
 Whatever the report says is computed here from those files; nothing is known beforehand, and what a file lacks is said in one line.
 """

@@ -1,7 +1,7 @@
 # collect.awk -- from the lines of run.awk, one of the files that tell of all runs. Read twice: which learning rate of each name, m and
 # seed has the lowest loss on val.bin must be known first. Curves and compositions are those of the chosen runs.
 #
-#     awk -v want=results|curves|composition|times -f dev/collect.awk LINES LINES
+#     awk -v want=results|curves|composition|times -f dev/sweep/collect.awk LINES LINES
 
 BEGIN {
     FS = ","
