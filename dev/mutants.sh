@@ -350,6 +350,8 @@ drpt/drpt.c~s/basis_create(o->rank,/basis_create(2,/~test_drpt drpt/geometry_of_
 drpt/drpt.c~s/if (d->basis) { fprintf(file, .*//~test_drpt drpt/geometry_of_bases~geometry of bases: the header of others
 drpt/drpt.c~s/if (d->geometry) { log_basis.*//~test_drpt drpt/geometry_of_bases~geometry of bases: nothing
 drpt/drpt.c~s/cell(d->geometry, v.strength);/cell(d->geometry, NAN);/~test_drpt drpt/strength_auto~geometry: no strength
+drpt/drpt.c~s/d->rows.domain\[i\] == k ? fabs/d->rows.domain[i] != k ? fabs/~test_drpt drpt/geometry_of_domains~geometry: mass of the other domains
+drpt/drpt.c~s/== k ? fabs(d->alpha\[i\])/== k ? d->alpha[i]/~test_drpt drpt/geometry_of_domains~geometry: mass of negative weights
 drpt/drpt.c~s/route_names\[d->gathered.route\]/route_names[0]/~test_drpt drpt/geometry~geometry: the route that was asked for
 drpt/drpt.c~s/"..%s", last->name/"..%s", first->name/~test_drpt drpt/geometry~geometry: a group of one name
 

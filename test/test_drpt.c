@@ -433,6 +433,40 @@ static void test_geometry(void) {
     }
 }
 
+// With general rows of several domains: the share of each in sum |alpha|, behind the route.
+static void test_geometry_of_domains(void) {
+    static const int domain[n] = { 2, 0, 1, 1 };
+    char line[1 << 12];
+    DrptOptions o = drpt_defaults;
+    FILE* f = tmpfile();
+    if (f == NULL) { perror("tmpfile"); exit(1); }
+    draw();
+    o.method = "span";
+    plugin = drpt_create(&o, n, m, T, H, 3, 99);
+    drpt_log_geometry(&plugin, f, 1);
+    memset(&got, 0, sizeof(got));
+    drpt_begin(&plugin, 0, all_usable, domain);
+    backward(&plugin, &got);
+    rewind(f);
+    expect(fgets(line, sizeof(line), f) && strstr(line, ",route,mass_0,mass_1,mass_2,score_0,") != NULL);
+    int lines = 0;
+    for (; fgets(line, sizeof(line), f); lines++) {
+        double value[SCORES + 3 + 2*n], mass[3] = {0}, all = 0.0;
+        int c = 0;
+        line[strcspn(line, "\n")] = '\0';
+        for (char *rest = line, *cell; (cell = strsep(&rest, ",")) != NULL && c < SCORES + 3 + 2*n; c++) { value[c] = c >= SCORES ? number(cell) : 0.0; }
+        expect(c == SCORES + 3 + 2*n);
+        for (int i = 0; i < n; i++) {
+            mass[domain[i]] += fabs(value[SCORES + 3 + n + i]);
+            all += fabs(value[SCORES + 3 + n + i]);
+        }
+        for (int k = 0; k < 3; k++) { expect(fabs(value[SCORES + k] - mass[k] / all) <= 1e-6 && mass[k] > 0.0); }
+    }
+    expect(lines == NUM_SITES);
+    fclose(f);
+    drpt_free(&plugin);
+}
+
 // Every group of every step draws a set of its own: 60 draws of the 6 sets of two rows.
 static void test_random_differs(void) {
     int count[16] = {0}, same_as_neighbour = 0, before = 0;
@@ -917,6 +951,7 @@ int main(int argc, char** argv) {
         { "drpt/global_is_the_weighted_loss", test_global_is_the_weighted_loss },
         { "drpt/a_step_repeats_itself", test_a_step_repeats_itself },
         { "drpt/geometry", test_geometry },
+        { "drpt/geometry_of_domains", test_geometry_of_domains },
         { "drpt/random_differs", test_random_differs },
         { "drpt/a_row_with_nan_is_dropped", test_a_row_with_nan_is_dropped },
         { "drpt/a_target_with_nan_gives_no_update", test_a_target_with_nan_gives_no_update },
