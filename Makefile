@@ -4,6 +4,7 @@
 # make picture     draw demo/curves.png again (matplotlib, in a virtual environment of its own)
 # make test        build and run every test; fails if one does
 # make test SAN=1  the same under the address and undefined-behaviour sanitizers
+# make cuda        the GPU trainer's layers with their tests, by nvcc (ARCH=sm_90: for one architecture); needs a GPU to run
 # make mutants     break the code line by line: a test must notice each
 # make test-slow   does the demo still show what it is meant to show?
 # make bench       time the training step and its parts (OPS=1: single matrix products; ARGS=--help)
@@ -53,8 +54,25 @@ $(BUILD)/double/%.c.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(FLAGS) -include test/double.h -MMD -MP -c $< -o $@
 
-test: all $(tests)
+test: all $(tests) $(emu_programs)
 	@BUILD=$(BUILD) sh test/run.sh $(tests)
+
+# The .cu files. What has one is not linked beside it as .c; test/emulator/ runs them where there is no GPU.
+cuda_modules := $(wildcard llmc/*.cu drpt/*.cu)
+cuda_host    := $(filter-out %/matmul.c.o $(cuda_modules:%.cu=$(BUILD)/%.c.o),$(objects))
+include test/emulator/rules.mk
+
+NVCC      ?= nvcc
+ARCH      ?= $(shell nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | sed -n '1s/\(.*\)\.\(.*\)/sm_\1\2/p')
+NVCCFLAGS := -std=c++17 -O3 $(if $(ARCH),-arch=$(ARCH),-gencode arch=compute_80,code=sm_80 -gencode arch=compute_90,code=sm_90)
+NVCCFLAGS += -Werror all-warnings -Xcompiler -Wall,-Wextra,-Werror
+
+cuda: $(BUILD)/cuda/test_cuda
+$(BUILD)/cuda/test_cuda: $(BUILD)/cuda/test/test_cuda.o $(cuda_modules:%.cu=$(BUILD)/cuda/%.o) $(cuda_host) $(EMU)/cpu_twin.o
+	$(NVCC) $(NVCCFLAGS) $^ -Xcompiler -fopenmp -lcublasLt $(LDLIBS) -o $@
+$(BUILD)/cuda/%.o: %.cu Makefile train_gpt2_drpt.cu
+	@mkdir -p $(@D)
+	$(NVCC) $(NVCCFLAGS) -MMD -MP -c $< -o $@
 
 mutants:
 	sh dev/mutants.sh
@@ -86,6 +104,6 @@ help:
 clean:
 	rm -rf build
 
-.PHONY: all test mutants test-slow demo picture venv bench help clean
+.PHONY: all test cuda mutants test-slow demo picture venv bench help clean
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
