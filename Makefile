@@ -1,12 +1,15 @@
 # make             build/train_gpt2_drpt and the tools in build/dev
 # make demo        the main job: generate data, pretrain, post-train, table and picture in demo/
 # make demo FULL=1 five seeds and every learning rate, chosen on a validation set
+# make sweep       run the plan dev/plans/quick.plan into sweep/quick/ (PLAN=paper, knobs, ...; ARGS=--help): missing runs only
 # make picture     draw demo/curves.png again (matplotlib, in a virtual environment of its own)
+# make report      what the sweep of PLAN=quick found: sweep/quick/report.html and report.md
 # make test        build and run every test; fails if one does
 # make test SAN=1  the same under the address and undefined-behaviour sanitizers
 # make cuda        the GPU trainer's layers with their tests, by nvcc (ARCH=sm_90: for one architecture); needs a GPU to run
 # make mutants     break the code line by line: a test must notice each
 # make test-slow   does the demo still show what it is meant to show?
+# make tutorial    build the program of dev/doc/tutorial.md
 # make bench       time the training step and its parts (OPS=1: single matrix products; ARGS=--help)
 # make help        this list
 # make clean       remove what was built
@@ -36,7 +39,9 @@ tests   := $(patsubst test/%.c,$(BUILD)/test/%,$(wildcard test/test_*.c))
 
 all: $(BUILD)/train_gpt2_drpt $(tools)
 
-$(BUILD)/train_gpt2_drpt $(tools) $(filter-out %/test_gradient,$(tests)): $(BUILD)/%: $(BUILD)/%.c.o $(objects)
+tutorial: $(BUILD)/dev/doc/tutorial
+
+$(BUILD)/train_gpt2_drpt $(tools) $(BUILD)/dev/doc/tutorial $(filter-out %/test_gradient,$(tests)): $(BUILD)/%: $(BUILD)/%.c.o $(objects)
 	$(CC) $(CFLAGS) $(FLAGS) $^ $(LDLIBS) -o $@
 $(BUILD)/%.c.o: %.c Makefile
 	@mkdir -p $(@D)
@@ -54,7 +59,7 @@ $(BUILD)/double/%.c.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(FLAGS) -include test/double.h -MMD -MP -c $< -o $@
 
-test: all $(tests) $(emu_programs)
+test: all tutorial $(tests) $(emu_programs)
 	@BUILD=$(BUILD) sh test/run.sh $(tests)
 
 # The .cu files. What has one is not linked beside it as .c; test/emulator/ runs them where there is no GPU.
@@ -84,8 +89,12 @@ demo: all
 	@BUILD=$(BUILD) sh dev/demo.sh $(if $(FULL),--full)
 	@$(MAKE) -s picture 2>/dev/null || echo "no picture, which takes python3, its venv module and matplotlib: 'make picture' says what is missing"
 
+PLAN ?= quick
+sweep: all
+	@BUILD=$(BUILD) sh dev/sweep.sh $(PLAN) $(ARGS)
+
 picture: venv
-	@build/venv/bin/python dev/plot.py demo
+	@build/venv/bin/python dev/report/demo_picture.py demo
 venv: build/venv/ready
 build/venv/ready:
 	@echo "installing matplotlib into build/venv"
@@ -93,10 +102,16 @@ build/venv/ready:
 	@build/venv/bin/pip install --quiet --disable-pip-version-check --retries 1 --timeout 20 matplotlib
 	@touch $@
 
+# Without matplotlib the report has its tables and no figures.
+PLAN ?= quick
+report:
+	@if $(MAKE) -s venv >/dev/null 2>&1; then build/venv/bin/python dev/report/report.py sweep/$(PLAN); else python3 dev/report/report.py sweep/$(PLAN); fi
+
 bench: $(BUILD)/dev/bench
 	$< $(if $(OPS),--ops) --flags "$(CC) $(CFLAGS) $(FLAGS)" $(ARGS)
 $(BUILD)/dev/bench: LDLIBS += -ldl
 $(BUILD)/dev/bench: $(patsubst %,$(BUILD)/%.o,$(wildcard dev/timing/*.c))
+$(BUILD)/dev/ngram $(BUILD)/test/test_probe: $(patsubst %,$(BUILD)/%.o,$(wildcard dev/world/*.c))
 
 help:
 	@sed -n '/^# /s/^# //p; /^$$/q' Makefile
@@ -104,6 +119,6 @@ help:
 clean:
 	rm -rf build
 
-.PHONY: all test cuda mutants test-slow demo picture venv bench help clean
+.PHONY: all tutorial test cuda mutants test-slow demo sweep picture report venv bench help clean
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -22,6 +22,7 @@ passes() { # FOLDER PROGRAM TESTS...
 
 mkdir "$tmp/whole"
 cp -a Makefile llmc drpt test train_gpt2_drpt.c "$tmp/whole"
+cp -a --parents dev/world "$tmp/whole"
 programs=$(cut -d'~' -f3 "$list" | cut -d' ' -f1 | sort -u)
 build "$tmp/whole" $programs || { cat "$tmp/log"; exit 1; }
 for p in $programs; do
@@ -247,7 +248,7 @@ drpt/solve.h~s/s\[i\] = m \* p->S\[i\*m + j\]/s[i] = p->S[i*m + j]/~test_family~
 drpt/solve.h~s/(double)m \* m \* p->Q/(double)m * p->Q/~test_family~auto: lengths of target rows
 drpt/solve.h~s/(m \* square - squares \/ m) \/ (m - 1)/square/~test_family~auto: noise taken for signal
 drpt/solve.h~s/double b = U > 0.0 && square > 0.0 ? fmin(1.0, U \/ square) : 0.0;/double b = square > 0.0 ? fmin(1.0, U \/ square) : 0.0;/~test_family~auto: away from the residual
-drpt/solve.h~s/alpha\[i\] -= b \* mean\[i\]/alpha[i] -= b * alpha[i]/~test_family~auto: the residual of the mean
+drpt/solve.h~s/alpha\[i\] \*= 1.0 - b/alpha[i] -= b * mean[i]/~test_family~auto: the mean of the residuals
 drpt/solve.h~s/\*beta = 1.0 - knobs.strength + knobs.strength \* \*beta;/*beta = knobs.strength * *beta;/~test_family~strength: shrinks, without t
 drpt/solve.h~s/found\[i\] \*= knobs.strength/found[i] *= 1.0/~test_family~strength: general rows in full
 drpt/solve.h~s/2.0 \* beta \* solve_sum(alpha, p->s, p->n)/beta * solve_sum(alpha, p->s, p->n)/~test_family~half the cross term
@@ -531,3 +532,52 @@ drpt/basis_file.c~s/check(fabs(squares - 1.0) < 1e-3, .*//~test_basis damaged_fi
 drpt/basis_file.c~s/    check(st->total >= 0.0.*//~test_basis damaged_files~a negative trace
 drpt/basis_file.c~s/st->refreshes = r.refreshes;//~test_basis resume~refreshes counted anew
 drpt/basis_file.c~s/    input_take(in, \&st->total, sizeof(st->total));/    double skipped; input_take(in, \&skipped, sizeof(skipped));/~test_basis resume~trace forgotten
+
+# ---- the probe
+drpt/probe.c~s/float\* x = to + first % s->width;/float* x = to;/~test_probe probe/folding~folded to 64 floats
+drpt/probe.c~s/sign >> j \& 1 ? -from/0 ? -from/~test_probe probe/folding~folded without signs
+drpt/probe.c~s/floats <= most \/ vectors/floats <= most/~test_probe probe/folding~room for one vector
+drpt/probe.c~s/add_reference(p, at, \*s, 1)/add_reference(p, at, *s, 0)/~test_probe probe/family_with_halves~both halves of the reference in one
+drpt/probe.c~s/at->half\[half\] = zeros(at->size/at->half[half] = zeros(1/;s/if (!at->half\[half\]) {/if (1) {/~test_probe probe/family_with_halves~the last pass of a reference alone
+drpt/probe.c~s/p->layer += s->part == 0;/p->layer++;/~test_probe probe/every_kind_of_site~Q, K and V are layers
+drpt/probe.c~s/at->group\[DRPT_SUBLAYER\] = p->sublayer;/at->group[DRPT_SUBLAYER] = p->block;/~test_probe probe/every_kind_of_site~sublayers as large as blocks
+drpt/probe.c~s/at->group\[DRPT_BLOCK\] = p->block;/at->group[DRPT_BLOCK] = 0;/~test_probe probe/family~one block
+drpt/probe.c~s/p->block += complete >= DRPT_BLOCK;/p->block++;/~test_probe probe/every_kind_of_site~blocks as small as sublayers
+drpt/probe.c~s/^    to->q = from->q;/    to->q = 1.0;/~test_probe probe/family~the target's length forgotten
+drpt/probe.c~s/i < d->n ? i + 1 : d->n + d->m, d->T, p->scratch/i + 1, d->T, p->scratch/~test_probe probe/family~the first target row alone
+drpt/probe.c~s/^    memset(gradients, 0, .*//~test_probe probe/family~gradients of the pass before kept
+drpt/probe.c~s/^    memset(p->updates + .*//~test_probe probe/family~updates of the pass before kept
+drpt/probe.c~s/r->choice.method == METHOD_inside ? basis_inside/r->choice.method != METHOD_inside ? basis_inside/~test_probe probe/family~inside for outside
+drpt/probe.c~s/if (!by_part \&\& s->part < s->parts - 1) { return; }//~test_probe probe/every_kind_of_site~a basis of a layer before it is complete
+drpt/probe.c~s/drpt_begin(d, (uint64_t)p->passes, /drpt_begin(d, 0, /~test_probe probe/family~the same random rows in every pass
+drpt/probe.c~s/d->step, (uint64_t)group)/d->step, 0)/~test_probe probe/family~the same random rows in every group
+drpt/probe.c~s/sum_group(p, first, end, r->choice.normalise)/sum_group(p, first, end, 0)/~test_probe probe/family~scores not normalised
+drpt/probe.c~s/for (next = i; next < end .*; next++)/for (next = i; next <= i; next++)/~test_probe probe/every_kind_of_site~scores of Q, K and V normalised apart
+drpt/probe.c~s/add_to(g->Q, s->Q, m \* m)/(void)0/~test_probe probe/family~how target rows agree forgotten
+drpt/probe.c~s/sqrt(p->group.K\[i \* n + i\])/1.0/~test_probe probe/files~mass of weights, whatever they weigh
+drpt/probe.c~s/r->mass\[k\] += p->mass\[k\] \/ all/r->mass[k] += p->mass[k]/~test_probe probe/files~mass is not a share
+drpt/probe.c~s/sum\[s->at + j\] += u\[j\]/sum[s->at + j] = u[j]/~test_probe probe/family~the last batch alone
+drpt/probe.c~s/along += 0.5 \* dot/along += dot/~test_probe probe/family~both halves count in full
+drpt/probe.c~s/for (int c = 0; c <= p->a; c++) { r->gram/for (int c = 0; c < p->a; c++) { r->gram/~test_probe probe/family~a draw has no length
+drpt/probe.c~s/\[p->a\] = dot(sum, p->reference\[half\]/[p->a] = dot(sum, p->reference[0]/~test_probe probe/family_with_halves~a half of the reference used twice
+drpt/probe.c~s/if (p->b == p->batches - 1) { end_draw/if (p->b == 0) { end_draw/~test_probe probe/family~a draw ends with its first batch
+drpt/probe.c~s/^    check(p->passes == a \* .*//~test_probe probe/faults_of_use~draws in any order
+drpt/probe.c~s/^    check(p->next == p->num_sites, .*//~test_probe probe/faults_of_use~a pass without sites
+drpt/probe_list.c~s/end\[-1\] == '.r' || //~test_probe probe/files~the end of a line of Windows
+drpt/probe_list.c~s/ \&\& \*line != '#'//~test_probe probe/family~comments are variants
+drpt/probe_list.c~s/ \&\& !strchr(line, ',')//~test_probe probe/faults_of_a_list~a label with a comma
+drpt/probe_list.c~s/^    check(strcmp(o->metric, .*//~test_probe probe/faults_of_a_list~scores in a metric that the probe does not know
+drpt/probe_result.c~s/(R \* Q)) \/ (R - 1.0), /(R * Q)) \/ R, /;s/(R \* Q)) \/ (R - 1.0);/(R * Q)) \/ R;/~test_probe probe/family~variance of draws by R
+drpt/probe_result.c~s/(R \* (Q - 1.0))/(R * Q)/~test_probe probe/family~variance of batches by Q
+drpt/probe_result.c~s/(s.all - s.own) \/ (Q/s.all \/ (Q/~test_probe probe/family~a draw meets itself
+drpt/probe_result.c~s/(between - within) \/ Q/between \/ Q/~test_probe probe/family~variance of batches counts as that of draws
+drpt/probe_result.c~s/ - s.crossed) / ) /~test_probe probe/family~rho with the noise of a draw twice
+drpt/probe_result.c~s/copysign(1.0, tu) \* (s.along/(s.along/~test_probe probe/family~rho without the sign of <u, t*>
+drpt/probe_result.c~s/row : own - 2.0 \* row/row : -2.0 * row/~test_probe probe/family~a draw that goes is counted twice
+drpt/probe_result.c~s/sqrt((R - 1.0) \/ R \* squares)/sqrt(squares \/ R)/~test_probe probe/family~errors of the replicates, not of the estimate
+drpt/probe_result.c~s/squares \/ 4.0/squares \/ 2.0/~test_probe probe/files~error of half a reference
+drpt/probe_result.c~s/pass % p->batches, p->site/pass, p->site/~test_probe probe/files~batches counted through
+dev/world/net.c~s/dinp\[i\] \*= (1.0f - fabsf(out\[i\])) \* /dinp[i] *= /~test_probe probe/exact_gradient~another slope
+dev/world/net.c~s/(float)(world->often\[source\]\[i\] \* /(float)(/~test_probe probe/exact_gradient~all contexts as often
+dev/world/rows.c~s/(i < target ? r->T : r->m \* r->T)/r->T/~test_probe probe/rows_are_of_the_world~target rows add up to more than their mean
+dev/world/world.c~s/at = at % VOCAB \* VOCAB + next/at = at \/ VOCAB * VOCAB + next/~test_probe probe/rows_are_of_the_world~the wrong token forgotten

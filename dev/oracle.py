@@ -305,7 +305,7 @@ def step_of(method, c, k):
         residual = np.array([m * row - globals()["u_" + method](c, m * row, k)[0] for row in c.rows])
         mean, products = residual.mean(0), residual @ residual.T
         U = (products.sum() - np.trace(products)) / (m * (m - 1))
-        u = u + (min(1.0, max(0.0, U) / (mean @ mean)) if mean @ mean > 0 else 0.0) * mean
+        u = u + (min(1.0, max(0.0, U) / (mean @ mean)) if mean @ mean > 0 else 0.0) * (t - u)
     else:
         u = (1 - k.strength) * t + k.strength * u
     return np.array([rescaled(v, t, c.G.mean(0), k) for v in u]), sure

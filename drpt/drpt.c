@@ -2,6 +2,7 @@
 #include "drpt.h"
 #include "assemble.h"
 #include "gather.h"
+#include "probe.h"
 #include "../llmc/check.h"
 
 #include <omp.h>
@@ -155,21 +156,29 @@ static Gather gather_plan(const Drpt* d, const DrptOptions* o) {
     };
 }
 
-Drpt drpt_create(const DrptOptions* o, int n, int m, int T, int widest, int domains, uint64_t seed) {
-    Drpt d = { .n = n, .m = m, .T = T, .threads = omp_get_max_threads(), .refresh = o->refresh, .normalise = o->normalise };
+DrptChoice drpt_choose(const DrptOptions* o, int n, int m, uint64_t seed) {
     const char* method = o->method ? o->method : m > 0 ? "subset" : "full";
-    d.method = (Method)position(method_names, NUM_METHODS, method, "method");
-    d.group = (DrptGroup)position(group_names, COUNT(group_names), o->group, "group");
-    d.knobs = (Knobs){ .keep = o->keep, .ridge = o->ridge, .mix = o->mix, .tau = o->tau, .radius = o->radius, .strength = parse_strength(o->strength),
-                       .rescale = (Rescale)position(rescale_names, NUM_RESCALES, o->rescale, "rescale"), .seed = seed };
-    d.plain = d.method == METHOD_full && m == 0;
-    d.rows = (Rows){ .n = n, .m = m, .domains = domains > 0 ? domains : 1 };
-    check_rows(d.method, method, n, m);
-    check_knobs(o, d.method, method, d.knobs, m);
+    DrptChoice c = {
+        .method = (Method)position(method_names, NUM_METHODS, method, "method"),
+        .group = (DrptGroup)position(group_names, COUNT(group_names), o->group, "group"),
+        .knobs = { .keep = o->keep, .ridge = o->ridge, .mix = o->mix, .tau = o->tau, .radius = o->radius, .strength = parse_strength(o->strength),
+                   .rescale = (Rescale)position(rescale_names, NUM_RESCALES, o->rescale, "rescale"), .seed = seed },
+        .normalise = o->normalise, .sides = (Sides)position(sides_names, NUM_SIDES, o->sides, "sides"),
+    };
+    check_rows(c.method, method, n, m);
+    check_knobs(o, c.method, method, c.knobs, m);
+    return c;
+}
+
+Drpt drpt_create(const DrptOptions* o, int n, int m, int T, int widest, int domains, uint64_t seed) {
+    DrptChoice c = drpt_choose(o, n, m, seed);
+    Drpt d = { .method = c.method, .group = c.group, .knobs = c.knobs, .normalise = c.normalise, .n = n, .m = m, .T = T,
+               .threads = omp_get_max_threads(), .refresh = o->refresh, .plain = c.method == METHOD_full && m == 0,
+               .rows = { .n = n, .m = m, .domains = domains > 0 ? domains : 1 } };
     d.needs = needs_of(&d);
     d.gather = gather_plan(&d, o);
     if (IS_ONE_OF(d.method, METHOD_inside, METHOD_outside)) {
-        d.basis = basis_create(o->rank, (Sides)position(sides_names, NUM_SIDES, o->sides, "sides"), o->forget, seed, d.threads);
+        d.basis = basis_create(o->rank, c.sides, o->forget, seed, d.threads);
     } else if (d.gather.route == ROUTE_sketch && !d.plain) {
         d.sketches = d.gather.sketches = sketch_create(o->sketch, n, m, T, seed);
     }
@@ -313,7 +322,7 @@ static double squared_norm(const Drpt* d) {
     return sum;
 }
 
-static const char* site_name(const Site* s, char* name, size_t size) {
+const char* drpt_site_name(const Site* s, char* name, size_t size) {
     char block[16] = "";
     if (s->block >= 0) { snprintf(block, sizeof(block), "h%d.", s->block); }
     if (s->parts > 1) { snprintf(name, size, "%s%c", block, s->name[s->part]); }
@@ -333,13 +342,24 @@ void drpt_log_geometry(Drpt* d, FILE* file, int with_header) {
     if (!with_header) { return; }
     if (d->basis) { fprintf(file, "step,group,rank_left,rank_right,overlap_left,overlap_right,energy\n"); return; }
     fprintf(file, "step,group,beta,update_cos,update_ratio,dropped,skipped,retained,effective,negative,strength,route");
+    for (int k = 0; k < d->rows.domains && d->rows.domains > 1; k++) { fprintf(file, ",mass_%d", k); }
     for (int i = 0; i < d->n; i++) { fprintf(file, ",score_%d", i); }
     for (int i = 0; i < d->n; i++) { fprintf(file, ",alpha_%d", i); }
     fputc('\n', file);
 }
 
 // retained: the part of |t|^2 along u, for a projection |u|^2/|t|^2. effective: (sum alpha)^2 / sum alpha^2, how many rows of equal weight
-// would make as noisy a mean. negative: rows whose score is.
+// would make as noisy a mean. negative: rows whose score is. mass: the share of sum |alpha| on each of several domains.
+static void log_mass(const Drpt* d) {
+    double all = 0.0;
+    for (int i = 0; i < d->n; i++) { all += fabs(d->alpha[i]); }
+    for (int k = 0; k < d->rows.domains && d->rows.domains > 1; k++) {
+        double mass = 0.0;
+        for (int i = 0; i < d->n; i++) { mass += !d->rows.domain || d->rows.domain[i] == k ? fabs(d->alpha[i]) : 0.0; }
+        cell(d->geometry, all > 0.0 ? mass / all : NAN);
+    }
+}
+
 static void log_group(const Drpt* d, const Site* first, const Site* last, Verdict v) {
     double u = d->gather.metric ? NAN : sqrt(fmax(0.0, squared_norm(d))), t = sqrt(d->statistics.q), dot = dot_with_target(d);
     double cosine = u * t > 0.0 ? dot / (u * t) : u * t, sum = 0.0, squares = 0.0;
@@ -350,7 +370,7 @@ static void log_group(const Drpt* d, const Site* first, const Site* last, Verdic
         squares += d->alpha[i] * d->alpha[i];
         negative += d->statistics.score[i] < 0.0;
     }
-    fprintf(d->geometry, "%llu,%s", (unsigned long long)d->step, site_name(first, name, sizeof(name)));
+    fprintf(d->geometry, "%llu,%s", (unsigned long long)d->step, drpt_site_name(first, name, sizeof(name)));
     if (first != last) { fprintf(d->geometry, "..%s", last->name); }
     cell(d->geometry, d->beta);
     cell(d->geometry, cosine);
@@ -361,6 +381,7 @@ static void log_group(const Drpt* d, const Site* first, const Site* last, Verdic
     fprintf(d->geometry, ",%d", negative);
     cell(d->geometry, v.strength);
     fprintf(d->geometry, ",%s", route_names[d->gathered.route]);
+    log_mass(d);
     for (int i = 0; i < d->n; i++) { cell(d->geometry, d->statistics.score[i]); }
     for (int i = 0; i < d->n; i++) { cell(d->geometry, d->alpha[i]); }
     fputc('\n', d->geometry);
@@ -368,26 +389,20 @@ static void log_group(const Drpt* d, const Site* first, const Site* last, Verdic
 
 static void log_basis(const Drpt* d, const Site* s, BasisReport r) {
     char name[64];
-    fprintf(d->geometry, "%llu,%s,%d,%d", (unsigned long long)d->step, site_name(s, name, sizeof(name)), r.rank_left, r.rank_right);
+    fprintf(d->geometry, "%llu,%s,%d,%d", (unsigned long long)d->step, drpt_site_name(s, name, sizeof(name)), r.rank_left, r.rank_right);
     cell(d->geometry, r.overlap_left);
     cell(d->geometry, r.overlap_right);
     cell(d->geometry, r.energy);
     fputc('\n', d->geometry);
 }
 
-// Layer-normalised scores: what the site added to s, by its mean magnitude.
+// What the last site added to s, by its mean magnitude.
 static void add_normalised(Drpt* d) {
-    const double* s = d->statistics.s;
-    double sum = 0.0;
-    int count = 0;
-    for (int i = 0; i < d->n; i++) {
-        double added = fabs(s[i] - d->before[i]);
-        if (d->rows.usable[i] && isfinite(added)) { sum += added; count++; }
-    }
-    for (int i = 0; i < d->n; i++) { d->statistics.score[i] += sum > 0.0 ? (s[i] - d->before[i]) * count / sum : 0.0; }
+    for (int i = 0; i < d->n; i++) { d->before[i] = d->statistics.s[i] - d->before[i]; }
+    gather_add_normalised(d->statistics.score, d->before, d->rows.usable, d->n);
 }
 
-static void gather(Drpt* d, const Site* site, int count) {
+void drpt_gather_sites(Drpt* d, const Site* site, int count) {
     Statistics* s = &d->statistics;
     size_t n = (size_t)d->n, m = (size_t)d->m;
     memset(s->K, 0, sizeof(double) * n * n);
@@ -406,7 +421,7 @@ static void gather(Drpt* d, const Site* site, int count) {
 
 static Verdict solve(Drpt* d) {
     Knobs knobs = d->knobs;
-    knobs.seed += 0x2545f4914f6cdd1du * d->step + 0x5851f42d4c957f2du * (uint64_t)d->num_groups++; // of random: each group of each step its own
+    knobs.seed = drpt_group_seed(knobs.seed, d->step, (uint64_t)d->num_groups++);
     Verdict v = drpt_solve(d->alpha, &d->beta, d->method, &d->statistics, d->rows, d->needs, knobs, d->work);
     for (int i = 0; i < d->n; i++) { d->weight[i] = (float)d->alpha[i]; }
     for (int j = 0; j < d->m; j++) { d->weight[d->n + j] = (float)d->beta; }
@@ -437,7 +452,7 @@ static void make_room(Drpt* d, const Site* site) {
 static void project_group(Drpt* d, const Site* site, int count) {
     double began = omp_get_wtime();
     if (d->gather.keep_gradients) { make_room(d, site); }
-    gather(d, site, count);
+    drpt_gather_sites(d, site, count);
     Verdict v = solve(d);
     d->seconds += omp_get_wtime() - began;
     if (d->geometry) { log_group(d, &site[0], &site[count - 1], v); }
@@ -467,7 +482,10 @@ void drpt_project(Drpt* d, DrptGroup complete) {
     }
     int count = d->group <= DRPT_LAYER ? 1 : d->num_sites;
     for (int i = 0; i < d->num_sites; i += count) {
-        if (d->basis) { project_on_basis(d, &d->site[i]); } else { project_group(d, &d->site[i], count); }
+        if (d->probe) { probe_site(d->probe, &d->site[i]); }
+        else if (d->basis) { project_on_basis(d, &d->site[i]); }
+        else { project_group(d, &d->site[i], count); }
     }
+    if (d->probe) { probe_boundary(d->probe, complete); }
     d->num_sites = 0;
 }

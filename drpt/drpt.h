@@ -57,6 +57,25 @@ typedef struct {
 extern const DrptOptions drpt_defaults;
 OptionTable drpt_option_table(DrptOptions* o);
 
+// Options as numbers.
+typedef struct {
+    Method method;
+    DrptGroup group;
+    Knobs knobs;
+    int normalise;            // scores of a group are sums of its sites', each by its mean magnitude
+    Sides sides;
+} DrptChoice;
+
+// Ends the program on unknown names and on combinations that make no sense.
+DrptChoice drpt_choose(const DrptOptions* o, int n, int m, uint64_t seed);
+
+// Of random and pcgrad: each group of each step has its own.
+static inline uint64_t drpt_group_seed(uint64_t seed, uint64_t step, uint64_t group) {
+    return seed + 0x2545f4914f6cdd1du * step + 0x5851f42d4c957f2du * group;
+}
+
+struct Probe;
+
 typedef struct {
     Method method;
     DrptGroup group;
@@ -69,6 +88,7 @@ typedef struct {
     int with_general;         // 0: the pass holds the target rows alone
     int refresh;              // steps from one basis, or sketch, to the next
     int normalise;            // scores of a group are sums of its sites', each by its mean magnitude
+    struct Probe* probe;      // NULL: none; else it takes the sites
 
     // Recorded since the last projection; in this pass.
     int num_sites, num_groups, block, next_index;
@@ -103,7 +123,6 @@ typedef struct {
 } Drpt;
 
 // widest: the largest number of columns of any site (for GPT-2 4*C); domains: how many sources the general rows come from.
-// Ends the program on unknown names and on combinations that make no sense.
 Drpt drpt_create(const DrptOptions* o, int n, int m, int T, int widest, int domains, uint64_t seed);
 void drpt_free(Drpt* d);
 
@@ -134,6 +153,9 @@ void drpt_site_token(Drpt* d, const char* name, float* dweight, const float* dou
 // groups of this run are no coarser than that.
 void drpt_project(Drpt* d, DrptGroup complete);
 
+// The statistics of these sites together, into d->statistics.
+void drpt_gather_sites(Drpt* d, const Site* site, int count);
+
 // Does a group reach across blocks, so that their gradients must all be kept to the end?
 int drpt_keeps_blocks(const Drpt* d);
 
@@ -141,6 +163,9 @@ int drpt_keeps_blocks(const Drpt* d);
 int drpt_has_state(const Drpt* d);
 void drpt_save(const Drpt* d, const char* path);
 void drpt_load(Drpt* d, const char* path);
+
+// "h3.fc", or "h3.q" of a fused projection.
+const char* drpt_site_name(const Site* s, char* name, size_t size);
 
 // The header row of geometry.csv; then drpt_project() adds one row a group (a basis: one a site and refresh).
 void drpt_log_geometry(Drpt* d, FILE* file, int with_header);

@@ -6,6 +6,8 @@
 #include "sketch.h"
 #include "tokens.h"
 
+#include <math.h>
+
 static size_t most(size_t a, size_t b) { return a > b ? a : b; }
 
 size_t gather_scratch(int n, int m, int T, int widest) {
@@ -110,4 +112,13 @@ Gathered drpt_gather(Statistics* st, const Site* s, const Gather* g) {
                            break;
     }
     return done;
+}
+
+void gather_add_normalised(double* score, const double* added, const unsigned char* usable, int n) {
+    double sum = 0.0;
+    int count = 0;
+    for (int i = 0; i < n; i++) {
+        if (usable[i] && isfinite(added[i])) { sum += fabs(added[i]); count++; }
+    }
+    for (int i = 0; i < n; i++) { score[i] += sum > 0.0 ? added[i] * count / sum : 0.0; }
 }

@@ -153,13 +153,15 @@ static inline HOST_DEVICE void solve_subset(double* alpha, const double* score, 
     for (int picked = 0; picked < k; picked++) { alpha[solve_best(alpha, score, place, n)] = 1.0 / k; }
 }
 
-// A hash as a uniform score (splitmix64, Steele, Lea and Flood 2014): nothing to be saved, the same on every device.
-static inline HOST_DEVICE double solve_hash(uint64_t seed, uint64_t i) {
+// A hash as random bits (splitmix64, Steele, Lea and Flood 2014): nothing to be saved, the same on every device.
+static inline HOST_DEVICE uint64_t solve_bits(uint64_t seed, uint64_t i) {
     uint64_t z = seed + (i + 1) * 0x9e3779b97f4a7c15u;
     z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
     z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return (double)((z ^ (z >> 31)) >> 11);
+    return z ^ (z >> 31);
 }
+
+static inline HOST_DEVICE double solve_hash(uint64_t seed, uint64_t i) { return (double)(solve_bits(seed, i) >> 11); }
 
 static inline HOST_DEVICE void solve_random(double* alpha, const int* place, int n, int k, uint64_t seed, double* work) {
     for (int i = 0; i < n; i++) { work[i] = solve_hash(seed, (uint64_t)place[i]); }
@@ -817,7 +819,9 @@ static inline HOST_DEVICE void solve_method(double* alpha, double* beta, Method 
 
 // The target rows t'_j = m t_j are m draws of the same gradient, whose mean is t. Their residuals r_j = t'_j - P(t'_j) have
 // U = the mean of <r_i,r_j> over i != j, which estimates |E r|^2 without bias: what of t lies outside the set by more than chance.
-// u = P(t) + b rbar with b = U / |rbar|^2, in [0,1]: the positive part of James and Stein's shrinkage. Returns b.
+// u = P(t) + b (t - P(t)) with b = U / |rbar|^2, in [0,1]: the positive part of James and Stein's shrinkage. rbar itself would be
+// t - P(t) if P were linear; as the rows' projections on a cone follow their noise, their mean is no good part of an update.
+// Returns b.
 // work: 3 n + what a projection takes.
 static inline HOST_DEVICE double solve_auto(double* alpha, Method method, const Problem* p, Knobs knobs, double* work) {
     int n = p->n, m = p->m;
@@ -832,7 +836,7 @@ static inline HOST_DEVICE double solve_auto(double* alpha, Method method, const 
     double square = p->q - 2.0 * solve_sum(mean, p->s, n) + solve_dot(p, mean, mean);
     double U = m > 1 ? (m * square - squares / m) / (m - 1) : 0.0;
     double b = U > 0.0 && square > 0.0 ? fmin(1.0, U / square) : 0.0;
-    for (int i = 0; i < n; i++) { alpha[i] -= b * mean[i]; }
+    for (int i = 0; i < n; i++) { alpha[i] *= 1.0 - b; }
     return b;
 }
 

@@ -6,7 +6,7 @@ const Config config_defaults = {
     .lr = 3e-4, .final_lr = 1.0, .clip = 1.0, .beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8,
     .schedule = "cosine", .optimizer = "adamw", .seed = 42,
     .val_every = 20, .val_batches = 20, .sample_tokens = 64,
-    .temperature = 1.0,
+    .temperature = 1.0, .draws = 20, .draw_batches = 4,
 };
 
 #define AT(field) offsetof(Config, field)
@@ -53,6 +53,11 @@ static const Option options[] = {
     { "save-every",   "n", OPTION_INT,  AT(save_every),   0, 1e9,  NULL, "steps between checkpoints; 0: only the final model" },
     { "keep-checkpoints", "nk", OPTION_INT, AT(keep_checkpoints), 0, 1e6, NULL, "how many of them to keep; 0: all" },
     { "resume",       "y", OPTION_SWITCH, AT(resume),     0, 1,    NULL, "continue from the last checkpoint in --out, bit for bit" },
+    { "probe",        NULL, OPTION_TEXT, AT(probe),       0, 0,    NULL,
+      "measure instead of training: bias and variance of the updates named in this file, a line 'label | options' each, into --out; "
+      "--target: rows to draw targets from, --val: rows whose gradient counts as the true one" },
+    { "draws",        NULL, OPTION_INT,  AT(draws),       2, 65536, NULL, "target draws of --target-batch rows each (--probe)" },
+    { "draw-batches", NULL, OPTION_INT,  AT(draw_batches), 2, 65536, NULL, "batches of general rows that each of them meets (--probe)" },
     { "dump-update",  NULL, OPTION_TEXT, AT(dump_update), 0, 0,    NULL, "file for the update direction of the last step, laid out as a checkpoint" },
 };
 

@@ -13,7 +13,8 @@ typedef struct {
     int seed, threads;
     int val_every, val_batches, sample_every, sample_tokens;
     int save_every, keep_checkpoints, resume;
-    const char *generate, *tokenizer, *dump_update;
+    const char *generate, *tokenizer, *dump_update, *probe;
+    int draws, draw_batches;
     double temperature;
     int top_k;
 } Config;

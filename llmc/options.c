@@ -34,25 +34,26 @@ static int is_choice(const char* value, const char* choices) {
     return 0;
 }
 
-static double parse_number(const Option* o, const char* value) {
+// where: "file:line: ", or nothing.
+static double parse_number(const Option* o, const char* value, const char* where) {
     char* end;
     double number = strtod(value, &end);
-    check(end != value && *end == '\0' && isfinite(number), "--%s %s: is not a number", o->name, value);
-    check(number >= o->min && number <= o->max, "--%s %s: must lie between %.10g and %.10g", o->name, value, o->min, o->max);
-    check(o->kind == OPTION_REAL || number == floor(number), "--%s %s: must be a whole number", o->name, value);
+    check(end != value && *end == '\0' && isfinite(number), "%s--%s %s: is not a number", where, o->name, value);
+    check(number >= o->min && number <= o->max, "%s--%s %s: must lie between %.10g and %.10g", where, o->name, value, o->min, o->max);
+    check(o->kind == OPTION_REAL || number == floor(number), "%s--%s %s: must be a whole number", where, o->name, value);
     return number;
 }
 
-static void set(Found f, const char* value) {
+static void set(Found f, const char* value, const char* where) {
     const Option* o = f.option;
     void* field = (char*)f.table->values + o->offset;
     if (o->kind == OPTION_TEXT) {
-        check(!o->choices || is_choice(value, o->choices), "--%s %s: must be one of %s", o->name, value, o->choices);
+        check(!o->choices || is_choice(value, o->choices), "%s--%s %s: must be one of %s", where, o->name, value, o->choices);
         *(const char**)field = value;
     } else if (o->kind == OPTION_REAL) {
-        *(double*)field = parse_number(o, value);
+        *(double*)field = parse_number(o, value, where);
     } else {
-        *(int*)field = (int)parse_number(o, value);
+        *(int*)field = (int)parse_number(o, value, where);
     }
 }
 
@@ -112,15 +113,16 @@ static void print_help(const OptionTable* tables, int num_tables, const char* ab
 
 // The text stays in memory: the options point into it.
 static void read_config(const OptionTable* tables, int num_tables, const char* path) {
-    char* line = input_text(path);
+    char *line = input_text(path), where[4096];
     for (int number = 1; *line; number++) {
+        snprintf(where, sizeof(where), "%s:%d: ", path, number);
         char* next = line + strcspn(line, "\n");
         if (*next) { *next++ = '\0'; }
         size_t name = strcspn(line, " ");
         if (*line && *line != '#') {
             Found f = find(tables, num_tables, line, name, 0);
-            check(f.option && line[name], "%s:%d: '%s' is not 'option value'; --help lists the options", path, number, line);
-            set(f, line + name + 1);
+            check(f.option && line[name], "%s'%s' is not 'option value'; --help lists the options", where, line);
+            set(f, line + name + 1, where);
         }
         line = next;
     }
@@ -131,25 +133,25 @@ static int looks_like_option(const char* text) {
 }
 
 // Handles argv[i] and its value; returns how many arguments that took.
-static int parse_one(const OptionTable* tables, int num_tables, int argc, char** argv, int i) {
+static int parse_one(const OptionTable* tables, int num_tables, int argc, char** argv, int i, const char* where) {
     const char* word = argv[i];
     int dashes = strncmp(word, "--", 2) == 0 ? 2 : 1;
-    check(word[0] == '-', "'%s' is not an option; options look like --name value, --help lists them", word);
+    check(word[0] == '-', "%s'%s' is not an option; options look like --name value, --help lists them", where, word);
     size_t length = dashes == 2 ? strcspn(word + 2, "=") : strlen(word + 1);
     const char* value = word[dashes + length] == '=' ? word + dashes + length + 1 : NULL;
     const char* next = i + 1 < argc ? argv[i + 1] : NULL;
     int is_config = dashes == 2 && length == 6 && memcmp(word + 2, "config", 6) == 0;
 
     Found f = find(tables, num_tables, word + dashes, length, dashes == 1);
-    check(is_config || f.option, "%s: no such option; --help lists them", word);
+    check(is_config || f.option, "%s%s: no such option; --help lists them", where, word);
     int taken = 1;
     if (!value && f.option && f.option->kind == OPTION_SWITCH && (!next || looks_like_option(next))) { value = "1"; }
     if (!value) {
-        check(next != NULL, "%s: needs a value", word);
+        check(next != NULL, "%s%s: needs a value", where, word);
         value = next;
         taken = 2;
     }
-    if (is_config) { read_config(tables, num_tables, value); } else { set(f, value); }
+    if (is_config) { read_config(tables, num_tables, value); } else { set(f, value, where); }
     return taken;
 }
 
@@ -160,5 +162,16 @@ void options_parse(const OptionTable* tables, int num_tables, int argc, char** a
             exit(EXIT_SUCCESS);
         }
     }
-    for (int i = 1; i < argc; ) { i += parse_one(tables, num_tables, argc, argv, i); }
+    for (int i = 1; i < argc; ) { i += parse_one(tables, num_tables, argc, argv, i, ""); }
+}
+
+void options_parse_line(const OptionTable* tables, int num_tables, char* line, const char* where) {
+    char *word[64], prefix[4096];
+    int count = 0;
+    snprintf(prefix, sizeof(prefix), "%s: ", where);
+    for (char* next = strtok(line, " \t\r"); next; next = strtok(NULL, " \t\r")) {
+        check(count < 64, "%smore than 64 words", prefix);
+        word[count++] = next;
+    }
+    for (int i = 0; i < count; ) { i += parse_one(tables, num_tables, count, word, i, prefix); }
 }

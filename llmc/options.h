@@ -36,6 +36,10 @@ typedef struct {
 // all options and exits with 0. Anything else ends the program with one line.
 void options_parse(const OptionTable* tables, int num_tables, int argc, char** argv, const char* about);
 
+// The options in one line of a file, between spaces; it is cut into pieces, and the text options point into it. An error
+// names `where`, "file:line".
+void options_parse_line(const OptionTable* tables, int num_tables, char* line, const char* where);
+
 // One "name value" line an option, as it is in force; texts that were not given are left out.
 void options_print(FILE* out, const OptionTable* tables, int num_tables);
 

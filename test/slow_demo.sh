@@ -7,15 +7,18 @@
 set -eu
 out=${BUILD:-build}/slow_demo
 mkdir -p "$out"
-cat >"$out/plan.txt" <<'PLAN'
-target        | target                | --method target                            | 3e-3 | | 4
-full          | full                  | --method full                              | 3e-3 | | 4
-mix           | mix (0.2 target)      | --method mix --mix 0.2                     | 3e-3 | | 4
-random        | random (1/8)          | --method random --keep 0.125 --group layer | 3e-3 | | 4
-subset        | subset by layer (1/4) | --method subset --keep 0.25 --group layer  | 6e-3 | | 5
-cone          | cone by layer         | --method cone --group layer                | 6e-3 | | 7
+cat >"$out/slow.plan" <<'PLAN'
+seeds 0 1 2
+base --init L2,H4,C64,V41,T12 --batch 32 --warmup 100 --schedule cosine --final-lr 0.1 --val-every 1000 --steps 4000 --lr 3e-3 --weight-decay 0 --clip 1
+post --batch 32 --warmup 10 --schedule linear --final-lr 0 --val-every 20 --steps 400 --weight-decay 0 --clip 1
+run target | target                | --method target                            | 3e-3 | 4
+run full   | full                  | --method full                              | 3e-3 | 4
+run mix    | mix (0.2 target)      | --method mix --mix 0.2                     | 3e-3 | 4
+run random | random (1/8)          | --method random --keep 0.125 --group layer | 3e-3 | 4
+run subset | subset by layer (1/4) | --method subset --keep 0.25 --group layer  | 6e-3 | 5
+run cone   | cone by layer         | --method cone --group layer                | 6e-3 | 7
 PLAN
-sh dev/demo.sh --out "$out" --plan "$out/plan.txt"
+sh dev/demo.sh --out "$out" --plan "$out/slow.plan"
 
 awk -F, '
     NR == 1 { for (i = 1; i <= NF; i++) column[$i] = i; next }

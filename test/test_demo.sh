@@ -9,16 +9,15 @@ failed=0
 fail() { echo "test_demo.sh: $*"; failed=1; }
 demo() { BUILD=$build sh dev/demo.sh --seeds 3 --base-steps 12 --steps 6 --jobs 2 "$@" >"$work/out.txt" 2>"$work/errors.txt"; }
 expect() { grep -qF -- "$1" "$2" || { fail "no '$1' in"; cat "$2"; }; } # TEXT FILE
-without_times() { awk -F, '{ $(NF - 2) = ""; print }' "$1"; }
 
 # A whole demo: every run is in results.csv, with what its eval.csv says.
 demo --out "$work/a" || { fail "ends with $?"; cat "$work/errors.txt"; }
 expect '9 runs, 0 of them finished before' "$work/out.txt"
 [ "$(wc -l <"$work/a/results.csv")" -eq 9 ] || fail "results.csv should have a header and 8 rows"
 for row in $(sed 1d "$work/a/results.csv" | tr ' ' _); do
-    folder=$(echo "$row" | cut -d , -f 26) loss=$(echo "$row" | cut -d , -f 9,10,11)
+    folder=$(echo "$row" | cut -d , -f 27) loss=$(echo "$row" | cut -d , -f 11,12,13)
     expect "6,val,$loss" "$work/a/$folder/eval.csv"
-    [ "$(echo "$row" | cut -d , -f 27)" = 1 ] || fail "$folder should count"
+    [ "$(echo "$row" | cut -d , -f 28)" = 1 ] || fail "$folder should count"
 done
 [ "$(grep -c '^| .* |$' "$work/a/report.md")" -eq 17 ] || { fail "the tables of report.md should have 11 and 6 rows"; cat "$work/a/report.md"; }
 expect '| target, stopped at its best (oracle) |' "$work/a/report.md"
@@ -28,14 +27,14 @@ cp "$work/a/results.csv" "$work/before.csv"
 demo --out "$work/a" || fail "ends with $? the second time"
 expect '9 runs, 9 of them finished before' "$work/out.txt"
 cmp -s "$work/before.csv" "$work/a/results.csv" || fail "results.csv changed although nothing was run"
-rm "$work/a/seed3/cone-layer-6e-3/finished"
+rm "$work/a/seed3/m16/cone-layer-lr6e-3/finished"
 demo --out "$work/a" || fail "ends with $? the third time"
 expect '9 runs, 8 of them finished before' "$work/out.txt"
-[ "$(without_times "$work/before.csv")" = "$(without_times "$work/a/results.csv")" ] || fail "a repeated run came out differently"
+cmp -s "$work/before.csv" "$work/a/results.csv" || fail "a repeated run came out differently"
 
 # A loss that is no number is shown, and is not the best.
-awk -F, -v OFS=, '$1 == "cone-layer" { $9 = "nan" } { print }' "$work/before.csv" >"$work/nan.csv"
-awk -f dev/demo.awk "$work/nan.csv" >"$work/table.txt"
+awk -F, -v OFS=, '$1 == "cone-layer" { $11 = "nan" } { print }' "$work/before.csv" >"$work/nan.csv"
+awk -f dev/sweep/demo.awk "$work/nan.csv" >"$work/table.txt"
 grep -q '^cone by layer  *6e-3  *nan ' "$work/table.txt" || { fail "nan should be shown:"; cat "$work/table.txt"; }
 grep -q '^cone by layer  *0/1  *0/1' "$work/table.txt" || fail "nan should be below nothing"
 
@@ -55,7 +54,7 @@ sleep 0.3
 # A trainer that fails ends it, in one line.
 mkdir -p "$work/broken/dev"
 cp "$build/dev/tasks" "$work/broken/dev/"
-printf '#!/bin/sh\necho "error: broken on purpose" >&2\nexit 1\n' >"$work/broken/train_gpt2_drpt"
+printf '#!/bin/sh\ncase "$*" in *--out*) echo "error: broken on purpose" ;; *) echo "error: --init is missing" ;; esac >&2\nexit 1\n' >"$work/broken/train_gpt2_drpt"
 chmod +x "$work/broken/train_gpt2_drpt"
 build=$work/broken
 if demo --out "$work/c"; then fail "should fail with its trainer"; fi

@@ -533,6 +533,120 @@ static void test_age_of_a_sketch(void) {
 }
 
 // ---------------------------------------------------------------------------------------------
+// One pass of a probe makes the updates of all methods and groups.
+
+static const char* const probed_knobs[] = {
+    "--method cone --group layer --strength auto", "--method span --group block --strength 0.3", "--method subset --group global --normalise",
+    "--method filter --group sublayer --normalise", "--method subset --group layer --rescale ray", "--method inside --group layer --sides left",
+};
+enum { NUM_PROBED_KNOBS = sizeof(probed_knobs) / sizeof(probed_knobs[0]) };
+
+static void write_probe_list(void) {
+    FILE* f = fopen(scratch("probe.txt"), "w");
+    check(f != NULL, "no probe.txt");
+    fprintf(f, "# all of them\n\n");
+    EACH_METHOD_AND_GROUP(method, group) { fprintf(f, "%s by %s | --method %s --group %s %s\n", methods[method], groups[group], methods[method], groups[group], knobs); }
+    for (int i = 0; i < NUM_PROBED_KNOBS; i++) { fprintf(f, "  knob %d|%s %s\r\n", i, probed_knobs[i], knobs); }
+    check(fclose(f) == 0, "probe.txt was not written");
+}
+
+// The vector of a probe, a site's weights and then its bias, Q, K and V of a block apart, laid out as the model's gradients are.
+static void lay_out(float* to, const float* vector, const Site* site, int num_sites, const float* grads) {
+    memset(to, 0, sizeof(float) * run.model.num_params);
+    for (int i = 0; i < num_sites; i++) {
+        const Site* s = &site[i];
+        int parts = strcmp(s->name, "qkv") == 0 ? 3 : 1;
+        size_t weights = (size_t)s->rows * (size_t)s->cols / (size_t)parts, biases = s->dbias ? (size_t)s->rows / (size_t)parts : 0;
+        for (int part = 0; part < parts; part++) {
+            memcpy(to + (s->dweight - grads) + (size_t)part * weights, vector, sizeof(float) * weights);
+            vector += weights;
+            if (biases) { memcpy(to + (s->dbias - grads) + (size_t)part * biases, vector, sizeof(float) * biases); }
+            vector += biases;
+        }
+    }
+}
+
+static void probe_pass_of_the_step(Probe* p) {
+    const Batch* b = &run.batch;
+    gpt2_forward(&run.model, b->inputs, EXAMPLES, run.T);
+    gpt2_backward(&run.model, b->inputs, b->targets, b->weight, probe_recorder(p), EXAMPLES, run.T);
+}
+
+static void test_probe(void) {
+    static Site site[64];
+    write_probe_list();
+    ProbeList list = probe_list_read(scratch("probe.txt"));
+    first_step("general_*.bin", "target.bin", GENERAL, TARGETS, "--method cone --group global");
+    int num_sites = run.drpt.next_index, variant = 0;
+    size_t size = run.model.num_params;
+    memcpy(site, run.drpt.site, sizeof(Site) * (size_t)num_sites);
+    Probe* p = probe_create(&list, GENERAL, TARGETS, run.T, 4 * run.model.config.channels, (int)run.general.num_files, 2, 2, 9);
+    probe_begin_reference(p, 2, EXAMPLES, run.T);
+    probe_pass_of_the_step(p);
+    probe_begin(p, 0, 0, run.batch.usable, run.batch.domain);
+    probe_pass_of_the_step(p);
+    float* updates = malloc(sizeof(float) * size * (size_t)list.count);
+    check(updates != NULL && !probe_is_folded(p) && probe_size(p) <= size, "what a probe holds");
+    for (int v = 0; v < list.count; v++) { lay_out(updates + size * (size_t)v, probe_sum(p, v, 0), site, num_sites, run.model.grads); }
+    probe_free(p);
+    run_close(&run);
+    EACH_METHOD_AND_GROUP(method, group) {
+        step_of(method, group, "");
+        memcpy(kept, updates + size * (size_t)variant++, sizeof(float) * size);
+        expect_near_kept(1.0, 2e-5f);
+        run_close(&run);
+    }
+    for (int i = 0; i < NUM_PROBED_KNOBS; i++) {
+        first_step("general_*.bin", "target.bin", GENERAL, TARGETS, probed_knobs[i]);
+        memcpy(kept, updates + size * (size_t)variant++, sizeof(float) * size);
+        expect_near_kept(1.0, 2e-5f);
+        run_close(&run);
+    }
+    expect(variant == list.count);
+    free(updates);
+    probe_list_free(&list);
+}
+
+// Folding leaves inner products as they are on average: 4096 floats of a site of 37,000 still tell how large the estimates are.
+static ProbeResult probed(const ProbeList* list, int variant, size_t limit) {
+    Batch* b = &run.batch;
+    Probe* p = probe_create(list, GENERAL, TARGETS, run.T, 4 * run.model.config.channels, 1, 3, 2, 9);
+    probe_limit(p, limit);
+    batch_fill(b, &run.general_reader, &run.target_reader, 1, V);
+    batch_weigh(b, 0, EXAMPLES, 0, 1.0);
+    probe_begin_reference(p, 2, EXAMPLES, run.T);
+    probe_pass_of_the_step(p);
+    for (int pass = 0; pass < 6; pass++) {
+        for (int i = 0; i < EXAMPLES; i++) { b->inputs[i * run.T + pass % run.T] = (i + pass) % V; }
+        batch_weigh(b, 0, GENERAL, 0, GENERAL);
+        batch_weigh(b, GENERAL, EXAMPLES, 0, 1.0);
+        probe_begin(p, pass / 2, pass % 2, b->usable, b->domain);
+        probe_pass_of_the_step(p);
+    }
+    expect(probe_is_folded(p) == (limit < 1 << 30) && (probe_size(p) < run.model.num_params / 2) == probe_is_folded(p));
+    ProbeResult result = probe_result(p, variant);
+    probe_free(p);
+    return result;
+}
+
+static void test_probe_folded(void) {
+    write_probe_list();
+    ProbeList list = probe_list_read(scratch("probe.txt"));
+    for (int variant = 0; variant < list.count; variant += 31) {
+        ProbeResult result[2];
+        for (int folded = 0; folded < 2; folded++) {
+            run_begin("--init L1,H2,C96,V17,T12 --general %s --target %s --batch %d --target-batch %d --steps 4 --seed 9",
+                      scratch("general.bin"), scratch("target.bin"), GENERAL, TARGETS);
+            result[folded] = probed(&list, variant, folded ? (size_t)60 << 20 : (size_t)1 << 31);
+            run_close(&run);
+        }
+#define NEAR(name) expect(fabs(result[0].name.value - result[1].name.value) <= 0.06 * (1.0 + fabs(result[0].name.value)));
+        PROBE_ESTIMATES(NEAR)
+    }
+    probe_list_free(&list);
+}
+
+// ---------------------------------------------------------------------------------------------
 
 static void prepare(void) {
     GPT2 model = gpt2_create("L3,H3,C12,V17,T12", 1, 0);
@@ -566,7 +680,7 @@ int main(int argc, char** argv) {
     static const Test tests[] = {
         TEST(21_order_of_the_rows), TEST(22_padding), TEST(order_of_drawing), TEST(domains), TEST(scores_in_adams_metric), TEST(24_28_all_rows_are_full_training), TEST(23_30_31_chosen_rows_alone),
         TEST(25_31_one_pass_is_two), TEST(26_37_target_among_the_rows), TEST(26_one_site), TEST(27_activation_gradients), TEST(28_target_only_chooses),
-        TEST(29_no_rows), TEST(32_34_accumulated_and_recomputed), TEST(32_plain), TEST(steps_without_general_rows), TEST(options_of_a_basis), TEST(age_of_a_sketch),
+        TEST(29_no_rows), TEST(32_34_accumulated_and_recomputed), TEST(32_plain), TEST(steps_without_general_rows), TEST(options_of_a_basis), TEST(age_of_a_sketch), TEST(probe), TEST(probe_folded),
     };
     omp_set_num_threads(1); // so many small steps are quicker alone
     prepare();

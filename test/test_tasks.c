@@ -19,18 +19,23 @@ static const char* folder;
 
 static const char* const file_names[] = { "pretrain.bin", "general.bin", "target.bin", "val.bin", "test.bin", "labelled.bin" };
 
-// Runs the program into FOLDER/<name>, its output thrown away.
-static char* make_world(const char* name, const char* seed) {
-    char* out = path_join(folder, name);
-    char* argv[] = { "tasks", "--out", out, "--seed", (char*)(uintptr_t)seed, "--pretrain", "20000", NULL };
+// Its output thrown away.
+static void run_quietly(int argc, char** argv) {
     fflush(stdout);
     int kept = dup(STDOUT_FILENO), nothing = open("/dev/null", O_WRONLY);
     dup2(nothing, STDOUT_FILENO);
-    expect(tasks_main(7, argv) == 0);
+    expect(tasks_main(argc, argv) == 0);
     fflush(stdout);
     dup2(kept, STDOUT_FILENO);
     close(kept);
     close(nothing);
+}
+
+// Runs the program into FOLDER/<name>.
+static char* make_world(const char* name, const char* seed) {
+    char* out = path_join(folder, name);
+    char* argv[] = { "tasks", "--out", out, "--seed", (char*)(uintptr_t)seed, "--pretrain", "20000", NULL };
+    run_quietly(7, argv);
     return out;
 }
 
@@ -230,6 +235,59 @@ static void test_seeds(void) {
     free(a); free(b); free(other);
 }
 
+// Runs the program with the options of what is measured; the caller frees the folder's name.
+static char* make_measured(void) {
+    char* out = path_join(folder, "measured");
+    char* argv[] = { "tasks", "--out", out, "--seed", "3", "--pretrain", "10", "--split", "1", "--sizes", "4,40,inf", "--endless", "64",
+                     "--pool", "96", "--reference", "32", "--show", "0", NULL };
+    run_quietly(19, argv);
+    return out;
+}
+
+// The three files of the general pool are the rows of general.bin, each in the file of its domain and in their order.
+static void test_split(void) {
+    static const char* const names[] = { "general_aligned.bin", "general_irrelevant.bin", "general_conflicting.bin" };
+    World w = world_create(3);
+    char *whole = make_world("world3", "3"), *out = make_measured();
+    Row* all = read_rows(whole, "general.bin", ROWS_GENERAL);
+    size_t found = 0;
+    for (int f = 0; f < 3; f++) {
+        Dataset d = open_file(out, names[f]);
+        size_t at = 0;
+        for (size_t i = 0; i < d.rows; i++, at++, found++) {
+            Row r = read_row(&d, i);
+            while (at < ROWS_GENERAL && memcmp(&all[at], &r, sizeof(Row)) != 0) { at++; }
+            int conflict = conflict_of(&r, &w), domain = r.tag != HIDDEN_TAG ? 1 : r.skill == REVERSE && conflict != OTHER ? 2 : 0;
+            expect(domain == f && at < ROWS_GENERAL);
+        }
+        dataset_close(&d);
+    }
+    expect(found == ROWS_GENERAL);
+    char* unsplit = path_join(out, "general.bin");
+    expect(access(unsplit, F_OK) != 0);
+    free(unsplit); free(all); free(whole); free(out);
+}
+
+// The target's files are the first rows of one sequence; pool and reference are others of the same task.
+static void test_measured_rows(void) {
+    static const struct { const char* name; size_t rows; } fresh[] = { { "pool.bin", 96 }, { "reference.bin", 32 }, { "target.bin", 16 } };
+    World w = world_create(3);
+    char* out = make_measured();
+    Row *all = read_rows(out, "target_inf.bin", 64), *few = read_rows(out, "target_4.bin", 4), *more = read_rows(out, "target_40.bin", 40);
+    expect(memcmp(all, few, 4 * sizeof(Row)) == 0 && memcmp(all, more, 40 * sizeof(Row)) == 0);
+    for (int f = 0; f < 3; f++) {
+        Row* rows = read_rows(out, fresh[f].name, fresh[f].rows);
+        size_t shared = 0;
+        for (size_t i = 0; i < fresh[f].rows; i++) {
+            expect(rows[i].skill == REVERSE && rows[i].tag == HIDDEN_TAG && agreeing(&rows[i], &w.target) == LENGTH);
+            for (size_t k = 0; k < 64; k++) { shared += memcmp(&rows[i], &all[k], sizeof(Row)) == 0; }
+        }
+        expect(shared == (f == 2 ? 16 : 0));
+        free(rows);
+    }
+    free(all); free(few); free(more); free(out);
+}
+
 static void test_refuses(void) {
     char* no_folder[] = { "tasks", NULL };
     char* no_rows[] = { "tasks", "--out", (char*)(uintptr_t)folder, "--target", "0", NULL };
@@ -237,13 +295,20 @@ static void test_refuses(void) {
     expect_dies("--out", tasks_main(1, no_folder));
     expect_dies("--target", tasks_main(5, no_rows));
     expect_dies("--rows", tasks_main(5, unknown));
+    char* no_size[] = { "tasks", "--out", (char*)(uintptr_t)folder, "--sizes", "4,x", NULL };
+    char* none[] = { "tasks", "--out", (char*)(uintptr_t)folder, "--sizes", "0", NULL };
+    expect_dies("'x' is no number", tasks_main(5, no_size));
+    expect_dies("'0' is no number", tasks_main(5, none));
 }
 
 static void remove_worlds(void) {
-    static const char* const worlds[] = { "world3", "a", "b", "other" };
-    for (int w = 0; w < 4; w++) {
+    static const char* const worlds[] = { "world3", "a", "b", "other", "measured" };
+    static const char* const measured[] = { "general_aligned.bin", "general_irrelevant.bin", "general_conflicting.bin", "target_4.bin", "target_40.bin",
+                                            "target_inf.bin", "pool.bin", "reference.bin" };
+    for (int w = 0; w < 5; w++) {
         char* out = path_join(folder, worlds[w]);
         for (int f = 0; f < 6; f++) { char* path = path_join(out, file_names[f]); unlink(path); free(path); }
+        for (int f = 0; f < 8; f++) { char* path = path_join(out, measured[f]); unlink(path); free(path); }
         rmdir(out);
         free(out);
     }
@@ -256,9 +321,9 @@ int main(int argc, char** argv) {
     const Test tests[] = {
         { "world", test_world }, { "labelled rows", test_labelled_rows }, { "target rows", test_target_rows },
         { "pretrain rows", test_pretrain_rows }, { "general rows", test_general_rows }, { "seeds", test_seeds },
-        { "refuses", test_refuses },
+        { "split", test_split }, { "measured rows", test_measured_rows }, { "refuses", test_refuses },
     };
-    int failed = test_main(argc, argv, tests, 7);
+    int failed = test_main(argc, argv, tests, 9);
     remove_worlds();
     return failed;
 }

@@ -1,11 +1,12 @@
 # demo.awk -- reads results.csv of the demo and says what came out: the tables of the terminal, or (-v markdown=1) of report.md.
-# Every number and every comparison is computed here from that file; nothing is known beforehand.
+# Every number and every comparison is computed here from that file; nothing is known beforehand. The report's times are in times.csv.
 #
-#     awk [-v markdown=1] [-v rate=fixed|chosen] -f dev/demo.awk results.csv
+#     awk [-v markdown=1] [-v rate=fixed|chosen] -f dev/sweep/demo.awk [times.csv] results.csv
 
 BEGIN { FS = "," }
 
-NR == 1 { for (i = 1; i <= NF; i++) column[$i] = i; next }
+FNR == 1 { is_times = $1 == "folder"; for (i = 1; i <= NF; i++) column[$i] = i; next }
+is_times { fastest[$1] = $2; next }
 
 function of(name) { return $(column[name]) }
 
@@ -16,8 +17,9 @@ of("chosen") == 1 {
     k = ++count[name]
     if (k == 1 || of("lr") + 0 < lowest[name]) lowest[name] = of("lr") + 0
     if (k == 1 || of("lr") + 0 > highest[name]) highest[name] = of("lr") + 0
-    split("test_loss accuracy exact best_test_loss best_step best_accuracy best_exact best_general_loss general_loss target_loss ms", all, " ")
+    split("test_loss accuracy exact best_test_loss best_step best_accuracy best_exact best_general_loss general_loss target_loss", all, " ")
     for (i in all) value[name, all[i], k] = of(all[i])
+    value[name, "ms", k] = fastest[of("folder")]
     if (!(of("seed") in seeds)) {
         seeds[of("seed")]; k = ++count["base"]
         value["base", "test_loss", k] = of("base_test_loss"); value["base", "accuracy", k] = of("base_accuracy")

@@ -1,0 +1,67 @@
+#!/bin/sh
+# test_probe.sh -- measuring a checkpoint from the command line: what is written, the same twice, and what is refused.
+set -u
+build=${BUILD:-build}
+work=$(mktemp -d "${TMPDIR:-/tmp}/test probe XXXXXX") || exit 1
+trap 'rm -rf "$work"' EXIT
+failed=0
+
+fail() { echo "test_probe.sh: $*"; failed=1; }
+probe() { # FOLDER OPTION...
+    folder=$1
+    shift
+    "$build/train_gpt2_drpt" --init "$work/base/model_final.bin" --probe "$work/list.txt" --draws 4 --draw-batches 3 --general "$work/data/general.bin" \
+        --target "$work/data/target.bin" --val "$work/data/test.bin" --batch 6 --target-batch 5 --threads 1 --out "$work/$folder" "$@" >"$work/out.txt" 2>&1
+}
+refused() { # TEXT COMMAND...
+    text=$1
+    shift
+    if "$@"; then fail "was not refused: $text"; fi
+    grep -q "^error: .*$text" "$work/out.txt" || { fail "no '$text' in"; cat "$work/out.txt"; }
+    [ "$(wc -l <"$work/out.txt")" -eq 1 ] || fail "more than a line: $text"
+}
+value() { awk -F, -v label="$2" -v name="$3" 'NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i } $1 == label { print $at[name] }' "$work/$1/probe.csv"; }
+holds() { awk "BEGIN { exit !($1) }" || fail "not so: $1"; }
+
+"$build/dev/tasks" --out "$work/data" --pretrain 600 --general 600 --target 24 --test 600 >"$work/out.txt" || { cat "$work/out.txt"; exit 1; }
+"$build/train_gpt2_drpt" --init L1,H2,C16,V41,T12 --general "$work/data/pretrain.bin" --batch 16 --steps 30 --lr 3e-3 --threads 1 --out "$work/base" >"$work/out.txt" || exit 1
+cat >"$work/list.txt" <<'END'
+# what is measured
+target | --method target
+full | --method full
+mix, in words | --method mix --mix 0.25
+END
+refused "list.txt:4: a label has" probe a
+sed -i 's/mix, in words/mix in words/' "$work/list.txt"
+
+probe a || { fail "ends with $?"; cat "$work/out.txt"; }
+[ "$(awk -F, '{ print NF }' "$work/a/probe.csv" | sort -u)" = 28 ] || fail "probe.csv should have 28 columns throughout"
+[ "$(cut -d, -f1 "$work/a/probe.csv" | tr '\n' ' ')" = 'label target full mix in words ' ] || fail "labels of probe.csv"
+[ "$(wc -l <"$work/a/replicates.csv")" -eq 13 ] || fail "replicates.csv should have 3 variants of 4 draws"
+[ "$(wc -l <"$work/a/scores.csv")" -eq 133 ] || fail "scores.csv should have 12 passes of 11 sites"
+grep -q '^3,2,h0.v,0,' "$work/a/scores.csv" || fail "Q, K and V should be apart in scores.csv"
+
+# What holds exactly: target has no noise from general rows, full none from the target; a mixture's is of both, by its weight.
+holds "$(value a target v_gen) < 1e-6 && $(value a target v_gen) > -1e-6 && $(value a target cos_t) > 0.999999"
+v=$(value a 'mix in words' v_gen) all=$(value a full v_gen)
+holds "$v / $all > 0.5625 * 0.9999 && $v / $all < 0.5625 * 1.0001"
+
+probe b || fail "ends with $? the second time"
+for file in probe replicates scores; do cmp -s "$work/a/$file.csv" "$work/b/$file.csv" || fail "$file.csv is not the same twice"; done
+probe c --seed 7 || fail "ends with $? with another seed"
+cmp -s "$work/a/probe.csv" "$work/c/probe.csv" && fail "another seed should draw other rows"
+
+# A file that is the population: nothing about the reference is uncertain.
+probe d --val "$work/data/target.bin" || fail "ends with $? with a population"
+[ "$(value d full reference_error)" = 0 ] || fail "the reference of a population has an error"
+holds "$(value a full reference_error) > 0"
+
+refused "disjoint draws of 5 rows take 45" probe e --draws 9
+bare() { "$build/train_gpt2_drpt" --probe "$work/list.txt" --init L1,H1,C8,V41,T12 --target "$work/data/target.bin" >"$work/out.txt" 2>&1; }
+refused "needs --init, --general, --target, --val and --out" bare
+refused "leave --method out" probe e --method cone
+refused "must lie between 2 and" probe e --draws 1
+echo 'soft | --method full --strength 0.5' >"$work/list.txt"
+refused "method full has no projection to soften" probe e
+[ ! -e "$work/e/probe.csv" ] || fail "what is refused should write nothing"
+exit $failed
