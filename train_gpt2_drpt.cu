@@ -332,7 +332,7 @@ static size_t attention_scratch_size(int B, int T, int NH) { return (size_t)B * 
 static void attention_forward(float* out, float* lse, // lse (B,NH,T)
                               const float* qkv, float*, int B, int T, int C, int NH) {
     int hs = C / NH;
-    check(hs <= 128, "heads of %d channels: the GPU trainer has up to 128; use more --init heads", hs);
+    check(hs <= 128, "heads of %d channels: the GPU trainer has kernels for up to 128", hs);
     if (hs <= 32) { attention_forward_launch<32, 32>(out, lse, qkv, B, T, C, NH); }
     else if (hs <= 64) { attention_forward_launch<64, 64>(out, lse, qkv, B, T, C, NH); }
     else { attention_forward_launch<128, 32>(out, lse, qkv, B, T, C, NH); }

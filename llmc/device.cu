@@ -1,4 +1,4 @@
-// device.cu -- see device.h; the arrays are the GPU's.
+// device.cu -- see device.h.
 #include "device.h"
 #include "device.cuh"
 
@@ -8,18 +8,12 @@ Device device;
 
 void device_start(const char* precision) {
     int count = 0;
-    check(cudaGetDeviceCount(&count) == cudaSuccess && count > 0, "no NVIDIA GPU, or no driver for it; build/train_gpt2_drpt runs on the CPU");
+    check(cudaGetDeviceCount(&count) == cudaSuccess && count > 0, "no NVIDIA GPU, or no driver for it");
     int tf32 = strcmp(precision, "tf32") == 0;
     check(tf32 || strcmp(precision, "fp32") == 0, "--precision %s: not built for the GPU yet; fp32 and tf32 are", precision);
     device.compute = tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;
     CUBLAS(cublasLtCreate(&device.blas));
     device.workspace = device_alloc(WORKSPACE, "the workspace of matrix products");
-}
-
-const char* device_name(void) {
-    static cudaDeviceProp properties;
-    CUDA(cudaGetDeviceProperties(&properties, 0));
-    return properties.name;
 }
 
 void* device_alloc(size_t bytes, const char* what) {
@@ -34,15 +28,3 @@ void device_zero(void* p, size_t bytes) { CUDA(cudaMemsetAsync(p, 0, bytes)); }
 void device_copy(void* dst, const void* src, size_t bytes) { CUDA(cudaMemcpyAsync(dst, src, bytes, cudaMemcpyDeviceToDevice)); }
 void device_write(void* dst, const void* host, size_t bytes) { CUDA(cudaMemcpy(dst, host, bytes, cudaMemcpyHostToDevice)); }
 void device_read(void* host, const void* src, size_t bytes) { CUDA(cudaMemcpy(host, src, bytes, cudaMemcpyDeviceToHost)); }
-
-float* device_open(float* array, size_t count) {
-    float* copy = (float*)malloc(sizeof(float) * count + 1);
-    check(copy != NULL, "out of memory: %zu MiB for a copy of what is on the GPU", sizeof(float) * count >> 20);
-    device_read(copy, array, sizeof(float) * count);
-    return copy;
-}
-
-void device_shut(float* array, float* opened, size_t count, int write_back) {
-    if (write_back) { device_write(array, opened, sizeof(float) * count); }
-    free(opened);
-}

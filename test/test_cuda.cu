@@ -1,6 +1,7 @@
 // test_cuda.cu -- the GPU trainer computes what the CPU trainer computes: every layer, every gradient, training steps.
 // Compiled for the emulator (test/emulator/), and by nvcc where there is a GPU.
 #include "../train_gpt2_drpt.cu"
+#include "../drpt/assemble.h"
 #include "cpu_twin.h"
 #include "test.h"
 
@@ -277,6 +278,16 @@ static void test_same_bits(void) {
     }
 }
 
+// What is not built yet is refused.
+static void test_refused(void) {
+    float weight[2] = { 1.0f, 0.5f };
+    Site site = {};
+    site.parts = 1;
+    expect_dies("--precision bf16: not built for the GPU yet", device_start("bf16"));
+    expect_dies("not built for the GPU yet", drpt_assemble(&site, weight, 2, 1, NULL, 0, 1));
+    expect_dies("heads of 129 channels", attention_forward(NULL, NULL, NULL, NULL, 1, 1, 129, 1));
+}
+
 int main(int argc, char** argv) {
     static const Test tests[] = {
         { "cuda/encoder", test_encoder },
@@ -290,6 +301,7 @@ int main(int argc, char** argv) {
         { "cuda/training", test_training },
         { "cuda/training_sgd", test_training_sgd },
         { "cuda/same_bits", test_same_bits },
+        { "cuda/refused", test_refused },
     };
     device_start("fp32");
     return test_main(argc, argv, tests, (int)(sizeof(tests) / sizeof(tests[0])));
