@@ -169,6 +169,28 @@ static void test_squared_norm(void) {
     expect(fabs(squared_norm(Floats(x), x.size()) - want) <= 1e-12 * want);
 }
 
+// More positions than a warp looks at at a time, more channels than it takes, tokens that come once, often, never.
+static void test_lookup(void) {
+    const int B = 7, T = 11, C = 300, V = 40;
+    Array dlookup = fill(B*T*C), dweight = fill(V*C), ones(B, 1.0f);
+    std::vector<int> tokens(B*T);
+    for (int i = 0; i < B*T; i++) { tokens[i] = i % 3 == 0 ? 5 : i / 2; }
+    tokens[1] = tokens[B*T - 1] = V - 1; // far apart
+    Floats d(dlookup), dw(dweight);
+    Ints t(tokens);
+    Site site = {};
+    site.kind = SITE_LOOKUP;
+    site.dweight = dw;
+    site.dlookup = d;
+    site.tokens = t;
+    site.rows = V;
+    site.cols = C;
+    site.parts = 1;
+    drpt_assemble(&site, ones.data(), B, T, NULL, 0, 1);
+    for (int i = 0; i < B*T*C; i++) { dweight[(size_t)tokens[i / C] * C + i % C] += dlookup[i]; }
+    SAME(dw, dweight);
+}
+
 // ---------------------------------------------------------------------------------------------
 // The model.
 
@@ -236,7 +258,7 @@ static void test_gradients(void) {
     uint64_t seed = rng;
     for (int recompute = 0; recompute <= 1; recompute++) {
         rng = seed;
-        Twins twins("L2,H3,C24,V29,T11", 3, 9, recompute);
+        Twins twins("L2,H3,C24,V29,T11", 5, 9, recompute);
         if (recompute) { device_write(twins.model.params, plain.data(), sizeof(float) * twins.model.num_params); }
         else { plain = twins.read(twins.model.params, twins.model.num_params); }
         memcpy(cpu_twin.params(), plain.data(), sizeof(float) * plain.size());
@@ -297,6 +319,7 @@ int main(int argc, char** argv) {
         { "cuda/cross_entropy", test_cross_entropy },
         { "cuda/matmul", test_matmul },
         { "cuda/squared_norm", test_squared_norm },
+        { "cuda/lookup", test_lookup },
         { "cuda/gradients", test_gradients },
         { "cuda/training", test_training },
         { "cuda/training_sgd", test_training_sgd },
