@@ -280,9 +280,9 @@ function list_ngram(seed) {
 
 function list_all(    count, seed, i) {
     count = split(setting["seeds"], seed, /[ \t]+/)
-    if (world == "instruct") list_shared_data()
-    for (i = 1; i <= count; i++) { if (world == "tasks") list_tasks_data(seed[i]); else list_instruct_data(seed[i]) }
-    if (!base_given) for (i = 1; i <= (world == "tasks" ? count : 1); i++) list_base(seed[i])
+    if (with_gpt && world == "instruct") list_shared_data()
+    for (i = 1; i <= count && with_gpt; i++) { if (world == "tasks") list_tasks_data(seed[i]); else list_instruct_data(seed[i]) }
+    if (with_gpt && !base_given) for (i = 1; i <= (world == "tasks" ? count : 1); i++) list_base(seed[i])
     if (setting["trajectory"] != "") for (i = 1; i <= count; i++) list_trajectory(seed[i])
     if (setting["ngram"] != "") for (i = 1; i <= count; i++) list_ngram(seed[i])
     if (setting["probe"] != "") for (i = 1; i <= count; i++) list_probes(seed[i])
@@ -293,8 +293,9 @@ END {
     if (failed) exit 1
     if (seeds != "") setting["seeds"] = seeds
     if (setting["seeds"] == "") fail("the plan ends without a line 'seeds'")
-    if (setting["base"] == "") fail("the plan ends without a line 'base'")
-    if (runs == 0 && setting["ngram"] == "" && setting["probe"] == "") fail("the plan ends without a run")
+    with_gpt = runs > 0 || setting["probe"] != "" # else the exactly solvable world is all
+    if (with_gpt && setting["base"] == "") fail("the plan ends without a line 'base'")
+    if (!with_gpt && setting["ngram"] == "") fail("the plan ends without a run")
     if ((setting["ngram"] != "" || setting["probe"] != "") && variants == 0) fail("the plan ends without a variant to probe")
     world = setting["world"]; sub(/ .*/, "", world)
     world_options = substr(setting["world"], length(world) + 1)
