@@ -75,12 +75,13 @@ NVCCFLAGS += -Werror all-warnings -Xcompiler -Wall,-Wextra,-Werror
 cuda: $(BUILD)/cuda/test_cuda
 $(BUILD)/cuda/test_cuda: $(BUILD)/cuda/test/test_cuda.o $(cuda_modules:%.cu=$(BUILD)/cuda/%.o) $(cuda_host) $(EMU)/cpu_twin.o
 	$(NVCC) $(NVCCFLAGS) $^ -Xcompiler -fopenmp -lcublasLt $(LDLIBS) -o $@
-$(BUILD)/cuda/%.o: %.cu Makefile train_gpt2_drpt.cu
+$(BUILD)/cuda/%.o: %.cu Makefile
 	@mkdir -p $(@D)
 	$(NVCC) $(NVCCFLAGS) -MMD -MP -c $< -o $@
 
 mutants:
 	sh dev/mutants.sh
+	sh test/emulator/mutants.sh
 
 test-slow: all
 	@BUILD=$(BUILD) sh test/slow_demo.sh

@@ -394,14 +394,12 @@ static void residual_forward(float* out, // added to
 // The branch's gradient is a copy: the stream's moves on while a site still points to the branch's.
 static void residual_backward(float* dbranch, const float* dstream, size_t n) { device_copy(dbranch, dstream, sizeof(float) * n); }
 
-// log sum_v exp x[v] of a row, by all THREADS of a block: each keeps the largest of what it has seen and the sum of e^(x - largest).
-// A `sum` that has seen nothing is 0, and e^-87 times it still is.
+// log sum_v exp x[v] of a row, by all THREADS of a block, in every one of them.
 static __device__ float log_sum_exp(const float* x, int V) {
     __shared__ float of_warp[THREADS / WARP];
     float largest = -INFINITY, sum = 0.0f;
     for (int v = threadIdx.x; v < V; v += THREADS) { largest = fmaxf(largest, x[v]); }
     largest = warp_max(largest);
-    __syncthreads(); // of_warp is free
     if (threadIdx.x % WARP == 0) { of_warp[threadIdx.x / WARP] = largest; }
     __syncthreads();
     for (int w = 0; w < THREADS / WARP; w++) { largest = fmaxf(largest, of_warp[w]); }
