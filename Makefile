@@ -6,6 +6,7 @@
 # make report      what the sweep of PLAN=quick found: sweep/quick/report.html and report.md
 # make test        build and run every test; fails if one does
 # make test SAN=1  the same under the address and undefined-behaviour sanitizers
+# make cuda        the GPU trainer's layers with their tests, by nvcc (ARCH=sm_90: for one architecture); needs a GPU to run
 # make mutants     break the code line by line: a test must notice each
 # make test-slow   does the demo still show what it is meant to show?
 # make tutorial    build the program of dev/doc/tutorial.md
@@ -58,11 +59,29 @@ $(BUILD)/double/%.c.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(FLAGS) -include test/double.h -MMD -MP -c $< -o $@
 
-test: all tutorial $(tests)
+test: all tutorial $(tests) $(emu_programs)
 	@BUILD=$(BUILD) sh test/run.sh $(tests)
+
+# The .cu files. What has one is not linked beside it as .c; test/emulator/ runs them where there is no GPU.
+cuda_modules := $(wildcard llmc/*.cu drpt/*.cu)
+cuda_host    := $(filter-out %/matmul.c.o $(cuda_modules:%.cu=$(BUILD)/%.c.o),$(objects))
+include test/emulator/rules.mk
+
+NVCC      ?= nvcc
+ARCH      ?= $(shell nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | sed -n '1s/\(.*\)\.\(.*\)/sm_\1\2/p')
+NVCCFLAGS := -std=c++17 -O3 $(if $(ARCH),-arch=$(ARCH),-gencode arch=compute_80,code=sm_80 -gencode arch=compute_90,code=sm_90)
+NVCCFLAGS += -Werror all-warnings -Xcompiler -Wall,-Wextra,-Werror
+
+cuda: $(BUILD)/cuda/test_cuda
+$(BUILD)/cuda/test_cuda: $(BUILD)/cuda/test/test_cuda.o $(cuda_modules:%.cu=$(BUILD)/cuda/%.o) $(cuda_host) $(EMU)/cpu_twin.o
+	$(NVCC) $(NVCCFLAGS) $^ -Xcompiler -fopenmp -lcublasLt $(LDLIBS) -o $@
+$(BUILD)/cuda/%.o: %.cu Makefile
+	@mkdir -p $(@D)
+	$(NVCC) $(NVCCFLAGS) -MMD -MP -c $< -o $@
 
 mutants:
 	sh dev/mutants.sh
+	sh test/emulator/mutants.sh
 
 test-slow: all
 	@BUILD=$(BUILD) sh test/slow_demo.sh
@@ -101,6 +120,6 @@ help:
 clean:
 	rm -rf build
 
-.PHONY: all tutorial test mutants test-slow demo sweep picture report venv bench help clean
+.PHONY: all tutorial test cuda mutants test-slow demo sweep picture report venv bench help clean
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -8,6 +8,7 @@
 // Letters: B rows of a batch, T tokens of a row, N = B*T positions, C channels, NH heads, V vocabulary, L blocks.
 // Arrays are row-major, d* is the gradient of the loss with respect to *, and activation gradients are
 // overwritten unless a comment says that they are added to.
+#include "train_gpt2_drpt.h"
 #include "drpt/drpt.h"
 #include "drpt/probe.h"
 #include "llmc/arena.h"
@@ -447,99 +448,6 @@ static void cross_entropy_backward(float* losses, float* logits, const int* targ
         #pragma omp simd
         for (int v = 0; v < V; v++) { x[v] = w * fast_exp(x[v] - lse); }
         x[targets[n]] -= w;
-    }
-}
-
-// ---------------------------------------------------------------------------------------------
-// The tensors. These lists are the only ones: allocation, checkpoints, initialisation, weight decay and tests walk
-// them. Parameters stand in memory as in llm.c's file, each tensor for all blocks in one piece; matrices are
-// decayed, vectors are not. Initial values: 0, 1, N normal, R normal, narrower for what adds to the residual stream.
-//         name       blocks  rows   cols  init
-#define OUTER_PARAMS(X)                     \
-    X(wte,        1,      Vp,    C,    'N') \
-    X(wpe,        1,      maxT,  C,    'N')
-#define BLOCK_PARAMS(X)                     \
-    X(ln1w,       L,      1,     C,    '1') \
-    X(ln1b,       L,      1,     C,    '0') \
-    X(qkvw,       L,      3*C,   C,    'N') \
-    X(qkvb,       L,      1,     3*C,  '0') \
-    X(attprojw,   L,      C,     C,    'R') \
-    X(attprojb,   L,      1,     C,    '0') \
-    X(ln2w,       L,      1,     C,    '1') \
-    X(ln2b,       L,      1,     C,    '0') \
-    X(fcw,        L,      4*C,   C,    'N') \
-    X(fcb,        L,      1,     4*C,  '0') \
-    X(fcprojw,    L,      C,     4*C,  'R') \
-    X(fcprojb,    L,      1,     C,    '0')
-#define FINAL_PARAMS(X)                     \
-    X(lnfw,       1,      1,     C,    '1') \
-    X(lnfb,       1,      1,     C,    '0')
-#define PARAMS(X) OUTER_PARAMS(X) BLOCK_PARAMS(X) FINAL_PARAMS(X)
-
-// What the forward of a block keeps for its backward; with --recompute only residual3, the rest is computed again,
-//         name       floats
-#define BLOCK_ACTS(X)      \
-    X(ln1,        N*C)     \
-    X(ln1_mean,   N)       \
-    X(ln1_rstd,   N)       \
-    X(qkv,        N*3*C)   \
-    X(lse,        N*NH)    \
-    X(atty,       N*C)     \
-    X(residual2,  N*C)     \
-    X(ln2,        N*C)     \
-    X(ln2_mean,   N)       \
-    X(ln2_rstd,   N)       \
-    X(fch,        N*4*C)   \
-    X(fch_gelu,   N*4*C)   \
-    X(residual3,  N*C)
-// and the gradients that its sites point to, of one block at a time unless a group reaches across blocks.
-#define BLOCK_GRADS(X)     \
-    X(ln1,        N*C)     \
-    X(qkv,        N*3*C)   \
-    X(atty,       N*C)     \
-    X(attproj,    N*C)     \
-    X(ln2,        N*C)     \
-    X(fch,        N*4*C)   \
-    X(fcproj,     N*C)
-
-#define FIELD(name, ...) float* name;
-typedef struct { BLOCK_PARAMS(FIELD) } BlockParams;
-typedef struct { OUTER_PARAMS(FIELD) BlockParams* block; FINAL_PARAMS(FIELD) } Params;
-typedef struct { BLOCK_ACTS(FIELD) } BlockActs;
-typedef struct { BLOCK_GRADS(FIELD) } BlockGrads;
-#undef FIELD
-
-#define INDEX(name, ...) TENSOR_##name,
-enum { PARAMS(INDEX) NUM_TENSORS };
-#undef INDEX
-
-typedef struct { size_t begin, blocks, rows, cols; char init; } Tensor;
-
-// Fills the table of all tensors; returns the number of parameters.
-static size_t list_tensors(Tensor tensor[NUM_TENSORS], const GPT2Config* config) {
-    size_t L = (size_t)config->layers, C = (size_t)config->channels;
-    size_t Vp = (size_t)config->padded_vocab_size, maxT = (size_t)config->max_seq_len, total = 0;
-    #define ROW(name, blocks, rows, cols, init) tensor[TENSOR_##name] = (Tensor){ 0, blocks, rows, cols, init };
-    PARAMS(ROW)
-    #undef ROW
-    for (int i = 0; i < NUM_TENSORS; i++) {
-        tensor[i].begin = total;
-        total += tensor[i].blocks * tensor[i].rows * tensor[i].cols;
-    }
-    return total;
-}
-
-// Pointers into one copy of the parameters (weights or gradients).
-static void point_params(Params* p, float* base, const Tensor tensor[NUM_TENSORS], int L) {
-    #define POINT(name, ...) p->name = base + tensor[TENSOR_##name].begin;
-    OUTER_PARAMS(POINT)
-    FINAL_PARAMS(POINT)
-    #undef POINT
-    for (size_t l = 0; l < (size_t)L; l++) {
-        #define POINT(name, ...) p->block[l].name = base + tensor[TENSOR_##name].begin \
-                                                  + l * tensor[TENSOR_##name].rows * tensor[TENSOR_##name].cols;
-        BLOCK_PARAMS(POINT)
-        #undef POINT
     }
 }
 

@@ -14,8 +14,9 @@ case $build in *san*) export SAN=1 ;; esac
 case $build in *blas*) export USE_BLAS=1 ;; esac
 
 # The reader's copy, with what is built already: only what the diff touches is compiled again.
-mkdir -p "$work/$build/dev/doc" "$work/dev"
+mkdir -p "$work/$build/dev/doc" "$work/dev" "$work/test"
 cp -pr Makefile drpt llmc "$work"
+cp -pr test/emulator "$work/test" # rules of the Makefile
 cp -pr dev/doc "$work/dev"
 cp -pr "$build/drpt" "$build/llmc" "$work/$build"
 blocks diff >"$work/graded.diff"

@@ -1,0 +1,46 @@
+// device.cuh -- what the .cu files share: the library handle with its workspace, grid sizes, sums over the threads of a warp or a block.
+#ifndef LLMC_DEVICE_CUH
+#define LLMC_DEVICE_CUH
+
+#include "cuda_check.h"
+
+// The one state that is no argument, made by device_start(). All work is on the default stream, one operation after the other,
+// so that they can share the workspace.
+typedef struct {
+    cublasLtHandle_t blas;
+    cublasComputeType_t compute;
+    void* workspace;
+} Device;
+extern Device device;
+enum { WORKSPACE = 32 << 20 }; // bytes; what NVIDIA recommends for Hopper
+
+enum { WARP = 32 };
+
+// Blocks of `size` that cover n.
+static inline unsigned blocks_of(size_t n, size_t size) { return (unsigned)((n + size - 1) / size); }
+
+// The sum, or the largest, of the 32 lanes' x, in every lane. The order is fixed, so equal inputs give equal bits.
+static __device__ inline float warp_sum(float x) {
+    for (int offset = WARP / 2; offset > 0; offset /= 2) { x += __shfl_xor_sync(~0u, x, offset); }
+    return x;
+}
+static __device__ inline float warp_max(float x) {
+    for (int offset = WARP / 2; offset > 0; offset /= 2) { x = fmaxf(x, __shfl_xor_sync(~0u, x, offset)); }
+    return x;
+}
+
+// The sum of x over a block of `threads` threads, in every one of them. All must call it.
+template <int threads, class T>
+static __device__ inline T block_sum(T x) {
+    static_assert(threads % WARP == 0 && threads <= 1024, "whole warps, one block");
+    __shared__ T of_warp[threads / WARP];
+    for (int offset = WARP / 2; offset > 0; offset /= 2) { x += __shfl_xor_sync(~0u, x, offset); }
+    __syncthreads(); // the last call's sums have been read
+    if (threadIdx.x % WARP == 0) { of_warp[threadIdx.x / WARP] = x; }
+    __syncthreads();
+    T sum = 0;
+    for (int w = 0; w < threads / WARP; w++) { sum += of_warp[w]; }
+    return sum;
+}
+
+#endif // LLMC_DEVICE_CUH

@@ -1,0 +1,57 @@
+// optimizer.cu -- see optimizer.c for the formulas.
+#include "optimizer.h"
+#include "device.h"
+#include "device.cuh"
+
+#include <math.h>
+
+enum { BLOCK = 256, PARTS = 512 };
+
+// One thread a parameter. grid (n / BLOCK), block (BLOCK)
+static __global__ void adamw_kernel(float* params, float* grads, float* m, float* v, size_t n, AdamW a, float scale,
+                                    float m_unbiased, float v_unbiased) {
+    size_t i = (size_t)blockIdx.x * BLOCK + threadIdx.x;
+    if (i >= n) { return; }
+    float g = scale * grads[i];
+    float m_new = a.beta1 * m[i] + (1.0f - a.beta1) * g;
+    float v_new = a.beta2 * v[i] + (1.0f - a.beta2) * g * g;
+    m[i] = m_new;
+    v[i] = v_new;
+    params[i] -= a.lr * (m_new * m_unbiased / (sqrtf(v_new * v_unbiased) + a.eps) + a.weight_decay * params[i]);
+    grads[i] = 0.0f;
+}
+
+void adamw_update(float* params, float* grads, float* m, float* v, size_t n, AdamW a, float scale, int step) {
+    float m_unbiased = (float)(1.0 / (1.0 - pow(a.beta1, step))), v_unbiased = (float)(1.0 / (1.0 - pow(a.beta2, step)));
+    adamw_kernel<<<blocks_of(n, BLOCK), BLOCK>>>(params, grads, m, v, n, a, scale, m_unbiased, v_unbiased);
+    LAUNCHED();
+}
+
+static __global__ void sgd_kernel(float* params, float* grads, size_t n, float lr, float weight_decay, float scale) {
+    size_t i = (size_t)blockIdx.x * BLOCK + threadIdx.x;
+    if (i >= n) { return; }
+    params[i] -= lr * (scale * grads[i] + weight_decay * params[i]);
+    grads[i] = 0.0f;
+}
+
+void sgd_update(float* params, float* grads, size_t n, float lr, float weight_decay, float scale) {
+    sgd_kernel<<<blocks_of(n, BLOCK), BLOCK>>>(params, grads, n, lr, weight_decay, scale);
+    LAUNCHED();
+}
+
+// A fixed number of blocks, whatever the GPU; the host adds up what they found. grid (PARTS), block (BLOCK)
+static __global__ void squares_kernel(double* part, const float* x, size_t n) {
+    double sum = 0.0;
+    for (size_t i = (size_t)blockIdx.x * BLOCK + threadIdx.x; i < n; i += (size_t)PARTS * BLOCK) { sum += (double)x[i] * x[i]; }
+    sum = block_sum<BLOCK>(sum);
+    if (threadIdx.x == 0) { part[blockIdx.x] = sum; }
+}
+
+double squared_norm(const float* x, size_t n) {
+    double part[PARTS], total = 0.0;
+    squares_kernel<<<PARTS, BLOCK>>>((double*)device.workspace, x, n);
+    LAUNCHED();
+    device_read(part, device.workspace, sizeof(part));
+    for (int p = 0; p < PARTS; p++) { total += part[p]; }
+    return total;
+}

@@ -1,0 +1,57 @@
+// blas.cpp -- the one matrix product behind cuBLASLt.
+#include "emulator.h"
+#include "include/cublasLt.h"
+
+namespace emu {
+namespace {
+
+// Rows of k: the rows of op(A), or the columns of op(B). The product is then one of rows with rows.
+std::vector<float> packed(const Matrix& x, int batch, bool columns) {
+    int64_t count = columns ? x.cols : x.rows, k = columns ? x.rows : x.cols;
+    std::vector<float> rows((size_t)(count * k));
+    for (int64_t i = 0; i < count; i++) {
+        for (int64_t l = 0; l < k; l++) { rows[(size_t)(i*k + l)] = x.data[batch * x.stride + (columns ? l + i * x.ld : i + l * x.ld)]; }
+    }
+    return rows;
+}
+
+float dot(const float* a, const float* b, int64_t n) {
+    float sum = 0.0f;
+    #pragma omp simd reduction(+:sum)
+    for (int64_t i = 0; i < n; i++) { sum += a[i] * b[i]; }
+    return sum;
+}
+
+void require_matrix(const Matrix& x, const char* name) {
+    int64_t elements = (x.count - 1) * x.stride + (x.cols - 1) * x.ld + x.rows;
+    require_device(x.data, (size_t)elements * sizeof(float), name);
+}
+
+} // namespace
+
+cublasStatus_t multiply(Matrix out, float alpha, Matrix A, bool ta, Matrix B, bool tb, float beta, Matrix C, const float* bias) {
+    Working working("cublasLtMatmul");
+    int64_t k = ta ? A.rows : A.cols;
+    for (const Matrix& x : {A, B, C, out}) { if (x.rows < 1 || x.cols < 1 || x.ld < x.rows) { return CUBLAS_STATUS_INVALID_VALUE; } }
+    if ((ta ? A.cols : A.rows) != out.rows || (tb ? B.rows : B.cols) != out.cols || (tb ? B.cols : B.rows) != k) {
+        return CUBLAS_STATUS_INVALID_VALUE;
+    }
+    require_matrix(A, "A");
+    require_matrix(B, "B");
+    require_matrix(out, "the result");
+    if (beta != 0.0f) { require_matrix(C, "C"); } // else C may be unwritten
+    if (bias) { require_device(bias, (size_t)out.rows * sizeof(float), "the bias"); }
+    for (int batch = 0; batch < out.count; batch++) {
+        std::vector<float> a = packed(A, batch, ta), b = packed(B, batch, !tb);
+        for (int64_t j = 0; j < out.cols; j++) {
+            for (int64_t i = 0; i < out.rows; i++) {
+                float x = alpha * dot(&a[(size_t)(i*k)], &b[(size_t)(j*k)], k);
+                if (beta != 0.0f) { x += beta * C.data[batch * C.stride + i + j * C.ld]; }
+                ((float*)out.data)[batch * out.stride + i + j * out.ld] = bias ? x + bias[i] : x;
+            }
+        }
+    }
+    return CUBLAS_STATUS_SUCCESS;
+}
+
+} // namespace emu

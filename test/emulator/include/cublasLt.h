@@ -1,0 +1,97 @@
+// cublasLt.h -- the matrix product that the trainer asks cuBLASLt for: fp32, any transposition, batches, a bias as the epilogue.
+#ifndef EMU_CUBLASLT_H
+#define EMU_CUBLASLT_H
+
+#include "cuda_runtime.h"
+
+enum cublasStatus_t { CUBLAS_STATUS_SUCCESS = 0, CUBLAS_STATUS_INVALID_VALUE = 7, CUBLAS_STATUS_NOT_SUPPORTED = 15 };
+enum cublasOperation_t { CUBLAS_OP_N = 0, CUBLAS_OP_T = 1 };
+enum cublasComputeType_t { CUBLAS_COMPUTE_32F = 68, CUBLAS_COMPUTE_32F_FAST_TF32 = 77 };
+
+namespace emu {
+
+// Matrices of one shape, column-major: element (i,j) of the b-th is at data[b*stride + i + j*ld].
+struct Matrix { const float* data; int64_t rows, cols, ld, stride; int count; };
+
+// out = alpha op(A) op(B) + beta C + bias, op the transposition if ta or tb; bias: a number for each row, or NULL
+cublasStatus_t multiply(Matrix out, float alpha, Matrix A, bool ta, Matrix B, bool tb, float beta, Matrix C, const float* bias);
+
+} // namespace emu
+
+struct cublasLtMatmulDescOpaque { cublasOperation_t ta, tb; int epilogue; const float* bias; };
+typedef cublasLtMatmulDescOpaque* cublasLtMatmulDesc_t;
+typedef emu::Matrix* cublasLtMatrixLayout_t; // without the data
+typedef struct cublasLtContext* cublasLtHandle_t;
+typedef struct cublasLtMatmulPreferenceOpaque* cublasLtMatmulPreference_t;
+struct cublasLtMatmulAlgo_t { int id; };
+struct cublasLtMatmulHeuristicResult_t { cublasLtMatmulAlgo_t algo; size_t workspaceSize; cublasStatus_t state; float wavesCount; };
+
+enum cublasLtMatmulDescAttributes_t {
+    CUBLASLT_MATMUL_DESC_TRANSA = 3, CUBLASLT_MATMUL_DESC_TRANSB = 4, CUBLASLT_MATMUL_DESC_EPILOGUE = 7, CUBLASLT_MATMUL_DESC_BIAS_POINTER = 8,
+};
+enum cublasLtMatrixLayoutAttribute_t { CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT = 5, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET = 6 };
+enum cublasLtMatmulPreferenceAttributes_t {
+    CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES = 1,
+    CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES = 5, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES = 6,
+    CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES = 7, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES = 8,
+};
+enum cublasLtEpilogue_t { CUBLASLT_EPILOGUE_DEFAULT = 1, CUBLASLT_EPILOGUE_BIAS = 4 };
+
+namespace emu {
+// Copies an attribute into its field; the caller has to have meant a field of that size.
+template <class T> cublasStatus_t set(T& field, const void* value, size_t bytes) {
+    if (bytes != sizeof(T)) { return CUBLAS_STATUS_INVALID_VALUE; }
+    memcpy(&field, value, bytes);
+    return CUBLAS_STATUS_SUCCESS;
+}
+inline Matrix at(cublasLtMatrixLayout_t layout, const void* data) { Matrix m = *layout; m.data = (const float*)data; return m; }
+} // namespace emu
+
+inline const char* cublasLtGetStatusString(cublasStatus_t status) { return status == CUBLAS_STATUS_SUCCESS ? "success" : "invalid value"; }
+inline cublasStatus_t cublasLtCreate(cublasLtHandle_t* handle) { *handle = nullptr; return CUBLAS_STATUS_SUCCESS; }
+inline cublasStatus_t cublasLtDestroy(cublasLtHandle_t) { return CUBLAS_STATUS_SUCCESS; }
+inline cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t* desc, cublasComputeType_t, cudaDataType) {
+    *desc = new cublasLtMatmulDescOpaque();
+    return CUBLAS_STATUS_SUCCESS;
+}
+inline cublasStatus_t cublasLtMatmulDescDestroy(cublasLtMatmulDesc_t desc) { delete desc; return CUBLAS_STATUS_SUCCESS; }
+inline cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t d, cublasLtMatmulDescAttributes_t attribute,
+                                                     const void* value, size_t bytes) {
+    switch (attribute) {
+        case CUBLASLT_MATMUL_DESC_TRANSA: return emu::set(d->ta, value, bytes);
+        case CUBLASLT_MATMUL_DESC_TRANSB: return emu::set(d->tb, value, bytes);
+        case CUBLASLT_MATMUL_DESC_EPILOGUE: return emu::set(d->epilogue, value, bytes);
+        case CUBLASLT_MATMUL_DESC_BIAS_POINTER: return emu::set(d->bias, value, bytes);
+    }
+    return CUBLAS_STATUS_NOT_SUPPORTED;
+}
+inline cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t* layout, cudaDataType, uint64_t rows, uint64_t cols, int64_t ld) {
+    *layout = new emu::Matrix{nullptr, (int64_t)rows, (int64_t)cols, ld, 0, 1};
+    return CUBLAS_STATUS_SUCCESS;
+}
+inline cublasStatus_t cublasLtMatrixLayoutDestroy(cublasLtMatrixLayout_t layout) { delete layout; return CUBLAS_STATUS_SUCCESS; }
+inline cublasStatus_t cublasLtMatrixLayoutSetAttribute(cublasLtMatrixLayout_t layout, cublasLtMatrixLayoutAttribute_t attribute,
+                                                       const void* value, size_t bytes) {
+    bool count = attribute == CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT;
+    return count ? emu::set(layout->count, value, bytes) : emu::set(layout->stride, value, bytes);
+}
+inline cublasStatus_t cublasLtMatmulPreferenceCreate(cublasLtMatmulPreference_t* p) { *p = nullptr; return CUBLAS_STATUS_SUCCESS; }
+inline cublasStatus_t cublasLtMatmulPreferenceDestroy(cublasLtMatmulPreference_t) { return CUBLAS_STATUS_SUCCESS; }
+inline cublasStatus_t cublasLtMatmulPreferenceSetAttribute(
+        cublasLtMatmulPreference_t, cublasLtMatmulPreferenceAttributes_t, const void*, size_t) { return CUBLAS_STATUS_SUCCESS; }
+inline cublasStatus_t cublasLtMatmulAlgoGetHeuristic(
+        cublasLtHandle_t, cublasLtMatmulDesc_t, cublasLtMatrixLayout_t, cublasLtMatrixLayout_t, cublasLtMatrixLayout_t,
+        cublasLtMatrixLayout_t, cublasLtMatmulPreference_t, int, cublasLtMatmulHeuristicResult_t* results, int* found) {
+    *results = {};
+    *found = 1;
+    return CUBLAS_STATUS_SUCCESS;
+}
+inline cublasStatus_t cublasLtMatmul(
+        cublasLtHandle_t, cublasLtMatmulDesc_t d, const void* alpha, const void* A, cublasLtMatrixLayout_t a,
+        const void* B, cublasLtMatrixLayout_t b, const void* beta, const void* C, cublasLtMatrixLayout_t c,
+        void* D, cublasLtMatrixLayout_t out, const cublasLtMatmulAlgo_t*, void*, size_t, cudaStream_t) {
+    return emu::multiply(emu::at(out, D), *(const float*)alpha, emu::at(a, A), d->ta, emu::at(b, B), d->tb, *(const float*)beta, emu::at(c, C),
+                         d->epilogue & CUBLASLT_EPILOGUE_BIAS ? d->bias : nullptr);
+}
+
+#endif // EMU_CUBLASLT_H

@@ -1,0 +1,43 @@
+# rules.mk -- the .cu files for a machine without a GPU: through launch.sed into $(EMU)/src, from there by a C++ compiler, linked with
+# the emulator. EMU_CXX chooses the compiler. What stands in $(EMU)/races has every memory access of a kernel checked for races.
+EMU_CXX   ?= g++
+EMU       := $(BUILD)/emu
+EMU_FLAGS := -std=c++17 -O2 -gdwarf-4 -Wall -Wextra -Wshadow -Wno-unknown-pragmas -Itest/emulator/include
+# Kernels follow CUDA's rules, not ISO C++'s: a float array may be read as float4. What the source does not ask for must not be
+# computed ahead, as it could meet a NaN.
+EMU_CU    := $(EMU_FLAGS) -fno-strict-aliasing -fstack-clash-protection -fsanitize=bounds,alignment -fsanitize-undefined-trap-on-error
+EMU_CU    += $(if $(findstring clang,$(EMU_CXX)),-ffp-exception-behavior=maytrap)
+
+emu_objects := $(patsubst test/emulator/%.cpp,$(EMU)/%.o,$(wildcard test/emulator/*.cpp))
+emu_sources := $(patsubst %.cu,$(EMU)/src/%.cu,$(cuda_modules) train_gpt2_drpt.cu test/test_cuda.cu test/emulator/faults.cu)
+emu_programs := $(if $(SAN)$(USE_BLAS),,$(foreach kind,plain races,$(EMU)/$(kind)/faults $(EMU)/$(kind)/test_cuda))
+
+$(EMU)/src/%.cu: %.cu test/emulator/launch.sed
+	@mkdir -p $(@D)
+	@(echo '#line 1 "$<"'; sed -E -f test/emulator/launch.sed $<) > $@
+$(EMU)/%.o: test/emulator/%.cpp
+	@mkdir -p $(@D)
+	$(EMU_CXX) $(EMU_FLAGS) -fopenmp-simd -MMD -MP -c $< -o $@
+# A .cu file that includes another finds the rewritten one: it stands beside its own.
+define compile_cu
+@mkdir -p $(@D)
+$(EMU_CXX) $(EMU_CU) $(1) -iquote $(dir $*) -iquote . -MMD -MP -x c++ -c $< -o $@
+endef
+$(EMU)/plain/%.o: $(EMU)/src/%.cu $(emu_sources)
+	$(call compile_cu)
+$(EMU)/races/%.o: $(EMU)/src/%.cu $(emu_sources)
+	$(call compile_cu,-fsanitize=thread)
+
+$(EMU)/plain/faults $(EMU)/races/faults: %/faults: %/test/emulator/faults.o $(emu_objects)
+	$(EMU_CXX) $^ -o $@
+define link_test_cuda
+$(EMU)/$(1)/test_cuda: $(EMU)/$(1)/test/test_cuda.o $(cuda_modules:%.cu=$(EMU)/$(1)/%.o) $(cuda_host) $(EMU)/cpu_twin.o $(emu_objects)
+	$(EMU_CXX) $$^ -fopenmp $(LDLIBS) -o $$@
+endef
+$(foreach kind,plain races,$(eval $(call link_test_cuda,$(kind))))
+
+# The CPU trainer, and all that it is made of, as one object of which only `cpu_twin` can be seen: its names are the GPU trainer's.
+$(EMU)/cpu_twin.o: $(BUILD)/test/cpu_twin.c.o $(objects)
+	@mkdir -p $(@D)
+	$(CC) -r -nostdlib $^ -o $@
+	objcopy --keep-global-symbol=cpu_twin $@

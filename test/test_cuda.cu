@@ -1,0 +1,331 @@
+// test_cuda.cu -- the GPU trainer computes what the CPU trainer computes: every layer, every gradient, training steps.
+// Compiled for the emulator (test/emulator/), and by nvcc where there is a GPU.
+#include "../train_gpt2_drpt.cu"
+#include "../drpt/assemble.h"
+#include "cpu_twin.h"
+#include "test.h"
+
+#include <vector>
+
+// What separates two ways of adding up in single precision. A GPU's e^x is a little less exact than the emulator's, which is the
+// host's.
+#ifdef __CUDACC__
+static const float TOLERANCE = 1e-4f;
+#else
+static const float TOLERANCE = 1e-5f;
+#endif
+
+typedef std::vector<float> Array;
+static uint64_t rng = 1;
+
+static Array fill(size_t n) {
+    Array x(n);
+    test_fill(x.data(), n, &rng);
+    return x;
+}
+
+static int below(int n) { return (int)((test_uniform(&rng) + 1.0f) / 2.0f * (float)n) % n; }
+static std::vector<int> fill_below(size_t n, int limit) {
+    std::vector<int> x(n);
+    for (int& i : x) { i = below(limit); }
+    return x;
+}
+
+// Weights of the loss: some positions are not trained on.
+static Array fill_weight(size_t n) {
+    Array x = fill(n);
+    for (size_t i = 0; i < n; i++) { x[i] = i % 5 == 2 ? 0.0f : 0.1f + fabsf(x[i]); }
+    return x;
+}
+
+// A copy on the device, exactly as large. An output begins unwritten: under the emulator, as a NaN that traps.
+template <class T> struct OnDevice {
+    T* data;
+    size_t count;
+
+    explicit OnDevice(size_t n) : data((T*)device_alloc(sizeof(T) * n, "a test")), count(n) {}
+    explicit OnDevice(const std::vector<T>& x) : OnDevice(x.size()) { device_write(data, x.data(), sizeof(T) * count); }
+    ~OnDevice() { device_free(data); }
+    operator T*() const { return data; }
+    std::vector<T> read() const {
+        std::vector<T> x(count);
+        device_read(x.data(), data, sizeof(T) * count);
+        return x;
+    }
+};
+typedef OnDevice<float> Floats;
+typedef OnDevice<int> Ints;
+
+#define SAME(got, want) expect_close(got.read().data(), want.data(), want.size(), TOLERANCE)
+
+// ---------------------------------------------------------------------------------------------
+// Layers.
+
+static void test_encoder(void) {
+    const int B = 3, T = 7, C = 19, V = 11, N = B * T;
+    Array wte = fill(V*C), wpe = fill((T+2)*C), out(N*C);
+    std::vector<int> tokens = fill_below(N, V);
+    Floats y(N*C), e(wte), p(wpe);
+    encoder_forward(y, Ints(tokens), e, p, B, T, C);
+    cpu_twin.encoder_forward(out.data(), tokens.data(), wte.data(), wpe.data(), B, T, C);
+    SAME(y, out);
+}
+
+static void test_layernorm(void) {
+    const int N = 13, C = 75;
+    Array inp = fill(N*C), weight = fill(C), bias = fill(C), dout = fill(N*C), dinp = fill(N*C), out(N*C), mean(N), rstd(N);
+    Floats x(inp), w(weight), b(bias), dy(dout), dx(dinp), y(N*C), m(N), r(N);
+    layernorm_forward(y, m, r, x, w, b, N, C);
+    layernorm_backward_input(dx, dy, x, w, m, r, N, C);
+    cpu_twin.layernorm_forward(out.data(), mean.data(), rstd.data(), inp.data(), weight.data(), bias.data(), N, C);
+    cpu_twin.layernorm_backward_input(dinp.data(), dout.data(), inp.data(), weight.data(), mean.data(), rstd.data(), N, C);
+    SAME(y, out);
+    SAME(m, mean);
+    SAME(r, rstd);
+    SAME(dx, dinp);
+}
+
+// size: of queries and keys, so that the softmax is flat or sharp.
+static void expect_attention(int B, int T, int NH, int hs, float size) {
+    int C = NH * hs, N = B * T;
+    Array qkv = fill((size_t)N*3*C), dout = fill((size_t)N*C), out(N*C), lse(N*NH), dqkv(N*3*C);
+    for (size_t i = 0; i < qkv.size(); i++) { if ((int)(i % (3*C)) < 2*C) { qkv[i] *= size; } }
+    Floats x(qkv), dy(dout), y(N*C), l(N*NH), dx(N*3*C), scratch(attention_scratch_size(B, T, NH));
+    attention_forward(y, l, x, scratch, B, T, C, NH);
+    attention_backward(dx, dy, x, y, l, scratch, B, T, C, NH);
+    cpu_twin.attention_forward(out.data(), lse.data(), qkv.data(), B, T, C, NH);
+    cpu_twin.attention_backward(dqkv.data(), dout.data(), qkv.data(), out.data(), lse.data(), B, T, C, NH);
+    SAME(y, out);
+    SAME(l, lse);
+    SAME(dx, dqkv);
+}
+
+// Each size of tile, with heads narrower than it and rows that end within one.
+static void test_attention(void) {
+    expect_attention(2, 37, 3, 5, 1.0f);
+    expect_attention(1, 70, 2, 40, 1.0f);
+    expect_attention(1, 33, 1, 100, 1.0f);
+    expect_attention(1, 64, 1, 32, 4.0f);
+    expect_attention(2, 1, 1, 7, 1.0f);
+}
+
+static void test_gelu(void) {
+    const int n = 601;
+    Array inp(n), dinp = fill(n), out(n);
+    for (int i = 0; i < n; i++) { inp[i] = (float)(i - n / 2) * 0.1f; } // to +-30, where e^x has long overflowed
+    Floats x(inp), dx(dinp), y(n);
+    gelu_forward(y, x, n);
+    gelu_backward(dx, x, n);
+    cpu_twin.gelu_forward(out.data(), inp.data(), n);
+    cpu_twin.gelu_backward(dinp.data(), inp.data(), n);
+    SAME(y, out);
+    SAME(dx, dinp);
+}
+
+static void test_cross_entropy(void) {
+    const int N = 11, V = 301;
+    Array logits = fill(N*V), weight = fill_weight(N), losses(N);
+    std::vector<int> targets = fill_below(N, V);
+    std::vector<unsigned char> hits(N);
+    logits[0*V + targets[0]] = 2.0f;                       // hit
+    logits[1*V + 3] = logits[1*V + 200] = 2.0f; targets[1] = 3;     // hit: the first of two
+    logits[3*V + 3] = logits[3*V + 200] = 2.0f; targets[3] = 200;   // not the first
+    logits[4*V + targets[4]] = 120.0f;                     // beyond what e^x can hold
+    Floats x(logits), w(weight), l(N), again(N);
+    Ints t(targets);
+    OnDevice<unsigned char> h(N);
+    cross_entropy_forward(l, h, x, t, w, N, V);
+    cross_entropy_backward(again, x, t, w, N, V);
+    cpu_twin.cross_entropy_forward(losses.data(), hits.data(), logits.data(), targets.data(), weight.data(), N, V);
+    SAME(l, losses);
+    expect(h.read() == hits && hits[0] && hits[1] && !hits[3]);
+    cpu_twin.cross_entropy_backward(losses.data(), logits.data(), targets.data(), weight.data(), N, V);
+    SAME(again, losses);
+    SAME(x, logits);
+}
+
+static void test_matmul(void) {
+    const int N = 41, C = 24, OC = 67;
+    Array inp = fill(N*C), weight = fill(OC*C), bias = fill(OC), dout = fill(N*OC), out(N*OC), dinp(N*C), dweight = fill(OC*C), dbias = fill(OC);
+    Floats x(inp), w(weight), b(bias), dy(dout), y(N*OC), y0(N*OC), dx(N*C), dw(dweight), db(dbias);
+    matmul_forward(y, x, w, b, N, C, OC);
+    matmul_forward(y0, x, w, NULL, N, C, OC);
+    matmul_backward_input(dx, dy, w, N, C, OC);
+    matmul_backward_params(dw, db, dy, x, N, C, OC);
+    cpu_twin.matmul_forward(out.data(), inp.data(), weight.data(), bias.data(), N, C, OC);
+    SAME(y, out);
+    cpu_twin.matmul_forward(out.data(), inp.data(), weight.data(), NULL, N, C, OC);
+    SAME(y0, out);
+    cpu_twin.matmul_backward_input(dinp.data(), dout.data(), weight.data(), N, C, OC);
+    SAME(dx, dinp);
+    cpu_twin.matmul_backward_params(dweight.data(), dbias.data(), dout.data(), inp.data(), N, C, OC);
+    SAME(dw, dweight);
+    SAME(db, dbias);
+}
+
+static void test_squared_norm(void) {
+    Array x = fill(20011);
+    double want = cpu_twin.squared_norm(x.data(), x.size());
+    expect(fabs(squared_norm(Floats(x), x.size()) - want) <= 1e-12 * want);
+}
+
+// More positions than a warp looks at at a time, more channels than it takes, tokens that come once, often, never.
+static void test_lookup(void) {
+    const int B = 7, T = 11, C = 300, V = 40;
+    Array dlookup = fill(B*T*C), dweight = fill(V*C), ones(B, 1.0f);
+    std::vector<int> tokens(B*T);
+    for (int i = 0; i < B*T; i++) { tokens[i] = i % 3 == 0 ? 5 : i / 2; }
+    tokens[1] = tokens[B*T - 1] = V - 1; // far apart
+    Floats d(dlookup), dw(dweight);
+    Ints t(tokens);
+    Site site = {};
+    site.kind = SITE_LOOKUP;
+    site.dweight = dw;
+    site.dlookup = d;
+    site.tokens = t;
+    site.rows = V;
+    site.cols = C;
+    site.parts = 1;
+    drpt_assemble(&site, ones.data(), B, T, NULL, 0, 1);
+    for (int i = 0; i < B*T*C; i++) { dweight[(size_t)tokens[i / C] * C + i % C] += dlookup[i]; }
+    SAME(dw, dweight);
+}
+
+// ---------------------------------------------------------------------------------------------
+// The model.
+
+// The GPU's model with the CPU's weights, and data for both.
+struct Twins {
+    GPT2 model;
+    Drpt drpt;
+    int n, T;
+    Array weight;
+
+    Twins(const char* sizes, int rows, int tokens, int recompute) : n(rows), T(tokens) {
+        DrptOptions options = drpt_defaults;
+        options.method = "full";
+        model = gpt2_create(cpu_twin.open(sizes, n, T), n, T, recompute);
+        drpt = drpt_create(&options, n, 0, T, 4 * model.config.channels, 1, 1);
+        device_write(model.params, cpu_twin.params(), sizeof(float) * model.num_params);
+        weight = fill_weight((size_t)n * T);
+        for (float& w : weight) { w /= (float)(n * T); }
+    }
+    ~Twins() {
+        cpu_twin.close();
+        drpt_free(&drpt);
+        gpt2_free(&model);
+    }
+    // Forward and backward of both on tokens that repeat.
+    void pass() {
+        int N = n * T, V = model.config.vocab_size;
+        std::vector<int> tokens = fill_below(N, 1 + below(V)), targets = fill_below(N, V);
+        drpt_begin(&drpt, 0, NULL, NULL);
+        gpt2_forward(&model, tokens.data(), n, T);
+        gpt2_backward(&model, tokens.data(), targets.data(), weight.data(), &drpt, n, T);
+        cpu_twin.pass(tokens.data(), targets.data(), weight.data());
+    }
+    void update(const char* optimizer, double lr, int step) {
+        Config c = config_defaults;
+        c.optimizer = optimizer;
+        c.weight_decay = 0.1;
+        c.eps = TWIN_EPS;
+        gpt2_update(&model, &c, lr, 0.5, step);
+        cpu_twin.update(optimizer, lr, step);
+    }
+    Array read(const float* x, size_t count) {
+        Array host(count);
+        device_read(host.data(), x, sizeof(float) * count);
+        return host;
+    }
+    void expect_losses() {
+        size_t N = (size_t)n * T;
+        expect_close(read(model.losses, N).data(), cpu_twin.losses(), N, TOLERANCE);
+    }
+};
+
+// Tensor by tensor, so that a small one does not hide behind a large one.
+static void expect_tensors(Twins& twins, const float* device_array, const float* want, float tolerance) {
+    Array got = twins.read(device_array, twins.model.num_params);
+    for (int i = 0; i < NUM_TENSORS; i++) {
+        const Tensor* t = &twins.model.tensor[i];
+        expect_close(&got[t->begin], want + t->begin, t->blocks * t->rows * t->cols, tolerance);
+    }
+}
+
+// Every parameter's gradient, added up over two passes; recomputed activations give the same bits.
+static void test_gradients(void) {
+    Array plain;
+    uint64_t seed = rng;
+    for (int recompute = 0; recompute <= 1; recompute++) {
+        rng = seed;
+        Twins twins("L2,H3,C24,V29,T11", 5, 9, recompute);
+        if (recompute) { device_write(twins.model.params, plain.data(), sizeof(float) * twins.model.num_params); }
+        else { plain = twins.read(twins.model.params, twins.model.num_params); }
+        memcpy(cpu_twin.params(), plain.data(), sizeof(float) * plain.size());
+        for (int pass = 0; pass < 2; pass++) {
+            twins.pass();
+            twins.expect_losses();
+        }
+        expect_tensors(twins, twins.model.grads, cpu_twin.grads(), TOLERANCE);
+    }
+}
+
+static void expect_training(const char* optimizer, double lr, int steps) {
+    Twins twins("L2,H2,C16,V23,T8", 3, 8, 0);
+    for (int step = 1; step <= steps; step++) {
+        twins.pass();
+        twins.expect_losses();
+        twins.update(optimizer, lr, step);
+    }
+    expect_tensors(twins, twins.model.params, cpu_twin.params(), 10.0f * TOLERANCE);
+    Array grads = twins.read(twins.model.grads, twins.model.num_params);
+    for (float g : grads) { expect(g == 0.0f); }
+}
+
+static void test_training(void) { expect_training("adamw", 1e-3, 20); }
+static void test_training_sgd(void) { expect_training("sgd", 1e-1, 3); }
+
+// Two runs of the same step give the same bits.
+static void test_same_bits(void) {
+    Array first;
+    Twins twins("L1,H2,C16,V23,T8", 2, 7, 0);
+    uint64_t seed = rng;
+    for (int run = 0; run < 2; run++) {
+        rng = seed;
+        device_zero(twins.model.grads, sizeof(float) * twins.model.num_params);
+        twins.pass();
+        Array grads = twins.read(twins.model.grads, twins.model.num_params);
+        if (run == 0) { first = grads; }
+        expect(memcmp(first.data(), grads.data(), sizeof(float) * grads.size()) == 0);
+    }
+}
+
+// What is not built yet is refused.
+static void test_refused(void) {
+    float weight[2] = { 1.0f, 0.5f };
+    Site site = {};
+    site.parts = 1;
+    expect_dies("--precision bf16: not built for the GPU yet", device_start("bf16"));
+    expect_dies("not built for the GPU yet", drpt_assemble(&site, weight, 2, 1, NULL, 0, 1));
+    expect_dies("heads of 129 channels", attention_forward(NULL, NULL, NULL, NULL, 1, 1, 129, 1));
+}
+
+int main(int argc, char** argv) {
+    static const Test tests[] = {
+        { "cuda/encoder", test_encoder },
+        { "cuda/layernorm", test_layernorm },
+        { "cuda/attention", test_attention },
+        { "cuda/gelu", test_gelu },
+        { "cuda/cross_entropy", test_cross_entropy },
+        { "cuda/matmul", test_matmul },
+        { "cuda/squared_norm", test_squared_norm },
+        { "cuda/lookup", test_lookup },
+        { "cuda/gradients", test_gradients },
+        { "cuda/training", test_training },
+        { "cuda/training_sgd", test_training_sgd },
+        { "cuda/same_bits", test_same_bits },
+        { "cuda/refused", test_refused },
+    };
+    device_start("fp32");
+    return test_main(argc, argv, tests, (int)(sizeof(tests) / sizeof(tests[0])));
+}

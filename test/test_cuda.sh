@@ -1,0 +1,16 @@
+#!/bin/sh
+# test_cuda.sh -- the GPU trainer without a GPU (test/emulator/): planted faults are caught; its tests pass under three schedules of
+# the threads and the race check; it makes the calls that the CPU trainer makes.
+set -eu
+emu=${BUILD:-build}/emu
+sh dev/check_twins.sh train_gpt2_drpt.c train_gpt2_drpt.cu block_hidden block_forward block_backward gpt2_forward gpt2_backward gpt2_update
+[ -x "$emu/plain/test_cuda" ] || { echo "not built for the emulator (sanitizers, BLAS): left out"; exit 0; }
+export OMP_NUM_THREADS=1 # the CPU twin: small problems
+for schedule in forward reverse 1; do
+    echo "-- schedule $schedule"
+    EMU_SCHEDULE=$schedule "$emu/plain/test_cuda"
+done
+echo "-- race check"
+"$emu/races/test_cuda"
+sh test/emulator/faults.sh "$emu/plain/faults"
+sh test/emulator/faults.sh "$emu/races/faults" races

@@ -1,0 +1,669 @@
+// train_gpt2_drpt.cu -- the GPU twin of train_gpt2_drpt.c: the same functions in the same order, kernels instead of loops.
+//
+// The formulas stand there. Here stands what is new: which thread owns what, and what a block shares. Nothing that feeds a weight is
+// added to by atomics, so that equal runs give equal bits. All work is on one stream, in the order of the calls.
+#include "train_gpt2_drpt.h"
+#include "drpt/drpt.h"
+#include "llmc/config.h"
+#include "llmc/device.h"
+#include "llmc/device.cuh"
+#include "llmc/matmul.h"
+#include "llmc/optimizer.h"
+
+#include <math.h>
+#include <string.h>
+
+// ---------------------------------------------------------------------------------------------
+// Layers.
+
+enum { THREADS = 256, WARPS = 4 }; // of a block: one thread an element; one warp a row
+
+// The hardware's e^x, to some 2^-21; like the CPU's it ends at +-87, and NaN stays NaN.
+static __device__ float fast_exp(float x) {
+    x = x < -87.0f ? -87.0f : x > 87.0f ? 87.0f : x;
+    return __expf(x);
+}
+
+// One thread an element. grid (NC / THREADS), block (THREADS)
+static __global__ void encoder_forward_kernel(float* out, const int* tokens, const float* wte, const float* wpe, size_t NC, int T, int C) {
+    size_t i = (size_t)blockIdx.x * THREADS + threadIdx.x;
+    if (i >= NC) { return; }
+    size_t n = i / C, c = i % C;
+    out[i] = wte[(size_t)tokens[n] * C + c] + wpe[n % T * C + c];
+}
+
+static void encoder_forward(float* out, const int* tokens, const float* wte, const float* wpe, int B, int T, int C) {
+    size_t NC = (size_t)B * T * C;
+    encoder_forward_kernel<<<blocks_of(NC, THREADS), THREADS>>>(out, tokens, wte, wpe, NC, T, C);
+    LAUNCHED();
+}
+
+// One warp a row: a lane takes every 32nd channel. grid (N / WARPS), block (WARP, WARPS)
+static __global__ void layernorm_forward_kernel(float* out, float* mean, float* rstd,
+                                                const float* inp, const float* weight, const float* bias, int N, int C) {
+    int n = blockIdx.x * WARPS + threadIdx.y, lane = threadIdx.x;
+    if (n >= N) { return; }
+    const float* x = inp + (size_t)n * C;
+    float* y = out + (size_t)n * C;
+    float sum = 0.0f, squares = 0.0f;
+    for (int c = lane; c < C; c += WARP) { sum += x[c]; }
+    float m = warp_sum(sum) / C;
+    for (int c = lane; c < C; c += WARP) { squares += (x[c] - m) * (x[c] - m); }
+    float r = 1.0f / sqrtf(warp_sum(squares) / C + 1e-5f);
+    for (int c = lane; c < C; c += WARP) { y[c] = (x[c] - m) * r * weight[c] + bias[c]; }
+    if (lane == 0) {
+        mean[n] = m;
+        rstd[n] = r;
+    }
+}
+
+static void layernorm_forward(float* out, float* mean, float* rstd,
+                              const float* inp, const float* weight, const float* bias, int N, int C) {
+    layernorm_forward_kernel<<<blocks_of((size_t)N, WARPS), dim3(WARP, WARPS)>>>(out, mean, rstd, inp, weight, bias, N, C);
+    LAUNCHED();
+}
+
+// One warp a row. grid (N / WARPS), block (WARP, WARPS)
+static __global__ void layernorm_backward_input_kernel(float* dinp, const float* dout, const float* inp, const float* weight,
+                                                       const float* mean, const float* rstd, int N, int C) {
+    int n = blockIdx.x * WARPS + threadIdx.y, lane = threadIdx.x;
+    if (n >= N) { return; }
+    const float* x = inp + (size_t)n * C;
+    const float* dy = dout + (size_t)n * C;
+    float* dx = dinp + (size_t)n * C;
+    float m = mean[n], r = rstd[n], average = 0.0f, along = 0.0f;
+    for (int c = lane; c < C; c += WARP) {
+        average += dy[c] * weight[c];
+        along += dy[c] * weight[c] * (x[c] - m) * r;
+    }
+    average = warp_sum(average) / C;
+    along = warp_sum(along) / C;
+    for (int c = lane; c < C; c += WARP) { dx[c] += r * (dy[c] * weight[c] - average - (x[c] - m) * r * along); }
+}
+
+static void layernorm_backward_input(float* dinp, // added to
+                                     const float* dout, const float* inp, const float* weight,
+                                     const float* mean, const float* rstd, int N, int C) {
+    layernorm_backward_input_kernel<<<blocks_of((size_t)N, WARPS), dim3(WARP, WARPS)>>>(dinp, dout, inp, weight, mean, rstd, N, C);
+    LAUNCHED();
+}
+
+// Attention. A block of threads owns TILE queries (the forward, and dq) or TILE keys (dk and dv) of one head, and walks over the
+// tiles of the others: S is never longer than a tile is wide. What it reads stands in shared memory, HS channels a row, those beyond hs
+// zero; a row is 4 floats longer than that, so that the 128-bit reads of neighbouring rows meet different banks.
+//
+// The threads form a square of ACROSS columns and TILE/4 rows. Thread (x,y) owns of a tile of S the rows y*4 .. y*4+3 and the columns
+// x + ACROSS*k, and of an output (TILE,HS) the same rows and columns: that is what it keeps in registers. The ACROSS threads of a row
+// are half a warp, so that a row's largest and its sum are found by shuffles.
+enum { ACROSS = 16, OWN = 4 };
+
+template <int HS, int TILE> struct AttentionTile {
+    static_assert(TILE % ACROSS == 0 && HS % ACROSS == 0 && HS % 4 == 0, "every thread owns as much as any other");
+    static constexpr int ROW = HS + 4, SIZE = TILE * ROW;      // of q, k, v, dout: floats
+    static constexpr int S_ROW = TILE + 4, S_SIZE = TILE * S_ROW;
+    static constexpr int DOWN = TILE / OWN, KEYS = TILE / ACROSS, CHANNELS = HS / ACROSS;
+};
+#define ATTENTION_TILE \
+    typedef AttentionTile<HS, TILE> A; \
+    int x = threadIdx.x, y = threadIdx.y, C3 = 3 * C, NH = (int)gridDim.y; \
+    size_t head = (size_t)blockIdx.y * hs, row = (size_t)blockIdx.z * T, stats = ((size_t)blockIdx.z * NH + blockIdx.y) * T; \
+    float scale = 1.0f / sqrtf((float)hs); \
+    (void)C3; (void)stats; (void)head; (void)row
+
+// tile = scale times rows [first, first+TILE) of x, zero past T and hs.
+template <int HS, int TILE> static __device__ void load_tile(float* tile, const float* x, int first, int T, int hs, int stride, float scale) {
+    typedef AttentionTile<HS, TILE> A;
+    for (int i = threadIdx.y * ACROSS + threadIdx.x; i < TILE * HS; i += ACROSS * A::DOWN) {
+        int r = i / HS, c = i % HS;
+        tile[r * A::ROW + c] = first + r < T && c < hs ? scale * x[(size_t)(first + r) * stride + c] : 0.0f;
+    }
+}
+
+// s[i][k] = <row y*4+i of a, row x+16*k of b>
+template <int HS, int TILE> static __device__ void rows_by_rows(float s[OWN][AttentionTile<HS, TILE>::KEYS], const float* a, const float* b) {
+    typedef AttentionTile<HS, TILE> A;
+    for (int i = 0; i < OWN; i++) { for (int k = 0; k < A::KEYS; k++) { s[i][k] = 0.0f; } }
+    #pragma unroll 4
+    for (int c = 0; c < HS; c += 4) {
+        float4 p[OWN];
+        for (int i = 0; i < OWN; i++) { p[i] = *(const float4*)(a + (threadIdx.y * OWN + i) * A::ROW + c); }
+        for (int k = 0; k < A::KEYS; k++) {
+            float4 q = *(const float4*)(b + (threadIdx.x + ACROSS * k) * A::ROW + c);
+            for (int i = 0; i < OWN; i++) { s[i][k] += p[i].x * q.x + p[i].y * q.y + p[i].z * q.z + p[i].w * q.w; }
+        }
+    }
+}
+
+// out[i][w] += sum_j s[row y*4+i][j] b[row j][channel x+16*w]
+template <int HS, int TILE> static __device__ void add_rows(float out[OWN][AttentionTile<HS, TILE>::CHANNELS], const float* s, const float* b) {
+    typedef AttentionTile<HS, TILE> A;
+    for (int j = 0; j < TILE; j += 4) {
+        float4 p[OWN];
+        for (int i = 0; i < OWN; i++) { p[i] = *(const float4*)(s + (threadIdx.y * OWN + i) * A::S_ROW + j); }
+        for (int w = 0; w < A::CHANNELS; w++) {
+            const float* v = b + j * A::ROW + threadIdx.x + ACROSS * w;
+            float v0 = v[0], v1 = v[A::ROW], v2 = v[2 * A::ROW], v3 = v[3 * A::ROW];
+            for (int i = 0; i < OWN; i++) { out[i][w] += p[i].x * v0 + p[i].y * v1 + p[i].z * v2 + p[i].w * v3; }
+        }
+    }
+}
+
+// The tile of S, as others will read it.
+template <int HS, int TILE> static __device__ void share(float* to, float s[OWN][AttentionTile<HS, TILE>::KEYS]) {
+    typedef AttentionTile<HS, TILE> A;
+    for (int i = 0; i < OWN; i++) {
+        for (int k = 0; k < A::KEYS; k++) { to[(threadIdx.y * OWN + i) * A::S_ROW + threadIdx.x + ACROSS * k] = s[i][k]; }
+    }
+}
+
+// Over the threads of one row.
+static __device__ float row_max(float x) {
+    for (int offset = ACROSS / 2; offset > 0; offset /= 2) { x = fmaxf(x, __shfl_xor_sync(~0u, x, offset, ACROSS)); }
+    return x;
+}
+static __device__ float row_sum(float x) {
+    for (int offset = ACROSS / 2; offset > 0; offset /= 2) { x += __shfl_xor_sync(~0u, x, offset, ACROSS); }
+    return x;
+}
+
+// Writes the channels that the thread owns of rows [first, first+TILE).
+template <int HS, int TILE> static __device__ void store_tile(float* to, float own[OWN][AttentionTile<HS, TILE>::CHANNELS],
+                                                              int first, int T, int hs, int stride, float scale) {
+    typedef AttentionTile<HS, TILE> A;
+    for (int i = 0; i < OWN; i++) {
+        int t = first + threadIdx.y * OWN + i;
+        for (int w = 0, c = threadIdx.x; t < T && c < hs && w < A::CHANNELS; w++, c += ACROSS) { to[(size_t)t * stride + c] = scale * own[i][w]; }
+    }
+}
+
+// grid (T / TILE, NH, B), block (ACROSS, TILE / OWN), shared: q, k, v and S
+template <int HS, int TILE> static __global__ void attention_forward_kernel(float* out, float* lse, const float* qkv, int T, int C, int hs) {
+    ATTENTION_TILE;
+    extern __shared__ float4 tiles[];
+    float *q = (float*)tiles, *k = q + A::SIZE, *v = k + A::SIZE, *P = v + A::SIZE;
+    const float* base = qkv + row * C3 + head;
+    int first = blockIdx.x * TILE;
+    float s[OWN][A::KEYS], acc[OWN][A::CHANNELS] = {{0.0f}}, largest[OWN], sum[OWN];
+    for (int i = 0; i < OWN; i++) { largest[i] = -INFINITY; sum[i] = 0.0f; }
+    load_tile<HS, TILE>(q, base, first, T, hs, C3, scale);
+    for (int u = 0; u <= first; u += TILE) {
+        __syncthreads(); // the last tiles have been read
+        load_tile<HS, TILE>(k, base + C, u, T, hs, C3, 1.0f);
+        load_tile<HS, TILE>(v, base + 2*C, u, T, hs, C3, 1.0f);
+        __syncthreads();
+        rows_by_rows<HS, TILE>(s, q, k);
+        for (int i = 0; i < OWN; i++) {
+            int t = first + y * OWN + i;
+            float top = largest[i], added = 0.0f;
+            for (int j = 0; j < A::KEYS; j++) { if (u + x + ACROSS * j <= t) { top = fmaxf(top, s[i][j]); } }
+            top = row_max(top);
+            for (int j = 0; j < A::KEYS; j++) {
+                s[i][j] = u + x + ACROSS * j <= t ? fast_exp(s[i][j] - top) : 0.0f;
+                added += s[i][j];
+            }
+            float factor = fast_exp(largest[i] - top);
+            sum[i] = sum[i] * factor + row_sum(added);
+            largest[i] = top;
+            for (int w = 0; w < A::CHANNELS; w++) { acc[i][w] *= factor; }
+        }
+        share<HS, TILE>(P, s);
+        __syncthreads(); // all of P is there
+        add_rows<HS, TILE>(acc, P, v);
+    }
+    for (int i = 0; i < OWN; i++) {
+        int t = first + y * OWN + i;
+        for (int w = 0; w < A::CHANNELS; w++) { acc[i][w] /= sum[i]; }
+        if (x == 0 && t < T) { lse[stats + t] = largest[i] + logf(sum[i]); }
+    }
+    store_tile<HS, TILE>(out + row * C + head, acc, first, T, hs, C, 1.0f);
+}
+
+// along (B,NH,T) = dout . out of each query's head. One warp a query. grid (T / WARPS, NH, B), block (WARP, WARPS)
+static __global__ void attention_along_kernel(float* along, const float* dout, const float* out, int T, int C, int hs) {
+    int t = blockIdx.x * WARPS + threadIdx.y;
+    if (t >= T) { return; }
+    size_t at = ((size_t)blockIdx.z * T + t) * C + (size_t)blockIdx.y * hs;
+    float sum = 0.0f;
+    for (int c = threadIdx.x; c < hs; c += WARP) { sum += dout[at + c] * out[at + c]; }
+    sum = warp_sum(sum);
+    if (threadIdx.x == 0) { along[((size_t)blockIdx.z * gridDim.y + blockIdx.y) * T + t] = sum; }
+}
+
+// dq of a tile of queries: dq += dS k over the tiles of keys. grid (T / TILE, NH, B), block (ACROSS, TILE / OWN), shared: q, dout, k, v and dS
+template <int HS, int TILE> static __global__ void attention_backward_queries_kernel(float* dqkv, const float* dout, const float* qkv,
+                                                                                     const float* lse, const float* along, int T, int C, int hs) {
+    ATTENTION_TILE;
+    extern __shared__ float4 tiles[];
+    float *q = (float*)tiles, *d = q + A::SIZE, *k = d + A::SIZE, *v = k + A::SIZE, *dS = v + A::SIZE;
+    const float* base = qkv + row * C3 + head;
+    int first = blockIdx.x * TILE;
+    float s[OWN][A::KEYS], dp[OWN][A::KEYS], dq[OWN][A::CHANNELS] = {{0.0f}};
+    load_tile<HS, TILE>(q, base, first, T, hs, C3, scale);
+    load_tile<HS, TILE>(d, dout + row * C + head, first, T, hs, C, 1.0f);
+    for (int u = 0; u <= first; u += TILE) {
+        __syncthreads(); // the last tiles have been read
+        load_tile<HS, TILE>(k, base + C, u, T, hs, C3, 1.0f);
+        load_tile<HS, TILE>(v, base + 2*C, u, T, hs, C3, 1.0f);
+        __syncthreads();
+        rows_by_rows<HS, TILE>(s, q, k);
+        rows_by_rows<HS, TILE>(dp, d, v);
+        for (int i = 0; i < OWN; i++) {
+            int t = first + y * OWN + i, seen = min(t, T - 1);
+            for (int j = 0; j < A::KEYS; j++) {
+                float p = fast_exp(s[i][j] - lse[stats + seen]);
+                s[i][j] = t < T && u + x + ACROSS * j <= t ? p * (dp[i][j] - along[stats + seen]) : 0.0f;
+            }
+        }
+        share<HS, TILE>(dS, s);
+        __syncthreads(); // all of dS is there
+        add_rows<HS, TILE>(dq, dS, k);
+    }
+    store_tile<HS, TILE>(dqkv + row * C3 + head, dq, first, T, hs, C3, scale);
+}
+
+// dk and dv of a tile of keys: dv += P' dout and dk += dS' q over the tiles of queries; the rows of S are keys here.
+// grid (T / TILE, NH, B), block (ACROSS, TILE / OWN), shared: q, dout, k, v and P, then dS
+template <int HS, int TILE> static __global__ void attention_backward_keys_kernel(float* dqkv, const float* dout, const float* qkv,
+                                                                                  const float* lse, const float* along, int T, int C, int hs) {
+    ATTENTION_TILE;
+    extern __shared__ float4 tiles[];
+    float *q = (float*)tiles, *d = q + A::SIZE, *k = d + A::SIZE, *v = k + A::SIZE, *P = v + A::SIZE;
+    const float* base = qkv + row * C3 + head;
+    int first = blockIdx.x * TILE;
+    float s[OWN][A::KEYS], dp[OWN][A::KEYS], dk[OWN][A::CHANNELS] = {{0.0f}}, dv[OWN][A::CHANNELS] = {{0.0f}};
+    load_tile<HS, TILE>(k, base + C, first, T, hs, C3, 1.0f);
+    load_tile<HS, TILE>(v, base + 2*C, first, T, hs, C3, 1.0f);
+    for (int t = first; t < T; t += TILE) {
+        __syncthreads(); // the last tiles have been read
+        load_tile<HS, TILE>(q, base, t, T, hs, C3, scale);
+        load_tile<HS, TILE>(d, dout + row * C + head, t, T, hs, C, 1.0f);
+        __syncthreads();
+        rows_by_rows<HS, TILE>(s, k, q);
+        rows_by_rows<HS, TILE>(dp, v, d);
+        for (int j = 0; j < A::KEYS; j++) {
+            int query = t + x + ACROSS * j, seen = min(query, T - 1);
+            float log_sum = lse[stats + seen], a = along[stats + seen];
+            for (int i = 0; i < OWN; i++) {
+                s[i][j] = query < T && first + y * OWN + i <= query ? fast_exp(s[i][j] - log_sum) : 0.0f;
+                dp[i][j] = s[i][j] * (dp[i][j] - a);
+            }
+        }
+        share<HS, TILE>(P, s);
+        __syncthreads(); // all of P is there
+        add_rows<HS, TILE>(dv, P, d);
+        __syncthreads(); // P has been read
+        share<HS, TILE>(P, dp);
+        __syncthreads(); // all of dS is there
+        add_rows<HS, TILE>(dk, P, q);
+    }
+    store_tile<HS, TILE>(dqkv + row * C3 + head + C, dk, first, T, hs, C3, 1.0f);
+    store_tile<HS, TILE>(dqkv + row * C3 + head + 2*C, dv, first, T, hs, C3, 1.0f);
+}
+
+// More than 48 KiB of shared memory has to be asked for.
+template <class Kernel> static void allow_shared(Kernel kernel, size_t bytes) {
+    CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)bytes));
+}
+
+template <int HS, int TILE> static void attention_forward_launch(float* out, float* lse, const float* qkv, int B, int T, int C, int NH) {
+    typedef AttentionTile<HS, TILE> A;
+    size_t shared = sizeof(float) * (3 * A::SIZE + A::S_SIZE);
+    dim3 grid(blocks_of((size_t)T, TILE), (unsigned)NH, (unsigned)B), block(ACROSS, A::DOWN);
+    allow_shared(attention_forward_kernel<HS, TILE>, shared);
+    attention_forward_kernel<HS, TILE><<<grid, block, shared>>>(out, lse, qkv, T, C, C / NH);
+    LAUNCHED();
+}
+
+template <int HS, int TILE> static void attention_backward_launch(float* dqkv, const float* dout, const float* qkv, const float* lse,
+                                                                  const float* along, int B, int T, int C, int NH) {
+    typedef AttentionTile<HS, TILE> A;
+    size_t shared = sizeof(float) * (4 * A::SIZE + A::S_SIZE);
+    dim3 grid(blocks_of((size_t)T, TILE), (unsigned)NH, (unsigned)B), block(ACROSS, A::DOWN);
+    allow_shared(attention_backward_queries_kernel<HS, TILE>, shared);
+    attention_backward_queries_kernel<HS, TILE><<<grid, block, shared>>>(dqkv, dout, qkv, lse, along, T, C, C / NH);
+    LAUNCHED();
+    allow_shared(attention_backward_keys_kernel<HS, TILE>, shared);
+    attention_backward_keys_kernel<HS, TILE><<<grid, block, shared>>>(dqkv, dout, qkv, lse, along, T, C, C / NH);
+    LAUNCHED();
+}
+
+static size_t attention_scratch_size(int B, int T, int NH) { return (size_t)B * (size_t)T * (size_t)NH; }
+
+static void attention_forward(float* out, float* lse, // lse (B,NH,T)
+                              const float* qkv, float*, int B, int T, int C, int NH) {
+    int hs = C / NH;
+    check(hs <= 128, "heads of %d channels: the GPU trainer has kernels for up to 128", hs);
+    if (hs <= 32) { attention_forward_launch<32, 32>(out, lse, qkv, B, T, C, NH); }
+    else if (hs <= 64) { attention_forward_launch<64, 64>(out, lse, qkv, B, T, C, NH); }
+    else { attention_forward_launch<128, 32>(out, lse, qkv, B, T, C, NH); }
+}
+
+static void attention_backward(float* dqkv, const float* dout, const float* qkv, const float* out, const float* lse,
+                               float* scratch, int B, int T, int C, int NH) {
+    int hs = C / NH;
+    dim3 grid(blocks_of((size_t)T, WARPS), (unsigned)NH, (unsigned)B);
+    attention_along_kernel<<<grid, dim3(WARP, WARPS)>>>(scratch, dout, out, T, C, hs);
+    LAUNCHED();
+    if (hs <= 32) { attention_backward_launch<32, 32>(dqkv, dout, qkv, lse, scratch, B, T, C, NH); }
+    else if (hs <= 64) { attention_backward_launch<64, 64>(dqkv, dout, qkv, lse, scratch, B, T, C, NH); }
+    else { attention_backward_launch<128, 32>(dqkv, dout, qkv, lse, scratch, B, T, C, NH); }
+}
+
+#define GELU_A 1.5957691216057308f // 2 sqrt(2/pi)
+#define GELU_B 0.044715f
+
+// One thread an element, from here to residual_backward. grid (n / THREADS), block (THREADS)
+static __global__ void gelu_forward_kernel(float* out, const float* inp, size_t n) {
+    size_t i = (size_t)blockIdx.x * THREADS + threadIdx.x;
+    if (i >= n) { return; }
+    float x = inp[i];
+    out[i] = x / (1.0f + fast_exp(-GELU_A * (x + GELU_B * x * x * x)));
+}
+
+static void gelu_forward(float* out, const float* inp, size_t n) {
+    gelu_forward_kernel<<<blocks_of(n, THREADS), THREADS>>>(out, inp, n);
+    LAUNCHED();
+}
+
+static __global__ void gelu_backward_kernel(float* dinp, const float* inp, size_t n) {
+    size_t i = (size_t)blockIdx.x * THREADS + threadIdx.x;
+    if (i >= n) { return; }
+    float x = inp[i];
+    float e = fast_exp(-GELU_A * (x + GELU_B * x * x * x)), sigmoid = 1.0f / (1.0f + e);
+    float slope = GELU_A * (1.0f + 3.0f * GELU_B * x * x);
+    dinp[i] *= sigmoid * (1.0f + x * (e * sigmoid) * slope); // 1 - sigmoid without cancellation
+}
+
+static void gelu_backward(float* dinp, // holds dout on entry
+                          const float* inp, size_t n) {
+    gelu_backward_kernel<<<blocks_of(n, THREADS), THREADS>>>(dinp, inp, n);
+    LAUNCHED();
+}
+
+static __global__ void residual_forward_kernel(float* out, const float* inp, size_t n) {
+    size_t i = (size_t)blockIdx.x * THREADS + threadIdx.x;
+    if (i < n) { out[i] += inp[i]; }
+}
+
+static void residual_forward(float* out, // added to
+                             const float* inp, size_t n) {
+    residual_forward_kernel<<<blocks_of(n, THREADS), THREADS>>>(out, inp, n);
+    LAUNCHED();
+}
+
+// The branch's gradient is a copy: the stream's moves on while a site still points to the branch's.
+static void residual_backward(float* dbranch, const float* dstream, size_t n) { device_copy(dbranch, dstream, sizeof(float) * n); }
+
+// log sum_v exp x[v] of a row, by all THREADS of a block, in every one of them.
+static __device__ float log_sum_exp(const float* x, int V) {
+    __shared__ float of_warp[THREADS / WARP];
+    float largest = -INFINITY, sum = 0.0f;
+    for (int v = threadIdx.x; v < V; v += THREADS) { largest = fmaxf(largest, x[v]); }
+    largest = warp_max(largest);
+    if (threadIdx.x % WARP == 0) { of_warp[threadIdx.x / WARP] = largest; }
+    __syncthreads();
+    for (int w = 0; w < THREADS / WARP; w++) { largest = fmaxf(largest, of_warp[w]); }
+    for (int v = threadIdx.x; v < V; v += THREADS) { sum += fast_exp(x[v] - largest); }
+    return largest + logf(block_sum<THREADS>(sum));
+}
+
+// 1 if no logit is larger than the target's, and of equals none stands before it. One block a row: every thread of it is told.
+static __device__ bool is_argmax(const float* x, int target, int V) {
+    float better = 0.0f;
+    for (int v = threadIdx.x; v < V; v += THREADS) { better += x[v] > x[target] || (x[v] == x[target] && v < target) ? 1.0f : 0.0f; }
+    return block_sum<THREADS>(better) == 0.0f;
+}
+
+// One block a row. grid (N), block (THREADS)
+static __global__ void cross_entropy_forward_kernel(float* losses, unsigned char* hits, const float* logits, const int* targets,
+                                                    const float* weight, int V) {
+    size_t n = blockIdx.x;
+    const float* x = logits + n * V;
+    int target = targets[n];
+    if (weight[n] == 0.0f) { // so is every thread's
+        if (threadIdx.x == 0) { losses[n] = 0.0f; hits[n] = 0; }
+        return;
+    }
+    float lse = log_sum_exp(x, V);
+    bool hit = is_argmax(x, target, V);
+    if (threadIdx.x == 0) { losses[n] = lse - x[target]; hits[n] = hit; }
+}
+
+static void cross_entropy_forward(float* losses, unsigned char* hits, const float* logits, const int* targets,
+                                  const float* weight, int N, int V) {
+    cross_entropy_forward_kernel<<<N, THREADS>>>(losses, hits, logits, targets, weight, V);
+    LAUNCHED();
+}
+
+// One block a row. grid (N), block (THREADS)
+static __global__ void cross_entropy_backward_kernel(float* losses, float* logits, const int* targets, const float* weight, int V) {
+    size_t n = blockIdx.x;
+    float* x = logits + n * V;
+    float w = weight[n];
+    int target = targets[n];
+    if (w == 0.0f) {
+        if (threadIdx.x == 0) { losses[n] = 0.0f; }
+        for (int v = threadIdx.x; v < V; v += THREADS) { x[v] = 0.0f; }
+        return;
+    }
+    float lse = log_sum_exp(x, V);
+    if (threadIdx.x == 0) { losses[n] = lse - x[target]; }
+    __syncthreads(); // the target's logit has been read
+    for (int v = threadIdx.x; v < V; v += THREADS) { x[v] = w * fast_exp(x[v] - lse) - (v == target ? w : 0.0f); }
+}
+
+static void cross_entropy_backward(float* losses, float* logits, const int* targets, const float* weight, int N, int V) {
+    cross_entropy_backward_kernel<<<N, THREADS>>>(losses, logits, targets, weight, V);
+    LAUNCHED();
+}
+
+// ---------------------------------------------------------------------------------------------
+// One block, both ways. w: weights, a: activations; g and d: their gradients. The backward reads the forward from the last
+// line to the first.
+
+// All that the backward of a block reads, the block's output left out.
+static void block_hidden(const BlockActs* a, const float* x, const BlockParams* w, float* scratch, int B, int T, int C, int NH) {
+    int N = B * T;
+    size_t NC = (size_t)N * C;
+    layernorm_forward(a->ln1, a->ln1_mean, a->ln1_rstd, x, w->ln1w, w->ln1b, N, C);
+    matmul_forward(a->qkv, a->ln1, w->qkvw, w->qkvb, N, C, 3*C);
+    attention_forward(a->atty, a->lse, a->qkv, scratch, B, T, C, NH);
+    matmul_forward(a->residual2, a->atty, w->attprojw, w->attprojb, N, C, C);
+    residual_forward(a->residual2, x, NC);
+    layernorm_forward(a->ln2, a->ln2_mean, a->ln2_rstd, a->residual2, w->ln2w, w->ln2b, N, C);
+    matmul_forward(a->fch, a->ln2, w->fcw, w->fcb, N, C, 4*C);
+    gelu_forward(a->fch_gelu, a->fch, 4*NC);
+}
+
+static void block_forward(const BlockActs* a, const float* x, const BlockParams* w, float* scratch, int B, int T, int C, int NH) {
+    int N = B * T;
+    block_hidden(a, x, w, scratch, B, T, C, NH);
+    matmul_forward(a->residual3, a->fch_gelu, w->fcprojw, w->fcprojb, N, 4*C, C);
+    residual_forward(a->residual3, a->residual2, (size_t)N * C);
+}
+
+// dx is the gradient of residual3 on entry, that of the block's input x on return.
+static void block_backward(const BlockParams* g, const BlockGrads* d, float* dx,
+                           const BlockParams* w, const BlockActs* a, const float* x,
+                           Drpt* drpt, float* scratch, int B, int T, int C, int NH) {
+    int N = B * T;
+    size_t NC = (size_t)N * C;
+    residual_backward(d->fcproj, dx, NC);
+    matmul_backward_input(d->fch, d->fcproj, w->fcprojw, N, 4*C, C);
+    drpt_site(drpt, "fcproj", g->fcprojw, g->fcprojb, d->fcproj, a->fch_gelu, 4*C, C);
+    gelu_backward(d->fch, a->fch, 4*NC);
+    matmul_backward_input(d->ln2, d->fch, w->fcw, N, C, 4*C);
+    drpt_site(drpt, "fc", g->fcw, g->fcb, d->fch, a->ln2, C, 4*C);
+    layernorm_backward_input(dx, d->ln2, a->residual2, w->ln2w, a->ln2_mean, a->ln2_rstd, N, C);
+    drpt_site_layernorm(drpt, "ln2", g->ln2w, g->ln2b, d->ln2, a->residual2, a->ln2_mean, a->ln2_rstd, C);
+    drpt_project(drpt, DRPT_SUBLAYER);
+    residual_backward(d->attproj, dx, NC);
+    matmul_backward_input(d->atty, d->attproj, w->attprojw, N, C, C);
+    drpt_site(drpt, "attproj", g->attprojw, g->attprojb, d->attproj, a->atty, C, C);
+    attention_backward(d->qkv, d->atty, a->qkv, a->atty, a->lse, scratch, B, T, C, NH);
+    matmul_backward_input(d->ln1, d->qkv, w->qkvw, N, C, 3*C);
+    drpt_site_fused(drpt, "qkv", g->qkvw, g->qkvb, d->qkv, a->ln1, C, 3*C);
+    layernorm_backward_input(dx, d->ln1, x, w->ln1w, a->ln1_mean, a->ln1_rstd, N, C);
+    drpt_site_layernorm(drpt, "ln1", g->ln1w, g->ln1b, d->ln1, x, a->ln1_mean, a->ln1_rstd, C);
+    drpt_project(drpt, DRPT_BLOCK);
+}
+
+// ---------------------------------------------------------------------------------------------
+// The model. Its arrays are the GPU's, a piece of memory each; what points to them is the host's.
+
+typedef struct {
+    GPT2Config config;
+    Tensor tensor[NUM_TENSORS];
+    size_t num_params;
+    Params weight, grad;
+    float *params, *grads, *m, *v;    // (num_params) each
+    int B, T;                         // the largest batch there is memory for
+    int recompute;                    // 1: the blocks share their activations, residual3 apart
+    BlockActs* act;                   // (L)
+    BlockGrads dact;                  // of the block at hand
+    float *encoded, *lnf, *lnf_mean, *lnf_rstd, *logits, *losses;
+    float *dx, *dlnf;
+    float* scratch;                   // of attention
+    unsigned char* hits;
+    int *tokens, *targets;            // of the batch at hand: copies of the host's
+    float* share;                     // and its positions' shares of the loss
+    void** piece;                     // what gpt2_free() has to free
+    int pieces;
+} GPT2;
+
+static void* take_bytes(GPT2* model, size_t bytes, const char* what) {
+    model->piece = (void**)realloc(model->piece, sizeof(void*) * ((size_t)model->pieces + 1));
+    check(model->piece != NULL, "out of memory");
+    return model->piece[model->pieces++] = device_alloc(bytes, what);
+}
+static float* take(GPT2* model, size_t floats, const char* what) { return (float*)take_bytes(model, sizeof(float) * floats, what); }
+
+static void layout_params(GPT2* model) {
+    size_t L = (size_t)model->config.layers, bytes = sizeof(float) * model->num_params;
+    model->weight.block = (BlockParams*)calloc(L, sizeof(BlockParams));
+    model->grad.block = (BlockParams*)calloc(L, sizeof(BlockParams));
+    check(model->weight.block && model->grad.block, "out of memory");
+    model->params = take(model, model->num_params, "the parameters");
+    model->grads = take(model, model->num_params, "the gradients");
+    model->m = take(model, model->num_params, "AdamW's first moments");
+    model->v = take(model, model->num_params, "AdamW's second moments");
+    device_zero(model->grads, bytes);
+    device_zero(model->m, bytes);
+    device_zero(model->v, bytes);
+}
+
+static void layout_acts(GPT2* model) {
+    size_t L = (size_t)model->config.layers, C = (size_t)model->config.channels, NH = (size_t)model->config.heads;
+    size_t V = (size_t)model->config.vocab_size, N = (size_t)model->B * (size_t)model->T;
+    const char* what = "the activations";
+    model->act = (BlockActs*)calloc(L, sizeof(BlockActs));
+    check(model->act != NULL, "out of memory");
+    model->encoded = take(model, N * C, what);
+    for (size_t l = 0; l < L; l++) {
+        BlockActs* a = &model->act[l];
+        if (l > 0 && model->recompute) {
+            *a = model->act[0];
+            a->residual3 = take(model, N * C, what);
+            continue;
+        }
+        #define TAKE(name, floats) a->name = take(model, floats, what);
+        BLOCK_ACTS(TAKE)
+        #undef TAKE
+    }
+    #define TAKE(name, floats) model->dact.name = take(model, floats, what);
+    BLOCK_GRADS(TAKE)
+    #undef TAKE
+    model->lnf = take(model, N * C, what);
+    model->lnf_mean = take(model, N, what);
+    model->lnf_rstd = take(model, N, what);
+    model->logits = take(model, N * V, what);
+    model->losses = take(model, N, what);
+    model->hits = (unsigned char*)take_bytes(model, N, what);
+    model->scratch = take(model, attention_scratch_size(model->B, model->T, (int)NH), what);
+    model->dx = take(model, N * C, what);
+    model->dlnf = take(model, N * C, what);
+    model->tokens = (int*)take_bytes(model, sizeof(int) * N, what);
+    model->targets = (int*)take_bytes(model, sizeof(int) * N, what);
+    model->share = take(model, N, what);
+}
+
+// A model of these sizes with memory for B rows of T tokens. Its parameters are the caller's to write.
+static GPT2 gpt2_create(GPT2Config config, int B, int T, int recompute) {
+    GPT2 model = {};
+    model.config = config;
+    model.B = B;
+    model.T = T;
+    model.recompute = recompute;
+    model.num_params = list_tensors(model.tensor, &model.config);
+    layout_params(&model);
+    point_params(&model.weight, model.params, model.tensor, model.config.layers);
+    point_params(&model.grad, model.grads, model.tensor, model.config.layers);
+    layout_acts(&model);
+    return model;
+}
+
+static void gpt2_free(GPT2* model) {
+    for (int i = 0; i < model->pieces; i++) { device_free(model->piece[i]); }
+    free(model->piece);
+    free(model->act);
+    free(model->weight.block);
+    free(model->grad.block);
+}
+
+// logits (B,T,V) of the tokens (B,T), which are the host's.
+static void gpt2_forward(GPT2* model, const int* tokens, int B, int T) {
+    int L = model->config.layers, C = model->config.channels, NH = model->config.heads, N = B * T;
+    const float* x = model->encoded;
+    device_write(model->tokens, tokens, sizeof(int) * (size_t)N);
+    encoder_forward(model->encoded, model->tokens, model->weight.wte, model->weight.wpe, B, T, C);
+    for (int l = 0; l < L; l++) {
+        block_forward(&model->act[l], x, &model->weight.block[l], model->scratch, B, T, C, NH);
+        x = model->act[l].residual3;
+    }
+    layernorm_forward(model->lnf, model->lnf_mean, model->lnf_rstd, x, model->weight.lnfw, model->weight.lnfb, N, C);
+    matmul_forward(model->logits, model->lnf, model->weight.wte, NULL, N, C, model->config.vocab_size);
+}
+
+// After gpt2_forward() on the same tokens: adds to the gradients of all parameters, and leaves the losses of the
+// positions. targets and weight (B,T), each position's share of the loss, are the host's.
+static void gpt2_backward(GPT2* model, const int* tokens, const int* targets, const float* weight, Drpt* drpt, int B, int T) {
+    int L = model->config.layers, C = model->config.channels, NH = model->config.heads, V = model->config.vocab_size, N = B * T;
+    const float* last = model->act[L - 1].residual3;
+    float* dlogits = model->logits; // in place
+    (void)tokens; // gpt2_forward() has copied them
+    device_write(model->targets, targets, sizeof(int) * (size_t)N);
+    device_write(model->share, weight, sizeof(float) * (size_t)N);
+    cross_entropy_backward(model->losses, dlogits, model->targets, model->share, N, V);
+    matmul_backward_input(model->dlnf, dlogits, model->weight.wte, N, C, V);
+    device_zero(model->dx, sizeof(float) * (size_t)N * C);
+    layernorm_backward_input(model->dx, model->dlnf, last, model->weight.lnfw, model->lnf_mean, model->lnf_rstd, N, C);
+    drpt->block = -1;
+    drpt_site_layernorm(drpt, "lnf", model->grad.lnfw, model->grad.lnfb, model->dlnf, last, model->lnf_mean, model->lnf_rstd, C);
+    drpt_project(drpt, DRPT_BLOCK);
+    for (int l = L - 1; l >= 0; l--) {
+        const float* x = l > 0 ? model->act[l - 1].residual3 : model->encoded;
+        drpt->block = l;
+        if (model->recompute && l < L - 1) { block_hidden(&model->act[l], x, &model->weight.block[l], model->scratch, B, T, C, NH); }
+        block_backward(&model->grad.block[l], &model->dact, model->dx, &model->weight.block[l], &model->act[l], x,
+                       drpt, model->scratch, B, T, C, NH);
+    }
+    drpt->block = -1;
+    drpt_site_token(drpt, "wte", model->grad.wte, dlogits, model->lnf, model->dx, model->tokens, C, V);
+    drpt_site_position(drpt, "wpe", model->grad.wpe, model->dx, C);
+    drpt_project(drpt, DRPT_GLOBAL);
+}
+
+// One step of the optimizer with the gradient times `scale`; the gradients are zero afterwards. step counts from 1.
+static void gpt2_update(GPT2* model, const Config* c, double lr, double scale, int step) {
+    for (int i = 0; i < NUM_TENSORS; i++) {
+        const Tensor* t = &model->tensor[i];
+        size_t at = t->begin, size = t->blocks * t->rows * t->cols;
+        float decay = t->rows > 1 ? (float)c->weight_decay : 0.0f;
+        if (strcmp(c->optimizer, "sgd") == 0) {
+            sgd_update(model->params + at, model->grads + at, size, (float)lr, decay, (float)scale);
+        } else {
+            AdamW a = { (float)lr, (float)c->beta1, (float)c->beta2, (float)c->eps, decay };
+            adamw_update(model->params + at, model->grads + at, model->m + at, model->v + at, size, a, (float)scale, step);
+        }
+    }
+}
