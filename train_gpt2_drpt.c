@@ -8,7 +8,6 @@
 // Letters: B rows of a batch, T tokens of a row, N = B*T positions, C channels, NH heads, V vocabulary, L blocks.
 // Arrays are row-major, d* is the gradient of the loss with respect to *, and activation gradients are
 // overwritten unless a comment says that they are added to.
-#include "train_gpt2_drpt.h"
 #include "drpt/drpt.h"
 #include "drpt/probe.h"
 #include "llmc/arena.h"
@@ -19,6 +18,7 @@
 #include "llmc/dataset.h"
 #include "llmc/files.h"
 #include "llmc/gpt2_file.h"
+#include "llmc/gpt2_tensors.h"
 #include "llmc/matmul.h"
 #include "llmc/optimizer.h"
 #include "llmc/rng.h"

@@ -2,7 +2,7 @@
 //
 // The formulas stand there. Here stands what is new: which thread owns what, and what a block shares. Nothing that feeds a weight is
 // added to by atomics, so that equal runs give equal bits. All work is on one stream, in the order of the calls.
-#include "train_gpt2_drpt.h"
+#include "llmc/gpt2_tensors.h"
 #include "drpt/drpt.h"
 #include "llmc/config.h"
 #include "llmc/device.h"

@@ -389,7 +389,7 @@ train_gpt2_drpt.c~s/        if (weight\[n\] == 0.0f) { memset.*//~test_gpt2 cros
 train_gpt2_drpt.c~s/if (x\[v\] > x\[best\])/if (x[v] >= x[best])/~test_gpt2 cross_entropy~ties to the last token
 
 # ---- the trainer: block and model
-train_gpt2_drpt.h~s/+ l \* tensor\[TENSOR_##name\].rows/+ 0 * tensor[TENSOR_##name].rows/~test_parity logits~all blocks are the first
+llmc/gpt2_tensors.h~s/+ l \* tensor\[TENSOR_##name\].rows/+ 0 * tensor[TENSOR_##name].rows/~test_parity logits~all blocks are the first
 train_gpt2_drpt.c~s/    residual_backward(d->attproj, dx, NC);//~test_gradient plain_model~attention's branch without a gradient
 train_gpt2_drpt.c~s/    memset(model->dx, 0.*//~test_gradient gradients_add_up~the last pass's gradient kept
 train_gpt2_drpt.c~s/if (l == 0 || keep_blocks)/if (l == 0)/~test_gradient mixed_model~blocks overwrite each other's gradients

@@ -4,7 +4,7 @@
 set -eu
 emu=${BUILD:-build}/emu
 sh dev/check_twins.sh train_gpt2_drpt.c train_gpt2_drpt.cu block_hidden block_forward block_backward gpt2_forward gpt2_backward gpt2_update
-[ -x "$emu/plain/test_cuda" ] || { echo "not built for the emulator (sanitizers, BLAS): left out"; exit 0; }
+[ -x "$emu/plain/test_cuda" ] || { echo "not built for the emulator (no g++, or a build with sanitizers or BLAS): left out"; exit 0; }
 export OMP_NUM_THREADS=1 # the CPU twin: small problems
 for schedule in forward reverse 1; do
     echo "-- schedule $schedule"

@@ -10,7 +10,8 @@ EMU_CU    += $(if $(findstring clang,$(EMU_CXX)),-ffp-exception-behavior=maytrap
 
 emu_objects := $(patsubst test/emulator/%.cpp,$(EMU)/%.o,$(wildcard test/emulator/*.cpp))
 emu_sources := $(patsubst %.cu,$(EMU)/src/%.cu,$(cuda_modules) train_gpt2_drpt.cu test/test_cuda.cu test/emulator/faults.cu)
-emu_programs := $(if $(SAN)$(USE_BLAS),,$(foreach kind,plain races,$(EMU)/$(kind)/faults $(EMU)/$(kind)/test_cuda))
+emu_compiler := $(if $(SAN)$(USE_BLAS),,$(shell command -v $(EMU_CXX)))
+emu_programs := $(if $(emu_compiler),$(foreach kind,plain races,$(EMU)/$(kind)/faults $(EMU)/$(kind)/test_cuda))
 
 $(EMU)/src/%.cu: %.cu test/emulator/launch.sed
 	@mkdir -p $(@D)

@@ -1,8 +1,8 @@
-// train_gpt2_drpt.h -- the tensors of GPT-2: one list for the trainer on the CPU and its twin on the GPU.
-#ifndef TRAIN_GPT2_DRPT_H
-#define TRAIN_GPT2_DRPT_H
+// gpt2_tensors.h -- the tensors of GPT-2: one list for the trainer on the CPU and its twin on the GPU.
+#ifndef LLMC_GPT2_TENSORS_H
+#define LLMC_GPT2_TENSORS_H
 
-#include "llmc/gpt2_file.h"
+#include "gpt2_file.h"
 
 // These lists are the only ones: allocation, checkpoints, initialisation, weight decay and tests walk
 // them. Parameters stand in memory as in llm.c's file, each tensor for all blocks in one piece; matrices are
@@ -96,4 +96,4 @@ static inline void point_params(Params* p, float* base, const Tensor tensor[NUM_
     }
 }
 
-#endif // TRAIN_GPT2_DRPT_H
+#endif // LLMC_GPT2_TENSORS_H
