@@ -387,8 +387,8 @@ def best_over(lab, at, h):
 
 
 def has_length_of_t(row):
-    """Not so where single general rows are chosen, or t is put beside their mean, unless the update is scaled to its ray."""
-    return row["method"] not in ("subset", "random", "filter", "greedy", "trust") or option(row["options"], "rescale", "none") != "none"
+    """Not so where the update is made of single general rows or their mean, unless it is scaled to its ray."""
+    return row["method"] not in ("subset", "random", "filter", "greedy", "trust", "agem_mirror") or option(row["options"], "rescale", "none") != "none"
 
 
 def extremes(lab, at, method, measure):

@@ -548,6 +548,14 @@ def draw_scores(lab, at):
 
 # ------------------------------------------------------------------------------------------------
 
+def first_and_last(checkpoints):
+    """Of each world's, given in order."""
+    of = collections.OrderedDict()
+    for world, step in checkpoints:
+        of.setdefault(world, []).append((world, step))
+    return [at for all_of in of.values() for at in (all_of[:1] + all_of[1:][-1:])]
+
+
 def all_figures(lab, ends):
     """(name, a function that draws it) of every figure that the files allow; it may still return None."""
     rows = lab.results
@@ -555,6 +563,7 @@ def all_figures(lab, ends):
     label_of = lambda name: labels.get(name, name)
     for at in lab.probes:
         yield f"spectrum-{at[0]}-{at[1]:.0f}", lambda: draw_spectrum(lab, at)
+    for at in first_and_last(lab.probes):
         yield f"directions-{at[0]}-{at[1]:.0f}", lambda: draw_directions(lab, at)
     for world in collections.OrderedDict.fromkeys(world for world, _ in lab.probes):
         yield f"progress-{world}", lambda: draw_progress(lab, world)
@@ -578,7 +587,7 @@ def all_figures(lab, ends):
     for m in numbers.sizes(lab.tables["composition"]):
         yield f"composition-m{m}", lambda: draw_composition(lab.tables["composition"], m, label_of)
     worlds = {row["world"] for row in lab.tables["scores"]}
-    for at in sorted({(row["world"], row["step"]) for row in lab.tables["scores"] if row["world"] == ("gpt" if "gpt" in worlds else row["world"])}):
+    for at in first_and_last(sorted({(row["world"], row["step"]) for row in lab.tables["scores"] if row["world"] == ("gpt" if "gpt" in worlds else row["world"])})):
         yield f"scores-{at[0]}-{at[1]:.0f}", lambda: draw_scores(lab, at)
 
 
