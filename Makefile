@@ -86,12 +86,17 @@ mutants:
 test-slow: all
 	@BUILD=$(BUILD) sh test/slow_demo.sh
 
-demo: all
+# What a newcomer types first is built on all cores, unless make was told otherwise.
+build_all = $(MAKE) -s $(if $(findstring j,$(filter-out --%,$(firstword -$(MAKEFLAGS)))),,-j$(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)) all
+
+demo:
+	@$(build_all)
 	@BUILD=$(BUILD) sh dev/demo.sh $(if $(FULL),--full)
 	@$(MAKE) -s picture 2>/dev/null || echo "no picture, which takes python3, its venv module and matplotlib: 'make picture' says what is missing"
 
 PLAN ?= quick
-sweep: all
+sweep:
+	@$(build_all)
 	@BUILD=$(BUILD) sh dev/sweep.sh $(PLAN) $(ARGS)
 
 picture: venv
