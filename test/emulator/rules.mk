@@ -13,9 +13,10 @@ emu_sources := $(patsubst %.cu,$(EMU)/src/%.cu,$(cuda_modules) train_gpt2_drpt.c
 emu_compiler := $(if $(SAN)$(USE_BLAS),,$(shell command -v $(EMU_CXX)))
 emu_programs := $(if $(emu_compiler),$(foreach kind,plain races,$(EMU)/$(kind)/faults $(EMU)/$(kind)/test_cuda))
 
+# Put in place whole: with make -j the same file may be made twice at a time, as it has a second name where another includes it.
 $(EMU)/src/%.cu: %.cu test/emulator/launch.sed
 	@mkdir -p $(@D)
-	@(echo '#line 1 "$<"'; sed -E -f test/emulator/launch.sed $<) > $@
+	@(echo '#line 1 "$<"'; sed -E -f test/emulator/launch.sed $<) > $@.$$$$ && mv $@.$$$$ $@
 $(EMU)/%.o: test/emulator/%.cpp
 	@mkdir -p $(@D)
 	$(EMU_CXX) $(EMU_FLAGS) -fopenmp-simd -MMD -MP -c $< -o $@
