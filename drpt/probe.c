@@ -58,6 +58,7 @@ Probe* probe_create(const ProbeList* list, int n, int m, int T, int widest, int 
     *p = (Probe){ .list = list, .draws = draws, .batches = batches, .domains = domains > 0 ? domains : 1, .t_norm2 = NAN, .limit = (size_t)1 << 31,
                   .recorder = drpt_create(&all, n, m, T, widest, domains, seed) };
     p->recorder.probe = p;
+    p->recorder.gather.keep_gradients = 0; // they are formed here, one by one, and folded
     layout(p);
     arena_alloc(&p->arena, "the probe");
     layout(p);
