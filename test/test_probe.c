@@ -689,7 +689,10 @@ static double number(const Table* t, int row, int col) {
 
 static void expect_heading(const Table* t, const char* want) {
     char got[2048] = "";
-    for (int c = 0; c < t->cols; c++) { strcat(strcat(got, c ? "," : ""), t->cell[0][c]); }
+    size_t length = 0;
+    for (int c = 0; c < t->cols && length < sizeof(got); c++) {
+        length += (size_t)snprintf(got + length, sizeof(got) - length, "%s%s", c ? "," : "", t->cell[0][c]);
+    }
     if (strcmp(got, want) != 0) { fprintf(stderr, "the columns are %s\n", got); test_failures++; }
 }
 
@@ -748,9 +751,10 @@ static void expect_scores(const char* folder, const Shape* s) {
     static Table t;
     Vector g[16], target;
     char heading[512] = "draw,batch,site,block";
+    size_t length = strlen(heading);
     DrptOptions o = drpt_defaults;
     o.method = "target";
-    for (int i = 0; i < s->n; i++) { sprintf(heading + strlen(heading), ",s_%d", i); }
+    for (int i = 0; i < s->n && length < sizeof(heading); i++) { length += (size_t)snprintf(heading + length, sizeof(heading) - length, ",s_%d", i); }
     read_table(&t, folder, "scores.csv");
     expect_heading(&t, heading);
     expect(t.rows == 1 + 3 * s->R * s->Q);
