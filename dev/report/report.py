@@ -374,7 +374,7 @@ def about_probes(lab, doc, drawn):
              f"each with {some['batches']:.0f} batches of n = {some['n']} general rows. bias² = |E u - t\\*|², v_tgt: the variance of u over target sets, "
              "which training on one set never averages out; v_gen: its variance over general batches, which h steps divide by h. All in units "
              "of |t\\*|², t\\* the true gradient. The estimates are unbiased, so that a small one may be negative. ρ = ⟨E u, t\\*⟩² / (|t\\*|² E|u|²): "
-             "the decrease of a smooth loss that one step can reach, as a fraction of what t\\* itself would.".replace("\\*", "*"))
+             "the decrease of a smooth loss that one step can reach, as a fraction of what t\\* itself would, negative where the mean update points away from t\\*.".replace("\\*", "*"))
     for at in lab.probes:
         name = f"spectrum-{at[0]}-{at[1]:.0f}"
         if name in drawn:

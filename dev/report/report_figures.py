@@ -384,7 +384,7 @@ def draw_curves(points, rows, m, columns, label_of, rank):
     for row in rows:
         if row["m"] == m and not numbers.ends_in_flops(row["name"]):
             first.setdefault(row["name"], row)
-    names = representatives(first, rank)
+    names = representatives(first, rank, most=13)
     figure, panels = plt.subplots(len(columns), 1, figsize=(WIDTH, 2.9 * len(columns)), sharex=True)
     figure.subplots_adjust(left=0.075, right=0.70, top=0.965, bottom=0.055, hspace=0.17)
     for axes, (column, title, logarithmic) in zip(panels, columns):
