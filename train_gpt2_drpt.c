@@ -477,7 +477,7 @@ static void block_forward(const BlockActs* a, const float* x, const BlockParams*
 }
 
 // dx is the gradient of residual3 on entry, that of the block's input x on return.
-static void block_backward(const BlockParams* g, const BlockGrads* d, float* dx,
+static void block_backward(const BlockParamGrads* g, const BlockGrads* d, float* dx,
                            const BlockParams* w, const BlockActs* a, const float* x,
                            Drpt* drpt, float* scratch, int B, int T, int C, int NH) {
     int N = B * T;
@@ -509,7 +509,8 @@ typedef struct {
     GPT2Config config;
     Tensor tensor[NUM_TENSORS];
     size_t num_params;
-    Params weight, grad;
+    Params weight;
+    ParamGrads grad;
     float *params, *grads, *m, *v;    // (num_params) each; the last three only for training
     int B, T;                         // the largest batch there is memory for
     int recompute;                    // 1: the blocks share their activations, residual3 apart
@@ -528,7 +529,7 @@ static void layout_params(GPT2* model, int training) {
     Arena* arena = &model->param_arena;
     size_t L = (size_t)model->config.layers;
     model->weight.block = arena_take(arena, sizeof(BlockParams) * L);
-    model->grad.block = arena_take(arena, sizeof(BlockParams) * L);
+    model->grad.block = arena_take(arena, sizeof(BlockParamGrads) * L);
     model->params = take(arena, model->num_params);
     if (!training) { return; }
     model->grads = take(arena, model->num_params);
@@ -538,7 +539,7 @@ static void layout_params(GPT2* model, int training) {
 
 static void layout_block_acts(BlockActs* a, Arena* arena, size_t N, size_t C, size_t NH) {
     BlockActs acts;
-    #define TAKE(name, floats) acts.name = take(arena, floats);
+    #define TAKE(name, type, floats) acts.name = take(arena, floats);
     BLOCK_ACTS(TAKE)
     #undef TAKE
     if (a) { *a = acts; }
@@ -546,7 +547,7 @@ static void layout_block_acts(BlockActs* a, Arena* arena, size_t N, size_t C, si
 
 static void layout_block_grads(BlockGrads* d, Arena* arena, size_t N, size_t C) {
     BlockGrads grads;
-    #define TAKE(name, floats) grads.name = take(arena, floats);
+    #define TAKE(name, type, floats) grads.name = take(arena, floats);
     BLOCK_GRADS(TAKE)
     #undef TAKE
     if (d) { *d = grads; }
@@ -614,7 +615,7 @@ static GPT2 gpt2_create(const char* init, int seed, int training) {
     arena_alloc(&model.param_arena, "the parameters");
     layout_params(&model, training);
     point_params(&model.weight, model.params, model.tensor, model.config.layers);
-    if (training) { point_params(&model.grad, model.grads, model.tensor, model.config.layers); }
+    if (training) { point_param_grads(&model.grad, model.grads, model.tensor, model.config.layers); }
     if (file) { model_read(file, init, bytes, model.params, model.num_params); } else { gpt2_init(&model, seed); }
     return model;
 }

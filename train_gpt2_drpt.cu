@@ -483,7 +483,7 @@ static void block_forward(const BlockActs* a, const float* x, const BlockParams*
 }
 
 // dx is the gradient of residual3 on entry, that of the block's input x on return.
-static void block_backward(const BlockParams* g, const BlockGrads* d, float* dx,
+static void block_backward(const BlockParamGrads* g, const BlockGrads* d, float* dx,
                            const BlockParams* w, const BlockActs* a, const float* x,
                            Drpt* drpt, float* scratch, int B, int T, int C, int NH) {
     int N = B * T;
@@ -515,7 +515,8 @@ typedef struct {
     GPT2Config config;
     Tensor tensor[NUM_TENSORS];
     size_t num_params;
-    Params weight, grad;
+    Params weight;
+    ParamGrads grad;
     float *params, *grads, *m, *v;    // (num_params) each
     int B, T;                         // the largest batch there is memory for
     int recompute;                    // 1: the blocks share their activations, residual3 apart
@@ -541,7 +542,7 @@ static float* take(GPT2* model, size_t floats, const char* what) { return (float
 static void layout_params(GPT2* model) {
     size_t L = (size_t)model->config.layers, bytes = sizeof(float) * model->num_params;
     model->weight.block = (BlockParams*)calloc(L, sizeof(BlockParams));
-    model->grad.block = (BlockParams*)calloc(L, sizeof(BlockParams));
+    model->grad.block = (BlockParamGrads*)calloc(L, sizeof(BlockParamGrads));
     check(model->weight.block && model->grad.block, "out of memory");
     model->params = take(model, model->num_params, "the parameters");
     model->grads = take(model, model->num_params, "the gradients");
@@ -566,11 +567,11 @@ static void layout_acts(GPT2* model) {
             a->residual3 = take(model, N * C, what);
             continue;
         }
-        #define TAKE(name, floats) a->name = take(model, floats, what);
+        #define TAKE(name, type, floats) a->name = take(model, floats, what);
         BLOCK_ACTS(TAKE)
         #undef TAKE
     }
-    #define TAKE(name, floats) model->dact.name = take(model, floats, what);
+    #define TAKE(name, type, floats) model->dact.name = take(model, floats, what);
     BLOCK_GRADS(TAKE)
     #undef TAKE
     model->lnf = take(model, N * C, what);
@@ -597,7 +598,7 @@ static GPT2 gpt2_create(GPT2Config config, int B, int T, int recompute) {
     model.num_params = list_tensors(model.tensor, &model.config);
     layout_params(&model);
     point_params(&model.weight, model.params, model.tensor, model.config.layers);
-    point_params(&model.grad, model.grads, model.tensor, model.config.layers);
+    point_param_grads(&model.grad, model.grads, model.tensor, model.config.layers);
     layout_acts(&model);
     return model;
 }

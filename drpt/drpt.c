@@ -125,6 +125,7 @@ static void layout(Drpt* d, int widest) {
     Statistics* s = &d->statistics;
     s->K = arena_take(&d->arena, sizeof(double) * n * n);
     s->s = arena_take(&d->arena, sizeof(double) * n);
+    s->q = arena_take(&d->arena, sizeof(double));
     s->score = d->gather.metric || d->normalise ? arena_take(&d->arena, sizeof(double) * n) : s->s;
     s->S = d->needs & NEEDS_ROWS ? arena_take(&d->arena, sizeof(double) * n * m) : NULL;
     s->Q = d->needs & NEEDS_ROWS ? arena_take(&d->arena, sizeof(double) * m * m) : NULL;
@@ -269,12 +270,12 @@ static void record(Drpt* d, Site s) {
     d->checksum[d->num_sites++] = d->verify ? checksum(d, &s) : 0;
 }
 
-void drpt_site(Drpt* d, const char* name, float* dweight, float* dbias, const float* dout, const float* inp, int C, int OC) {
+void drpt_site(Drpt* d, const char* name, float* dweight, float* dbias, const Real* dout, const Real* inp, int C, int OC) {
     record(d, (Site){ .kind = SITE_LINEAR, .name = name, .dweight = dweight, .dbias = dbias, .dout = dout, .inp = inp,
                       .rows = OC, .cols = C });
 }
 
-void drpt_site_fused(Drpt* d, const char* name, float* dweight, float* dbias, const float* dout, const float* inp, int C, int OC) {
+void drpt_site_fused(Drpt* d, const char* name, float* dweight, float* dbias, const Real* dout, const Real* inp, int C, int OC) {
     if (d->plain || d->group != DRPT_MATRIX) { drpt_site(d, name, dweight, dbias, dout, inp, C, OC); return; }
     int parts = (int)strlen(name), rows = OC / parts;
     for (int i = 0; i < parts; i++) {
@@ -284,18 +285,18 @@ void drpt_site_fused(Drpt* d, const char* name, float* dweight, float* dbias, co
     }
 }
 
-void drpt_site_layernorm(Drpt* d, const char* name, float* dweight, float* dbias, const float* dout, const float* inp,
+void drpt_site_layernorm(Drpt* d, const char* name, float* dweight, float* dbias, const Real* dout, const Real* inp,
                          const float* mean, const float* rstd, int C) {
     record(d, (Site){ .kind = SITE_LAYERNORM, .name = name, .dweight = dweight, .dbias = dbias, .dout = dout, .inp = inp,
                       .mean = mean, .rstd = rstd, .rows = C, .cols = 1 });
 }
 
-void drpt_site_position(Drpt* d, const char* name, float* dweight, const float* dout, int C) {
+void drpt_site_position(Drpt* d, const char* name, float* dweight, const Real* dout, int C) {
     record(d, (Site){ .kind = SITE_POSITION, .name = name, .dweight = dweight, .dout = dout, .rows = d->T, .cols = C });
 }
 
-void drpt_site_token(Drpt* d, const char* name, float* dweight, const float* dout, const float* inp,
-                     const float* dlookup, const int* tokens, int C, int V) {
+void drpt_site_token(Drpt* d, const char* name, float* dweight, const Real* dout, const Real* inp,
+                     const Real* dlookup, const int* tokens, int C, int V) {
     record(d, (Site){ .kind = SITE_TOKEN, .name = name, .dweight = dweight, .dout = dout, .inp = inp,
                       .dlookup = dlookup, .tokens = tokens, .rows = V, .cols = C });
 }
@@ -305,13 +306,13 @@ void drpt_site_token(Drpt* d, const char* name, float* dweight, const float* dou
 
 // <u,t> = alpha's + beta q, and |u|^2 = alpha'K alpha + 2 beta alpha's + beta^2 q where K is known.
 static double dot_with_target(const Drpt* d) {
-    double dot = d->beta * d->statistics.q;
+    double dot = d->beta * *d->statistics.q;
     for (int i = 0; i < d->n; i++) { dot += d->alpha[i] != 0.0 ? d->alpha[i] * d->statistics.s[i] : 0.0; }
     return dot;
 }
 
 static double squared_norm(const Drpt* d) {
-    double sum = d->beta * d->beta * d->statistics.q;
+    double sum = d->beta * d->beta * *d->statistics.q;
     for (int i = 0; i < d->n; i++) {
         if (d->alpha[i] == 0.0) { continue; }
         sum += 2.0 * d->beta * d->alpha[i] * d->statistics.s[i];
@@ -361,7 +362,7 @@ static void log_mass(const Drpt* d) {
 }
 
 static void log_group(const Drpt* d, const Site* first, const Site* last, Verdict v) {
-    double u = d->gather.metric ? NAN : sqrt(fmax(0.0, squared_norm(d))), t = sqrt(d->statistics.q), dot = dot_with_target(d);
+    double u = d->gather.metric ? NAN : sqrt(fmax(0.0, squared_norm(d))), t = sqrt(*d->statistics.q), dot = dot_with_target(d);
     double cosine = u * t > 0.0 ? dot / (u * t) : u * t, sum = 0.0, squares = 0.0;
     int negative = 0;
     char name[64];
@@ -409,7 +410,7 @@ void drpt_gather_sites(Drpt* d, const Site* site, int count) {
     memset(s->s, 0, sizeof(double) * n);
     memset(s->score, 0, sizeof(double) * n);
     if (s->S) { memset(s->S, 0, sizeof(double) * n * m); memset(s->Q, 0, sizeof(double) * m * m); }
-    s->q = 0.0;
+    *s->q = 0.0;
     d->gather.needs = d->needs;
     for (int i = 0; i < count; i++) {
         if (d->normalise) { memcpy(d->before, s->s, sizeof(double) * n); }
@@ -427,8 +428,8 @@ static Verdict solve(Drpt* d) {
     for (int j = 0; j < d->m; j++) { d->weight[d->n + j] = (float)d->beta; }
     d->rows_dropped += v.dropped;
     d->groups_skipped += v.skipped;
-    d->dot_ut += isfinite(d->statistics.q) ? dot_with_target(d) : 0.0;
-    d->norm_t2 += isfinite(d->statistics.q) ? d->statistics.q : 0.0;
+    d->dot_ut += isfinite(*d->statistics.q) ? dot_with_target(d) : 0.0;
+    d->norm_t2 += isfinite(*d->statistics.q) ? *d->statistics.q : 0.0;
     return v;
 }
 

@@ -140,14 +140,14 @@ void drpt_begin(Drpt* d, uint64_t step, const unsigned char* usable, const int* 
 //     layernorm  dweight (C), dbias (C)       dout, inp (B,T,C), mean, rstd (B,T)
 //     position   dweight (maxT,C)             dout (B,T,C)
 //     token      dweight (V,C)                as the head: dout (B,T,V), inp (B,T,C); as the lookup: dlookup (B,T,C), tokens (B,T)
-void drpt_site(Drpt* d, const char* name, float* dweight, float* dbias, const float* dout, const float* inp, int C, int OC);
+void drpt_site(Drpt* d, const char* name, float* dweight, float* dbias, const Real* dout, const Real* inp, int C, int OC);
 // A projection that is several in one: `name` has a letter for each, OC / strlen(name) rows belong to each.
-void drpt_site_fused(Drpt* d, const char* name, float* dweight, float* dbias, const float* dout, const float* inp, int C, int OC);
-void drpt_site_layernorm(Drpt* d, const char* name, float* dweight, float* dbias, const float* dout, const float* inp,
+void drpt_site_fused(Drpt* d, const char* name, float* dweight, float* dbias, const Real* dout, const Real* inp, int C, int OC);
+void drpt_site_layernorm(Drpt* d, const char* name, float* dweight, float* dbias, const Real* dout, const Real* inp,
                          const float* mean, const float* rstd, int C);
-void drpt_site_position(Drpt* d, const char* name, float* dweight, const float* dout, int C);
-void drpt_site_token(Drpt* d, const char* name, float* dweight, const float* dout, const float* inp,
-                     const float* dlookup, const int* tokens, int C, int V);
+void drpt_site_position(Drpt* d, const char* name, float* dweight, const Real* dout, int C);
+void drpt_site_token(Drpt* d, const char* name, float* dweight, const Real* dout, const Real* inp,
+                     const Real* dlookup, const int* tokens, int C, int V);
 
 // A sublayer, a block, or (global) the whole model has been recorded: projects what is recorded, if the
 // groups of this run are no coarser than that.

@@ -60,7 +60,7 @@ void gram_to_statistics(Statistics* st, const double* tables, size_t apart, cons
             double x = entry(tables, apart, g->threads, V, i, j);
             if (j < n) { st->K[(size_t)i * n + j] += x; }
             else if (i < n) { st->s[i] += x; }
-            else { st->q += x; }
+            else { *st->q += x; }
             if (j < n || !(g->needs & NEEDS_ROWS)) { continue; }
             if (i < n) { st->S[(size_t)i * targets + j - n] += x; }
             else { st->Q[(size_t)(i - n) * targets + j - n] += x; }

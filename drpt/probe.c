@@ -33,6 +33,7 @@ static void layout(Probe* p) {
     }
     p->group.K = arena_take(a, sizeof(double) * n * n);
     p->group.s = arena_take(a, sizeof(double) * n);
+    p->group.q = arena_take(a, sizeof(double));
     p->group.score = arena_take(a, sizeof(double) * n);
     p->group.S = d->needs & NEEDS_ROWS ? arena_take(a, sizeof(double) * n * m) : NULL;
     p->group.Q = d->needs & NEEDS_ROWS ? arena_take(a, sizeof(double) * m * m) : NULL;
@@ -199,12 +200,12 @@ static void keep_statistics(ProbeSite* at, const Statistics* from, int n, int m)
     Statistics* to = &at->statistics;
     memcpy(to->K, from->K, sizeof(double) * rows * rows);
     memcpy(to->s, from->s, sizeof(double) * rows);
-    to->q = from->q;
+    *to->q = *from->q;
     if (to->S) {
         memcpy(to->S, from->S, sizeof(double) * rows * targets);
         memcpy(to->Q, from->Q, sizeof(double) * targets * targets);
     }
-    check(isfinite(from->q), "the probe: the target's gradient in %s is not finite; look for broken values in the model or the data", at->name);
+    check(isfinite(*from->q), "the probe: the target's gradient in %s is not finite; look for broken values in the model or the data", at->name);
     for (size_t i = 0; i < rows; i++) {
         check(isfinite(from->K[i * rows + i]), "the probe: a general gradient in %s is not finite; look for broken values in the model or the data", at->name);
     }
@@ -287,6 +288,7 @@ static void layout_statistics(Probe* p) {
         Statistics* s = &p->site[i].statistics;
         s->K = arena_take(&p->statistics_arena, sizeof(double) * n * n);
         s->s = arena_take(&p->statistics_arena, sizeof(double) * n);
+        s->q = arena_take(&p->statistics_arena, sizeof(double));
         s->S = with_rows ? arena_take(&p->statistics_arena, sizeof(double) * n * m) : NULL;
         s->Q = with_rows ? arena_take(&p->statistics_arena, sizeof(double) * m * m) : NULL;
         p->site[i].weight = arena_take(&p->statistics_arena, sizeof(float) * (n + 1) * (size_t)p->list->count);
@@ -358,13 +360,13 @@ static void sum_group(Probe* p, int first, int end, int normalise) {
     memset(g->s, 0, sizeof(double) * n);
     memset(g->score, 0, sizeof(double) * n);
     if (g->S) { memset(g->S, 0, sizeof(double) * n * m); memset(g->Q, 0, sizeof(double) * m * m); }
-    g->q = 0.0;
+    *g->q = 0.0;
     for (int i = first; i < end; i++) {
         const Statistics* s = &p->site[i].statistics;
         add_to(g->K, s->K, n * n);
         add_to(g->s, s->s, n);
         if (g->S) { add_to(g->S, s->S, n * m); add_to(g->Q, s->Q, m * m); }
-        g->q += s->q;
+        *g->q += *s->q;
     }
     if (!normalise) { memcpy(g->score, g->s, sizeof(double) * n); return; }
     for (int i = first, next; i < end; i = next) {

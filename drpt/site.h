@@ -3,6 +3,8 @@
 #ifndef DRPT_SITE_H
 #define DRPT_SITE_H
 
+#include "../llmc/real.h"
+
 #include <stddef.h>
 
 #ifdef __cplusplus
@@ -28,13 +30,13 @@ typedef struct {
     int block;                 // of the model, -1 outside
     float* dweight;            // receive the update
     float* dbias;              // or NULL
-    const float* dout;         // the factors are the trainer's buffers
-    const float* inp;
+    const Real* dout;          // the factors are the trainer's buffers
+    const Real* inp;
     const float *mean, *rstd;  // layernorm
-    const float* dlookup;      // token
+    const Real* dlookup;       // token
     const int* tokens;
     int rows, cols;
-    int stride;                // floats from one position of dout to the next; rows, unless the site is a part of a fused projection
+    int stride;                // numbers from one position of dout to the next; rows, unless the site is a part of a fused projection
     int part, parts;           // of a fused projection, else 0, 1
     int index;                 // of the site within the model, the same in every step: where per-site state is found
     const float *vweight, *vbias; // AdamW's second moments of dweight and dbias; NULL: not asked for
@@ -48,7 +50,7 @@ static inline int site_is_product(const Site* s) { return s->kind == SITE_LINEAR
 
 // Positions [begin, begin + count) of dout in one piece, (count, rows): where they are, or in `copy`, count * rows floats, if the site
 // is a part of a fused projection.
-const float* site_dout(float* copy, const Site* s, size_t begin, int count);
+const Real* site_dout(Real* copy, const Site* s, size_t begin, int count);
 
 // Rows [o, o+count) of  sum_b weight[b] G_b  over the batch's rows b in [first, end), G_b the gradient of row b.
 // dweight (count, cols) and dbias (count) or NULL are added to. Rows of weight 0 are not read, so

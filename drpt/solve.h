@@ -77,7 +77,7 @@ typedef struct {
 
 // Of one group. K and Q are symmetric.
 typedef struct {
-    double *K, *s, q;  // (n,n), (n)
+    double *K, *s, *q; // (n,n), (n), one
     double* score;     // (n) what subset and filter rank by; s itself unless another is asked for
     double *S, *Q;     // (n,m), (m,m): <g_i,t_j>, <t_i,t_j>; NULL unless NEEDS_ROWS
     double* partial;   // gather's: (threads, n+1, n+1)
@@ -866,7 +866,7 @@ static inline HOST_DEVICE int solve_is_finite(const Statistics* st, int needs, i
 }
 
 static inline HOST_DEVICE int solve_target_is_finite(const Statistics* st, int needs, int m) {
-    int finite = isfinite(st->q);
+    int finite = isfinite(*st->q);
     for (int j = 0; (needs & NEEDS_ROWS) && j < m; j++) { finite = finite && isfinite(st->Q[j*m + j]); }
     return finite;
 }
@@ -916,7 +916,7 @@ static inline HOST_DEVICE Verdict drpt_solve(double* alpha, double* beta, Method
     }
     p.m = rows.m;
     p.domains = rows.domains;
-    p.q = st->q;
+    p.q = *st->q;
     p.Q = st->Q;
     p.place = row + n;
     p.domain = p.place + n;
@@ -942,7 +942,7 @@ static inline HOST_DEVICE Verdict drpt_solve(double* alpha, double* beta, Method
         alpha[row[p.place[i]]] = scale * found[i];
         any = any || alpha[row[p.place[i]]] != 0.0;
     }
-    verdict.skipped = !any || st->q == 0.0;
+    verdict.skipped = !any || *st->q == 0.0;
     return verdict;
 }
 

@@ -84,6 +84,6 @@ void gather_tokens(Statistics* st, const Site* s, const Gather* g) {
     for (int thread = 0; thread < threads; thread++) { // always in this order: the same bits each run
         const double* partial = st->partial + (size_t)thread * apart;
         for (int i = 0; i < g->n; i++) { score[i] += g->needs ? partial[i] : 0.0; }
-        st->q += partial[g->n];
+        *st->q += partial[g->n];
     }
 }

@@ -3,6 +3,7 @@
 #define LLMC_GPT2_TENSORS_H
 
 #include "gpt2_file.h"
+#include "real.h"
 
 // These lists are the only ones: allocation, checkpoints, initialisation, weight decay and tests walk
 // them. Parameters stand in memory as in llm.c's file, each tensor for all blocks in one piece; matrices are
@@ -30,34 +31,41 @@
 #define PARAMS(X) OUTER_PARAMS(X) BLOCK_PARAMS(X) FINAL_PARAMS(X)
 
 // What the forward of a block keeps for its backward; with --recompute only residual3, the rest is computed again,
-//         name       floats
-#define BLOCK_ACTS(X)      \
-    X(ln1,        N*C)     \
-    X(ln1_mean,   N)       \
-    X(ln1_rstd,   N)       \
-    X(qkv,        N*3*C)   \
-    X(lse,        N*NH)    \
-    X(atty,       N*C)     \
-    X(residual2,  N*C)     \
-    X(ln2,        N*C)     \
-    X(ln2_mean,   N)       \
-    X(ln2_rstd,   N)       \
-    X(fch,        N*4*C)   \
-    X(fch_gelu,   N*4*C)   \
-    X(residual3,  N*C)
+//         name       type   how many
+#define BLOCK_ACTS(X)             \
+    X(ln1,        Real,  N*C)     \
+    X(ln1_mean,   float, N)       \
+    X(ln1_rstd,   float, N)       \
+    X(qkv,        Real,  N*3*C)   \
+    X(lse,        float, N*NH)    \
+    X(atty,       Real,  N*C)     \
+    X(residual2,  Real,  N*C)     \
+    X(ln2,        Real,  N*C)     \
+    X(ln2_mean,   float, N)       \
+    X(ln2_rstd,   float, N)       \
+    X(fch,        Real,  N*4*C)   \
+    X(fch_gelu,   Real,  N*4*C)   \
+    X(residual3,  Real,  N*C)
 // and the gradients that its sites point to, of one block at a time unless a group reaches across blocks.
-#define BLOCK_GRADS(X)     \
-    X(ln1,        N*C)     \
-    X(qkv,        N*3*C)   \
-    X(atty,       N*C)     \
-    X(attproj,    N*C)     \
-    X(ln2,        N*C)     \
-    X(fch,        N*4*C)   \
-    X(fcproj,     N*C)
+#define BLOCK_GRADS(X)            \
+    X(ln1,        Real,  N*C)     \
+    X(qkv,        Real,  N*3*C)   \
+    X(atty,       Real,  N*C)     \
+    X(attproj,    Real,  N*C)     \
+    X(ln2,        Real,  N*C)     \
+    X(fch,        Real,  N*4*C)   \
+    X(fcproj,     Real,  N*C)
 
-#define FIELD(name, ...) float* name;
-typedef struct { BLOCK_PARAMS(FIELD) } BlockParams;
-typedef struct { OUTER_PARAMS(FIELD) BlockParams* block; FINAL_PARAMS(FIELD) } Params;
+// Weights, and their gradients, which are float whatever the weights are.
+#define WEIGHT(name, ...) Real* name;
+typedef struct { BLOCK_PARAMS(WEIGHT) } BlockParams;
+typedef struct { OUTER_PARAMS(WEIGHT) BlockParams* block; FINAL_PARAMS(WEIGHT) } Params;
+#undef WEIGHT
+#define GRAD(name, ...) float* name;
+typedef struct { BLOCK_PARAMS(GRAD) } BlockParamGrads;
+typedef struct { OUTER_PARAMS(GRAD) BlockParamGrads* block; FINAL_PARAMS(GRAD) } ParamGrads;
+#undef GRAD
+#define FIELD(name, type, ...) type* name;
 typedef struct { BLOCK_ACTS(FIELD) } BlockActs;
 typedef struct { BLOCK_GRADS(FIELD) } BlockGrads;
 #undef FIELD
@@ -82,18 +90,21 @@ static inline size_t list_tensors(Tensor tensor[NUM_TENSORS], const GPT2Config* 
     return total;
 }
 
-// Pointers into one copy of the parameters (weights or gradients).
-static inline void point_params(Params* p, float* base, const Tensor tensor[NUM_TENSORS], int L) {
-    #define POINT(name, ...) p->name = base + tensor[TENSOR_##name].begin;
+// Pointers into one copy of the parameters: Params into weights, ParamGrads into gradients.
+#define POINT(name, ...) p->name = base + tensor[TENSOR_##name].begin;
+#define POINT_BLOCK(name, ...) p->block[l].name = base + tensor[TENSOR_##name].begin \
+                                               + (size_t)l * tensor[TENSOR_##name].rows * tensor[TENSOR_##name].cols;
+static inline void point_params(Params* p, Real* base, const Tensor tensor[NUM_TENSORS], int L) {
     OUTER_PARAMS(POINT)
     FINAL_PARAMS(POINT)
-    #undef POINT
-    for (size_t l = 0; l < (size_t)L; l++) {
-        #define POINT(name, ...) p->block[l].name = base + tensor[TENSOR_##name].begin \
-                                                  + l * tensor[TENSOR_##name].rows * tensor[TENSOR_##name].cols;
-        BLOCK_PARAMS(POINT)
-        #undef POINT
-    }
+    for (int l = 0; l < L; l++) { BLOCK_PARAMS(POINT_BLOCK) }
 }
+static inline void point_param_grads(ParamGrads* p, float* base, const Tensor tensor[NUM_TENSORS], int L) {
+    OUTER_PARAMS(POINT)
+    FINAL_PARAMS(POINT)
+    for (int l = 0; l < L; l++) { BLOCK_PARAMS(POINT_BLOCK) }
+}
+#undef POINT
+#undef POINT_BLOCK
 
 #endif // LLMC_GPT2_TENSORS_H

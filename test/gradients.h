@@ -97,7 +97,7 @@ static inline void solve_with(Method method, int gathered, double* score) {
     double* work = (double*)malloc(sizeof(double) * (size + 1));
     if (work == NULL) { abort(); }
     work[size] = 42.0;
-    Statistics st = { K, s, q, score, S, Q, NULL };
+    Statistics st = { K, s, &q, score, S, Q, NULL };
     Rows rows = { n, m, usable, domains == 1 && n % 2 ? NULL : domain, domains };
     verdict = drpt_solve(alpha, &beta, method, &st, rows, gathered, knobs, work);
     expect(work[size] == 42.0);

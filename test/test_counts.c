@@ -46,8 +46,8 @@ static double count_gather(Route route, int needs, int threads, int keep) {
                .rows = O, .cols = I, .stride = O, .parts = 1 };
     size_t part = gather_scratch(n, m, T, I), kept = (n + 1) * site_size(&s);
     SketchStore* sketches = route == ROUTE_sketch ? sketch_create(k, n, m, T, 1) : NULL;
-    double K[n * n], scores[n], alpha[n] = { 0.3, 0.0, 0.7 };
-    Statistics st = { .K = K, .s = scores, .score = scores, .partial = malloc(sizeof(double) * gather_partial(n, m, threads)) };
+    double K[n * n], scores[n], q = 0.0, alpha[n] = { 0.3, 0.0, 0.7 };
+    Statistics st = { .K = K, .s = scores, .q = &q, .score = scores, .partial = malloc(sizeof(double) * gather_partial(n, m, threads)) };
     Gather g = { .n = n, .m = m, .T = T, .threads = threads, .needs = needs, .route = route, .sketches = sketches, .part = part,
                  .keep_gradients = keep, .kept_size = keep ? kept : 0 };
     g.scratch = malloc(sizeof(float) * part * (size_t)threads);

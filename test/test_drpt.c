@@ -173,7 +173,7 @@ static Group products(int group, int member) {
 static void solve(Group* p, Method method, const unsigned char* usable) {
     static double work[1000];
     static double unused[m*m + n*m];
-    Statistics st = { p->K, p->s, p->q, p->s, unused, unused, NULL };
+    Statistics st = { p->K, p->s, &p->q, p->s, unused, unused, NULL };
     Rows rows = { n, m, usable, NULL, 1 };
     expect(solve_work(n, m, 1) <= sizeof(work) / sizeof(work[0]));
     p->verdict = drpt_solve(p->alpha, &p->beta, method, &st, rows, solve_needs(method, plugin.knobs) | NEEDS_S, plugin.knobs, work);
@@ -807,7 +807,7 @@ static void test_strength_auto(void) {
                     for (int l = 0; l < m; l++) { Q[j*m + l] += t * ((float*)&single[n + l])[k]; }
                 }
             }
-            Statistics st = { p.K, p.s, p.q, p.s, S, Q, NULL };
+            Statistics st = { p.K, p.s, &p.q, p.s, S, Q, NULL };
             Rows rows = { n, m, all_usable, NULL, 1 };
             expect(solve_work(n, m, 1) <= sizeof(work) / sizeof(work[0]));
             p.verdict = drpt_solve(p.alpha, &p.beta, METHOD_span, &st, rows, NEEDS_S | NEEDS_K | NEEDS_ROWS, plugin.knobs, work);

@@ -287,7 +287,8 @@ static void test_hull_of_hundreds_of_rows(void) {
         big_s[i] = 0.5 * dot(big_g[i], big_g[3], DIMS) + 0.6 * dot(big_g[i], big_g[5], DIMS);
         for (int j = 0; j < ROWS; j++) { big_K[i*ROWS + j] = dot(big_g[i], big_g[j], DIMS); }
     }
-    Statistics st = { big_K, big_s, 1.0, big_s, NULL, NULL, NULL };
+    double one = 1.0;
+    Statistics st = { big_K, big_s, &one, big_s, NULL, NULL, NULL };
     Rows rows = { ROWS, 0, all, NULL, 1 };
     for (int k = 1; k <= ROWS; k += 37) {
         double at = 0.0, most = 0.0, slope[ROWS], sum = 0.0;

@@ -154,13 +154,12 @@ static void add(Products* p, const Site* s, int needs, int n, int m, int T) {
     double* partial = (double*)malloc(sizeof(double) * (doubles + 1));
     if (partial == NULL) { abort(); }
     partial[doubles] = 42.0;
-    Statistics st = { .K = p->K, .s = p->s, .q = p->q, .score = with.metric ? p->score : p->s, .partial = partial };
+    Statistics st = { .K = p->K, .s = p->s, .q = &p->q, .score = with.metric ? p->score : p->s, .partial = partial };
     if (needs & NEEDS_ROWS) { st.S = p->S; st.Q = p->Q; }
     Gather g = { .n = n, .m = m, .T = T, .threads = with.threads, .needs = needs, .metric = with.metric, .correction = correction, .eps = eps,
                  .route = with.route, .keep_gradients = with.keep, .kept = with.kept, .kept_size = with.kept_size, .sketches = with.sketches,
                  .scratch = scratch, .part = part };
     done = drpt_gather(&st, s, &g);
-    p->q = st.q;
     expect(done.route == gather_route(s, &g) && done.route != ROUTE_auto);
     expect(partial[doubles] == 42.0);
     free(partial);

@@ -344,7 +344,7 @@ static void test_27_activation_gradients(void) {
         size_t N = (size_t)EXAMPLES * T, C = (size_t)model->config.channels, floats[10] = { N * C, N * C, N * V };
         float* of[10] = { model->dx, model->dlnf, model->logits };
         int count = 3;
-        #define ADD(name, size) of[count] = model->dact[0].name; floats[count++] = size;
+        #define ADD(name, type, size) of[count] = model->dact[0].name; floats[count++] = size;
         BLOCK_GRADS(ADD)
         #undef ADD
         float* before[10];

@@ -193,10 +193,9 @@ static Products by_gather(const Site* s, int needs, int general, int target, int
     size_t part = gather_scratch(general, target, T, s->cols), size = part * (size_t)threads;
     float* scratch = take(size);
     for (size_t i = 0; i < sizeof(p) / sizeof(double); i++) { ((double*)&p)[i] = start; }
-    Statistics st = { .K = p.K, .s = p.s, .q = start, .score = p.s, .partial = partial };
+    Statistics st = { .K = p.K, .s = p.s, .q = &p.q, .score = p.s, .partial = partial };
     Gather g = { .n = general, .m = target, .T = T, .threads = threads, .needs = needs, .route = route, .scratch = scratch, .part = part };
     drpt_gather(&st, s, &g);
-    p.q = st.q;
     give_back(scratch, size);
     free(partial);
     return p;
@@ -285,13 +284,13 @@ static void test_token_cross_terms(void) {
     static const int word[2] = { 0, 1 };
     float both_dout[4] = { head[0], head[1], 1, 4 }, both_inp[2] = { x[0], 1 };
     Site s = { .kind = SITE_TOKEN, .dout = both_dout, .inp = both_inp, .dlookup = wide_lookup, .tokens = word, .rows = 2, .cols = 1, .stride = 2, .parts = 1 };
-    double K = 0.0, score = 0.0, partial[16];
-    Statistics st = { .K = &K, .s = &score, .score = &score, .partial = partial };
+    double K = 0.0, score = 0.0, q = 0.0, partial[16];
+    Statistics st = { .K = &K, .s = &score, .q = &q, .score = &score, .partial = partial };
     size_t part = gather_scratch(1, 1, 1, 1);
     float* scratch = take(part);
     Gather g = { .n = 1, .m = 1, .T = 1, .threads = 1, .needs = NEEDS_S | NEEDS_K, .scratch = scratch, .part = part };
     drpt_gather(&st, &s, &g); // g (2*3 + 5, 0*3), t (1*1, 4*1 + 7)
-    expect(K == 121.0 && score == 11.0 && st.q == 1.0 + 121.0);
+    expect(K == 121.0 && score == 11.0 && q == 1.0 + 121.0);
     give_back(scratch, part);
 }
 

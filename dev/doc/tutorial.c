@@ -189,7 +189,7 @@ static void print_weights(const char* name) {
 
 static void solve(const char* name, Method method, const unsigned char* usable) {
     double work[1024];
-    Statistics st = { .K = K, .s = s, .score = s, .q = q };
+    Statistics st = { .K = K, .s = s, .score = s, .q = &q };
     Knobs knobs = { .keep = 0.5, .tau = 1.0, .strength = 1.0 };
     drpt_solve(alpha, &beta, method, &st, (Rows){ .n = N, .m = M, .usable = usable, .domains = 1 }, NEEDS_S | NEEDS_K, knobs, work);
     print_weights(name);

@@ -100,7 +100,8 @@ static void time_plain(const Bench* b, const Site* s, int T, double ms[2]) {
 
 // Milliseconds of the statistics and the update; NAN: this way does not give them.
 static double time_way(const Bench* b, const Site* s, const Question* q, const Way* w, int T) {
-    Statistics st = { .K = b->K, .s = b->s, .score = b->s, .partial = b->partial };
+    double square = 0.0;
+    Statistics st = { .K = b->K, .s = b->s, .q = &square, .score = b->s, .partial = b->partial };
     Gather g = gather_of(b, q, w, T);
     double alpha[GENERAL], start = seconds_now();
     float weight[ROWS];

@@ -39,7 +39,7 @@ double trainer_parameter_bytes(const TrainerJob* job) {
 double trainer_activation_bytes(const TrainerJob* job) {
     GPT2Config c = config_of(job);
     size_t N = (size_t)(job->n + job->m) * (size_t)job->T, C = (size_t)c.channels, NH = (size_t)c.heads, block = 0;
-    #define ADD(name, floats) block += floats;
+    #define ADD(name, type, floats) block += floats;
     BLOCK_ACTS(ADD)
     #undef ADD
     return (double)sizeof(float) * (double)(block * (size_t)c.layers + N * C + N * (C + 2) + N * (size_t)c.vocab_size);
@@ -116,7 +116,8 @@ typedef struct {
     int L, B, T, C, NH, V, N;
     size_t NC;
     const BlockActs* a;            // of the block at hand; w, g, d, x as in block_backward()
-    const BlockParams *w, *g;
+    const BlockParams* w;
+    const BlockParamGrads* g;
     const BlockGrads* d;
     const float* x;
 } Step;
