@@ -72,8 +72,8 @@ ARCH      ?= $(shell nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>
 NVCCFLAGS := -std=c++17 -O3 $(if $(ARCH),-arch=$(ARCH),-gencode arch=compute_80,code=sm_80 -gencode arch=compute_90,code=sm_90)
 NVCCFLAGS += -Werror all-warnings -Xcompiler -Wall,-Wextra,-Werror
 
-cuda: $(BUILD)/cuda/test_cuda
-$(BUILD)/cuda/test_cuda: $(BUILD)/cuda/test/test_cuda.o $(cuda_modules:%.cu=$(BUILD)/cuda/%.o) $(cuda_host) $(EMU)/cpu_twin.o
+cuda: $(cuda_tests:%=$(BUILD)/cuda/%)
+$(cuda_tests:%=$(BUILD)/cuda/%): $(BUILD)/cuda/%: $(BUILD)/cuda/test/%.o $(cuda_modules:%.cu=$(BUILD)/cuda/%.o) $(cuda_host) $(EMU)/cpu_twin.o
 	$(NVCC) $(NVCCFLAGS) $^ -Xcompiler -fopenmp -lcublasLt $(LDLIBS) -o $@
 $(BUILD)/cuda/%.o: %.cu Makefile
 	@mkdir -p $(@D)

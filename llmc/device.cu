@@ -2,6 +2,8 @@
 #include "device.h"
 #include "device.cuh"
 
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 Device device;
@@ -28,3 +30,17 @@ void device_zero(void* p, size_t bytes) { CUDA(cudaMemsetAsync(p, 0, bytes)); }
 void device_copy(void* dst, const void* src, size_t bytes) { CUDA(cudaMemcpyAsync(dst, src, bytes, cudaMemcpyDeviceToDevice)); }
 void device_write(void* dst, const void* host, size_t bytes) { CUDA(cudaMemcpy(dst, host, bytes, cudaMemcpyHostToDevice)); }
 void device_read(void* host, const void* src, size_t bytes) { CUDA(cudaMemcpy(host, src, bytes, cudaMemcpyDeviceToHost)); }
+
+void* device_open(void* p, size_t bytes) {
+    void* host = malloc(bytes > 0 ? bytes : 1);
+    check(host != NULL, "out of memory: %zu MiB for a copy of the GPU's", bytes >> 20);
+    device_read(host, p, bytes);
+    return host;
+}
+
+void device_close(void* host, void* p, size_t bytes, int changed) {
+    if (changed) { device_write(p, host, bytes); }
+    free(host);
+}
+
+double device_seconds(void) { return NAN; }

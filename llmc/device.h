@@ -1,5 +1,5 @@
-// device.h -- the GPU, and memory on it. The host goes through these functions wherever it touches an array of a model; the layers get
-// plain pointers.
+// device.h -- where the arrays of a model stand: in memory that device.c takes from the host, or on a GPU (device.cu). The host goes
+// through these functions wherever it touches such an array; the layers get plain pointers.
 #ifndef LLMC_DEVICE_H
 #define LLMC_DEVICE_H
 
@@ -9,17 +9,24 @@
 extern "C" {
 #endif
 
-// Before everything else. precision: fp32, or tf32 for products that round their factors to ten bits; ends the program if the
-// device does not know it.
+// Before everything else. precision: fp32; on a GPU also tf32, products that round their factors to ten bits, and bf16. Ends the program
+// if this device, or this program, does not know it.
 void device_start(const char* precision);
 
 // Each array is a piece of its own, not zeroed; `what` it is for stands in the error if there is no memory.
 void* device_alloc(size_t bytes, const char* what);
-void device_free(void* p);
+void device_free(void* p);                                          // NULL is allowed
 void device_zero(void* p, size_t bytes);
 void device_copy(void* dst, const void* src, size_t bytes);         // both on the device
-void device_write(void* dst, const void* host, size_t bytes);
+void device_write(void* dst, const void* host, size_t bytes);       // host may change once it returns
 void device_read(void* host, const void* src, size_t bytes);        // waits for all work before it
+
+// An array where the host can read and write it: the array itself, or a copy of it, which device_close() puts back if it was `changed`.
+void* device_open(void* p, size_t bytes);
+void device_close(void* host, void* p, size_t bytes, int changed);
+
+// The wall clock in seconds; NaN where work is only queued, so that the time between two calls says nothing.
+double device_seconds(void);
 
 #ifdef __cplusplus
 }

@@ -6,11 +6,14 @@ emu=${BUILD:-build}/emu
 sh dev/check_twins.sh train_gpt2_drpt.c train_gpt2_drpt.cu block_hidden block_forward block_backward gpt2_forward gpt2_backward gpt2_update
 [ -x "$emu/plain/test_cuda" ] || { echo "not built for the emulator (no g++, or a build with sanitizers or BLAS): left out"; exit 0; }
 export OMP_NUM_THREADS=1 # the CPU twin: small problems
-for schedule in forward reverse 1; do
-    echo "-- schedule $schedule"
-    EMU_SCHEDULE=$schedule "$emu/plain/test_cuda"
+for program in test/test_cuda*.cu; do
+    name=$(basename "$program" .cu)
+    for schedule in forward reverse 1; do
+        echo "-- $name, schedule $schedule"
+        EMU_SCHEDULE=$schedule "$emu/plain/$name"
+    done
+    echo "-- $name, race check"
+    "$emu/races/$name"
 done
-echo "-- race check"
-"$emu/races/test_cuda"
 sh test/emulator/faults.sh "$emu/plain/faults"
 sh test/emulator/faults.sh "$emu/races/faults" races

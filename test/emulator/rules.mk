@@ -9,9 +9,10 @@ EMU_CU    := $(EMU_FLAGS) -fno-strict-aliasing -fstack-clash-protection -fsaniti
 EMU_CU    += $(if $(findstring clang,$(EMU_CXX)),-ffp-exception-behavior=maytrap)
 
 emu_objects := $(patsubst test/emulator/%.cpp,$(EMU)/%.o,$(wildcard test/emulator/*.cpp))
-emu_sources := $(patsubst %.cu,$(EMU)/src/%.cu,$(cuda_modules) train_gpt2_drpt.cu test/test_cuda.cu test/emulator/faults.cu)
+cuda_tests  := $(patsubst test/%.cu,%,$(wildcard test/test_cuda*.cu))
+emu_sources := $(patsubst %.cu,$(EMU)/src/%.cu,$(cuda_modules) train_gpt2_drpt.cu $(cuda_tests:%=test/%.cu) test/emulator/faults.cu)
 emu_compiler := $(if $(SAN)$(USE_BLAS),,$(shell command -v $(EMU_CXX)))
-emu_programs := $(if $(emu_compiler),$(foreach kind,plain races,$(EMU)/$(kind)/faults $(EMU)/$(kind)/test_cuda))
+emu_programs := $(if $(emu_compiler),$(foreach kind,plain races,$(EMU)/$(kind)/faults $(cuda_tests:%=$(EMU)/$(kind)/%)))
 
 # Put in place whole: with make -j the same file may be made twice at a time, as it has a second name where another includes it.
 $(EMU)/src/%.cu: %.cu test/emulator/launch.sed
@@ -32,11 +33,11 @@ $(EMU)/races/%.o: $(EMU)/src/%.cu $(emu_sources)
 
 $(EMU)/plain/faults $(EMU)/races/faults: %/faults: %/test/emulator/faults.o $(emu_objects)
 	$(EMU_CXX) $^ -o $@
-define link_test_cuda
-$(EMU)/$(1)/test_cuda: $(EMU)/$(1)/test/test_cuda.o $(cuda_modules:%.cu=$(EMU)/$(1)/%.o) $(cuda_host) $(EMU)/cpu_twin.o $(emu_objects)
+define link_cuda_tests
+$(cuda_tests:%=$(EMU)/$(1)/%): $(EMU)/$(1)/%: $(EMU)/$(1)/test/%.o $(cuda_modules:%.cu=$(EMU)/$(1)/%.o) $(cuda_host) $(EMU)/cpu_twin.o $(emu_objects)
 	$(EMU_CXX) $$^ -fopenmp $(LDLIBS) -o $$@
 endef
-$(foreach kind,plain races,$(eval $(call link_test_cuda,$(kind))))
+$(foreach kind,plain races,$(eval $(call link_cuda_tests,$(kind))))
 
 # The CPU trainer, and all that it is made of, as one object of which only `cpu_twin` can be seen: its names are the GPU trainer's.
 $(EMU)/cpu_twin.o: $(BUILD)/test/cpu_twin.c.o $(objects)

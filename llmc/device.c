@@ -1,0 +1,26 @@
+// device.c -- the arrays of a model in the host's own memory.
+#include "device.h"
+#include "check.h"
+
+#include <omp.h>
+#include <stdlib.h>
+#include <string.h>
+
+void device_start(const char* precision) {
+    check(strcmp(precision, "fp32") == 0, "--precision %s: the CPU trainer has fp32 alone; build/train_gpt2_drpt_cuda has others", precision);
+}
+
+void* device_alloc(size_t bytes, const char* what) {
+    void* p = malloc(bytes > 0 ? bytes : 1);
+    check(p != NULL, "out of memory: %zu MiB for %s; use a smaller --batch, --seq or model", bytes >> 20, what);
+    return p;
+}
+
+void device_free(void* p) { free(p); }
+void device_zero(void* p, size_t bytes) { memset(p, 0, bytes); }
+void device_copy(void* dst, const void* src, size_t bytes) { memcpy(dst, src, bytes); }
+void device_write(void* dst, const void* host, size_t bytes) { memcpy(dst, host, bytes); }
+void device_read(void* host, const void* src, size_t bytes) { memcpy(host, src, bytes); }
+void* device_open(void* p, size_t bytes) { (void)bytes; return p; }
+void device_close(void* host, void* p, size_t bytes, int changed) { (void)host; (void)p; (void)bytes; (void)changed; }
+double device_seconds(void) { return omp_get_wtime(); }
