@@ -134,12 +134,12 @@ static void test_cross_entropy(void) {
     Floats x(logits), w(weight), l(N), again(N);
     Ints t(targets);
     OnDevice<unsigned char> h(N);
-    cross_entropy_forward(l, h, x, t, w, N, V);
-    cross_entropy_backward(again, x, t, w, N, V);
-    cpu_twin.cross_entropy_forward(losses.data(), hits.data(), logits.data(), targets.data(), weight.data(), N, V);
+    cross_entropy_forward(l, h, x, t, w, N, V, ROW);
+    cross_entropy_backward(again, x, t, w, N, V, ROW);
+    cpu_twin.cross_entropy_forward(losses.data(), hits.data(), logits.data(), targets.data(), weight.data(), N, V, ROW);
     SAME(l, losses);
     expect(h.read() == hits && hits[0] && hits[1] && !hits[3]);
-    cpu_twin.cross_entropy_backward(losses.data(), logits.data(), targets.data(), weight.data(), N, V);
+    cpu_twin.cross_entropy_backward(losses.data(), logits.data(), targets.data(), weight.data(), N, V, ROW);
     SAME(again, losses);
     SAME(x, logits);
 }

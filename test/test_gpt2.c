@@ -164,27 +164,29 @@ static void test_attention_online(void) {
 }
 
 static void test_cross_entropy(void) {
-    enum { N = 4, V = 9 };
-    float logits[N*V], losses[N], again[N], want[N], weight[N] = { 1.0f, 0.25f, 0.0f, 2.0f };
+    enum { N = 4, V = 9, ROW = 12 }; // a row ends in numbers that are not to be looked at
+    float logits[N*ROW], losses[N], again[N], want[N], weight[N] = { 1.0f, 0.25f, 0.0f, 2.0f };
     int targets[N] = { 0, 8, 3, 5 };
     unsigned char hits[N];
     uint64_t rng = 1; // its own: row 1 must miss
-    test_fill(logits, N * V, &rng);
-    for (int i = 0; i < N * V; i++) { logits[i] *= 30.0f; } // as far apart as e^60
+    test_fill(logits, N * ROW, &rng);
+    for (int i = 0; i < N * ROW; i++) { logits[i] *= 30.0f; } // as far apart as e^60
     logits[0] = 100.0f;                                     // row 0 hits,
-    logits[3*V + 2] = logits[3*V + 5] = 70.0f;              // row 3 shares the largest with a lower token: no hit
-    logits[2*V] = NAN;                                      // not trained on: not looked at
+    logits[3*ROW + 2] = logits[3*ROW + 5] = 70.0f;              // row 3 shares the largest with a lower token: no hit
+    logits[2*ROW] = NAN;                                    // not trained on: not looked at
     for (int n = 0; n < N; n++) {
+        for (int v = V; v < ROW; v++) { logits[n*ROW + v] = v % 2 ? NAN : 200.0f; }
         double sum = 0.0;
-        for (int v = 0; v < V; v++) { sum += exp((double)logits[n*V + v] - 100.0); }
-        want[n] = weight[n] != 0.0f ? (float)(log(sum) + 100.0 - logits[n*V + targets[n]]) : 0.0f;
+        for (int v = 0; v < V; v++) { sum += exp((double)logits[n*ROW + v] - 100.0); }
+        want[n] = weight[n] != 0.0f ? (float)(log(sum) + 100.0 - logits[n*ROW + targets[n]]) : 0.0f;
     }
-    cross_entropy_forward(losses, hits, logits, targets, weight, N, V);
+    cross_entropy_forward(losses, hits, logits, targets, weight, N, V, ROW);
     expect_close(losses, want, N, 1e-6f);
-    expect(hits[0] == 1 && hits[1] == (logits[V + 8] >= 30.0f) && hits[2] == 0 && hits[3] == 0);
-    cross_entropy_backward(again, logits, targets, weight, N, V);
+    expect(hits[0] == 1 && hits[1] == (logits[ROW + 8] >= 30.0f) && hits[2] == 0 && hits[3] == 0);
+    cross_entropy_backward(again, logits, targets, weight, N, V, ROW);
     expect(memcmp(again, losses, sizeof(losses)) == 0);
-    for (int v = 0; v < V; v++) { expect(logits[2*V + v] == 0.0f); }
+    for (int n = 0; n < N; n++) { for (int v = V; v < ROW; v++) { expect(logits[n*ROW + v] == 0.0f); } }
+    for (int v = 0; v < V; v++) { expect(logits[2*ROW + v] == 0.0f); }
 }
 
 // ---------------------------------------------------------------------------------------------

@@ -182,7 +182,7 @@ static void residuals(Step* s) {
 }
 
 static void classifier(Step* s) {
-    cross_entropy_backward(s->model->losses, s->model->logits, s->run->batch.targets, s->run->batch.weight, s->N, s->V);
+    cross_entropy_backward(s->model->losses, s->model->logits, s->run->batch.targets, s->run->batch.weight, s->N, s->V, s->V);
 }
 
 static void embedding(Step* s) {
