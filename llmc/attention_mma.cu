@@ -24,20 +24,18 @@ template <int HS, int OTHERS> struct Tiles {
     size_t stats = ((size_t)blockIdx.z * gridDim.y + blockIdx.y) * T; \
     float scale = 1.0f / sqrtf((float)hs)
 
-struct alignas(16) Pack { Real at[8]; };
-
 // tile = rows [first, first+ROWS) of x, zero past T and hs.
 template <int HS, int ROWS> static __device__ void load_tile(Real* tile, const Real* x, int first, int T, int hs, int stride) {
     for (int i = threadIdx.x; i < ROWS * HS / 8; i += THREADS) {
         int r = i / (HS / 8), c = i % (HS / 8) * 8, channels = first + r < T ? hs - c : 0;
         const Real* from = x + (size_t)(first + r) * stride + c;
-        Pack pack = {};
+        Pack<WIDE> pack = {};
         if (hs % 8 == 0) {
-            if (channels > 0) { pack = *(const Pack*)from; }
+            if (channels > 0) { pack = load<WIDE>(from); }
         } else {
             for (int k = 0; k < 8; k++) { if (k < channels) { pack.at[k] = from[k]; } }
         }
-        *(Pack*)(tile + r * (HS + 8) + c) = pack;
+        store<WIDE>(tile + r * (HS + 8) + c, pack);
     }
 }
 
@@ -90,9 +88,9 @@ template <int HS> static __device__ void store_rows(Real* to, Real* tile, float 
     for (int i = lane; i < 16 * HS / 8; i += WARP) {
         int r = i / (HS / 8), c = i % (HS / 8) * 8, channels = first + r < T ? hs - c : 0;
         Real* at = to + (size_t)(first + r) * stride + c;
-        Pack pack = *(const Pack*)(tile + r * (HS + 8) + c);
+        Pack<WIDE> pack = load<WIDE>(tile + r * (HS + 8) + c);
         if (hs % 8 == 0) {
-            if (channels > 0) { *(Pack*)at = pack; }
+            if (channels > 0) { store<WIDE>(at, pack); }
         } else {
             for (int k = 0; k < 8; k++) { if (k < channels) { at[k] = pack.at[k]; } }
         }

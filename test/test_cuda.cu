@@ -9,18 +9,25 @@
 // What separates two ways of adding up in single precision. A GPU's e^x is a little less exact than the emulator's, which is the
 // host's.
 #ifdef __CUDACC__
-static const float TOLERANCE = 1e-4f;
+static constexpr float TOLERANCE = 1e-4f;
 #else
-static const float TOLERANCE = 1e-5f;
+static constexpr float TOLERANCE = 1e-5f;
 #endif
+// And of what is rounded to Real: 2^-9 of its size, twice where a result rounded once is read again.
+static constexpr float REAL_TOLERANCE = sizeof(Real) == 4 ? TOLERANCE : 1e-2f;
 
 typedef std::vector<float> Array;
 static uint64_t rng = 1;
 
+// Random numbers that Real can hold: both twins read the same.
+static Array rounded(Array x) {
+    for (float& number : x) { number = (float)(Real)number; }
+    return x;
+}
 static Array fill(size_t n) {
     Array x(n);
     test_fill(x.data(), n, &rng);
-    return x;
+    return rounded(x);
 }
 
 static int below(int n) { return (int)((test_uniform(&rng) + 1.0f) / 2.0f * (float)n) % n; }
@@ -37,28 +44,46 @@ static Array fill_weight(size_t n) {
     return x;
 }
 
-typedef OnDevice<float> Floats;
 typedef OnDevice<int> Ints;
+struct Floats : OnDevice<float> {
+    static constexpr float tolerance = TOLERANCE;
+    using OnDevice::OnDevice;
+};
+struct Reals : OnDevice<Real> {
+    static constexpr float tolerance = REAL_TOLERANCE;
+    explicit Reals(size_t n) : OnDevice(n) {}
+    explicit Reals(const Array& x) : OnDevice(std::vector<Real>(x.begin(), x.end())) {}
+    Array read() const {
+        std::vector<Real> x = OnDevice::read();
+        return Array(x.begin(), x.end());
+    }
+};
 
-#define SAME(got, want) expect_close(got.read().data(), want.data(), want.size(), TOLERANCE)
+#define SAME(got, want) expect_close(got.read().data(), want.data(), want.size(), got.tolerance)
 
 // ---------------------------------------------------------------------------------------------
-// Layers.
+// Layers: sizes that can be cut into 16 bytes, and others.
 
-static void test_encoder(void) {
-    const int B = 3, T = 7, C = 19, V = 11, N = B * T;
+static void expect_encoder(int C) {
+    const int B = 3, T = 7, V = 11, N = B * T;
     Array wte = fill(V*C), wpe = fill((T+2)*C), out(N*C);
     std::vector<int> tokens = fill_below(N, V);
-    Floats y(N*C), e(wte), p(wpe);
+    Reals y(N*C), e(wte), p(wpe);
     encoder_forward(y, Ints(tokens), e, p, B, T, C);
     cpu_twin.encoder_forward(out.data(), tokens.data(), wte.data(), wpe.data(), B, T, C);
     SAME(y, out);
 }
 
-static void test_layernorm(void) {
-    const int N = 13, C = 75;
+static void test_encoder(void) {
+    expect_encoder(19);
+    expect_encoder(24);
+}
+
+static void expect_layernorm(int C) {
+    const int N = 13;
     Array inp = fill(N*C), weight = fill(C), bias = fill(C), dout = fill(N*C), dinp = fill(N*C), out(N*C), mean(N), rstd(N);
-    Floats x(inp), w(weight), b(bias), dy(dout), dx(dinp), y(N*C), m(N), r(N);
+    Reals x(inp), w(weight), b(bias), dy(dout), dx(dinp), y(N*C);
+    Floats m(N), r(N);
     layernorm_forward(y, m, r, x, w, b, N, C);
     layernorm_backward_input(dx, dy, x, w, m, r, N, C);
     cpu_twin.layernorm_forward(out.data(), mean.data(), rstd.data(), inp.data(), weight.data(), bias.data(), N, C);
@@ -69,12 +94,18 @@ static void test_layernorm(void) {
     SAME(dx, dinp);
 }
 
+static void test_layernorm(void) {
+    expect_layernorm(75);
+    expect_layernorm(264);
+}
+
 // size: of queries and keys, so that the softmax is flat or sharp.
 static void expect_attention(int B, int T, int NH, int hs, float size) {
     int C = NH * hs, N = B * T;
     Array qkv = fill((size_t)N*3*C), dout = fill((size_t)N*C), out(N*C), lse(N*NH), dqkv(N*3*C);
     for (size_t i = 0; i < qkv.size(); i++) { if ((int)(i % (3*C)) < 2*C) { qkv[i] *= size; } }
-    Floats x(qkv), dy(dout), y(N*C), l(N*NH), dx(N*3*C), scratch(attention_scratch_size(B, T, NH));
+    Reals x(qkv), dy(dout), y(N*C), dx(N*3*C);
+    Floats l(N*NH), scratch(attention_scratch_size(B, T, NH));
     attention_forward(y, l, x, scratch, B, T, C, NH);
     attention_backward(dx, dy, x, y, l, scratch, B, T, C, NH);
     cpu_twin.attention_forward(out.data(), lse.data(), qkv.data(), B, T, C, NH);
@@ -90,14 +121,16 @@ static void test_attention(void) {
     expect_attention(1, 70, 2, 40, 1.0f);
     expect_attention(1, 33, 1, 100, 1.0f);
     expect_attention(1, 64, 1, 32, 4.0f);
+    expect_attention(1, 130, 1, 64, 2.0f);
+    expect_attention(1, 70, 1, 128, 1.0f);
     expect_attention(2, 1, 1, 7, 1.0f);
 }
 
-static void test_gelu(void) {
-    const int n = 601;
+static void expect_gelu(int n) {
     Array inp(n), dinp = fill(n), out(n);
     for (int i = 0; i < n; i++) { inp[i] = (float)(i - n / 2) * 0.1f; } // to +-30, where e^x has long overflowed
-    Floats x(inp), dx(dinp), y(n);
+    inp = rounded(inp);
+    Reals x(inp), dx(dinp), y(n);
     gelu_forward(y, x, n);
     gelu_backward(dx, x, n);
     cpu_twin.gelu_forward(out.data(), inp.data(), n);
@@ -106,16 +139,39 @@ static void test_gelu(void) {
     SAME(dx, dinp);
 }
 
-static void test_cross_entropy(void) {
-    const int N = 11, V = 301;
-    Array logits = fill(N*V), weight = fill_weight(N), losses(N);
+static void test_gelu(void) {
+    expect_gelu(601);
+    expect_gelu(608);
+}
+
+static void expect_residual(int n) {
+    Array out = fill(n), inp = fill(n);
+    Reals y(out), x(inp), copy(n);
+    residual_forward(y, x, n);
+    residual_backward(copy, x, n);
+    for (int i = 0; i < n; i++) { out[i] += inp[i]; }
+    SAME(y, out);
+    expect(copy.read() == inp);
+}
+
+static void test_residual(void) {
+    expect_residual(2049);
+    expect_residual(2056);
+}
+
+// ROW: how far the rows of logits are apart. What stands between them is not looked at, and becomes zero.
+static void expect_cross_entropy(int V, int ROW) {
+    const int N = 11;
+    Array logits = fill(N*ROW), weight = fill_weight(N), losses(N);
     std::vector<int> targets = fill_below(N, V);
     std::vector<unsigned char> hits(N);
-    logits[0*V + targets[0]] = 2.0f;                       // hit
-    logits[1*V + 3] = logits[1*V + 200] = 2.0f; targets[1] = 3;     // hit: the first of two
-    logits[3*V + 3] = logits[3*V + 200] = 2.0f; targets[3] = 200;   // not the first
-    logits[4*V + targets[4]] = 120.0f;                     // beyond what e^x can hold
-    Floats x(logits), w(weight), l(N), again(N);
+    for (int i = 0; i < N*ROW; i++) { if (i % ROW >= V) { logits[i] = 200.0f; } }
+    logits[0*ROW + targets[0]] = 2.0f;                       // hit
+    logits[1*ROW + 3] = logits[1*ROW + 200] = 2.0f; targets[1] = 3;     // hit: the first of two
+    logits[3*ROW + 3] = logits[3*ROW + 200] = 2.0f; targets[3] = 200;   // not the first
+    logits[4*ROW + targets[4]] = 120.0f;                     // beyond what e^x can hold
+    Reals x(logits);
+    Floats w(weight), l(N), again(N);
     Ints t(targets);
     OnDevice<unsigned char> h(N);
     cross_entropy_forward(l, h, x, t, w, N, V, ROW);
@@ -126,12 +182,21 @@ static void test_cross_entropy(void) {
     cpu_twin.cross_entropy_backward(losses.data(), logits.data(), targets.data(), weight.data(), N, V, ROW);
     SAME(again, losses);
     SAME(x, logits);
+    Array got = x.read();
+    for (int i = 0; i < N*ROW; i++) { expect(i % ROW < V || got[i] == 0.0f); }
+}
+
+static void test_cross_entropy(void) {
+    expect_cross_entropy(301, 301);
+    expect_cross_entropy(301, 304);
+    expect_cross_entropy(2301, 2304);
 }
 
 static void test_matmul(void) {
     const int N = 41, C = 24, OC = 67;
     Array inp = fill(N*C), weight = fill(OC*C), bias = fill(OC), dout = fill(N*OC), out(N*OC), dinp(N*C), dweight = fill(OC*C), dbias = fill(OC);
-    Floats x(inp), w(weight), b(bias), dy(dout), y(N*OC), y0(N*OC), dx(N*C), dw(dweight), db(dbias);
+    Reals x(inp), w(weight), b(bias), dy(dout), y(N*OC), y0(N*OC), dx(N*C);
+    Floats dw(dweight), db(dbias);
     matmul_forward(y, x, w, b, N, C, OC);
     matmul_forward(y0, x, w, NULL, N, C, OC);
     matmul_backward_input(dx, dy, w, N, C, OC);
@@ -160,7 +225,8 @@ static void test_lookup(void) {
     std::vector<int> tokens(B*T);
     for (int i = 0; i < B*T; i++) { tokens[i] = i % 3 == 0 ? 5 : i / 2; }
     tokens[1] = tokens[B*T - 1] = V - 1; // far apart
-    Floats d(dlookup), dw(dweight);
+    Reals d(dlookup);
+    Floats dw(dweight);
     Ints t(tokens);
     Site site = {};
     site.kind = SITE_LOOKUP;
@@ -300,6 +366,7 @@ int main(int argc, char** argv) {
         { "cuda/layernorm", test_layernorm },
         { "cuda/attention", test_attention },
         { "cuda/gelu", test_gelu },
+        { "cuda/residual", test_residual },
         { "cuda/cross_entropy", test_cross_entropy },
         { "cuda/matmul", test_matmul },
         { "cuda/squared_norm", test_squared_norm },
