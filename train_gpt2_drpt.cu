@@ -4,10 +4,13 @@
 // added to by atomics, so that equal runs give equal bits. All work is on one stream, in the order of the calls.
 #include "llmc/gpt2_tensors.h"
 #include "drpt/drpt.h"
+#include "drpt/gpt2.h"
+#include "drpt/run.h"
 #include "llmc/attention_mma.h"
 #include "llmc/config.h"
 #include "llmc/device.h"
 #include "llmc/device.cuh"
+#include "llmc/gpt2_init.h"
 #include "llmc/matmul.h"
 #include "llmc/optimizer.h"
 
@@ -573,114 +576,166 @@ static void block_backward(const BlockParamGrads* g, const BlockGrads* d, Real* 
 // ---------------------------------------------------------------------------------------------
 // The model. Its arrays are the GPU's, a piece of memory each; what points to them is the host's.
 
-typedef struct {
+typedef struct { void** piece; int count; } Pieces;
+
+static void* take_bytes(Pieces* p, size_t bytes, const char* what) {
+    p->piece = (void**)realloc(p->piece, sizeof(void*) * ((size_t)p->count + 1));
+    check(p->piece != NULL, "out of memory");
+    return p->piece[p->count++] = device_alloc(bytes, what);
+}
+#define TAKE_ARRAY(pieces, type, count, what) (type*)take_bytes(pieces, sizeof(type) * (count), what)
+
+static void free_pieces(Pieces* p) {
+    for (int i = 0; i < p->count; i++) { device_free(p->piece[i]); }
+    free(p->piece);
+}
+
+// Zeroed.
+static void* host_alloc(size_t count, size_t size) {
+    void* p = calloc(count, size);
+    check(p != NULL, "out of memory: %zu MiB", count * size >> 20);
+    return p;
+}
+
+struct GPT2 {
     GPT2Config config;
     Tensor tensor[NUM_TENSORS];
     size_t num_params;
     Params weight;
     ParamGrads grad;
-    float *params, *grads, *m, *v;    // (num_params) each
+    float *params, *grads, *m, *v;    // (num_params) each; the last three only for training
+    Real* weights;                    // (num_params) what the layers compute with: params itself, or a rounded copy
     int B, T;                         // the largest batch there is memory for
     int recompute;                    // 1: the blocks share their activations, residual3 apart
     BlockActs* act;                   // (L)
-    BlockGrads dact;                  // of the block at hand
-    float *encoded, *lnf, *lnf_mean, *lnf_rstd, *logits, *losses;
-    float *dx, *dlnf;
+    BlockGrads* dact;                 // (L), all the same memory unless a group reaches across blocks
+    Real *encoded, *lnf, *logits, *dx, *dlnf;
+    float *lnf_mean, *lnf_rstd, *losses;
     float* scratch;                   // of attention
     unsigned char* hits;
     int *tokens, *targets;            // of the batch at hand: copies of the host's
     float* share;                     // and its positions' shares of the loss
-    void** piece;                     // what gpt2_free() has to free
-    int pieces;
-} GPT2;
+    Pieces pieces;
+};
 
-static void* take_bytes(GPT2* model, size_t bytes, const char* what) {
-    model->piece = (void**)realloc(model->piece, sizeof(void*) * ((size_t)model->pieces + 1));
-    check(model->piece != NULL, "out of memory");
-    return model->piece[model->pieces++] = device_alloc(bytes, what);
+// One thread a parameter. grid (n / THREADS), block (THREADS)
+static __global__ void round_weights_kernel(Real* weights, const float* params, size_t n) {
+    size_t i = (size_t)blockIdx.x * THREADS + threadIdx.x;
+    if (i < n) { weights[i] = (Real)params[i]; }
 }
-static float* take(GPT2* model, size_t floats, const char* what) { return (float*)take_bytes(model, sizeof(float) * floats, what); }
 
-static void layout_params(GPT2* model) {
-    size_t L = (size_t)model->config.layers, bytes = sizeof(float) * model->num_params;
-    model->weight.block = (BlockParams*)calloc(L, sizeof(BlockParams));
-    model->grad.block = (BlockParamGrads*)calloc(L, sizeof(BlockParamGrads));
-    check(model->weight.block && model->grad.block, "out of memory");
-    model->params = take(model, model->num_params, "the parameters");
-    model->grads = take(model, model->num_params, "the gradients");
-    model->m = take(model, model->num_params, "AdamW's first moments");
-    model->v = take(model, model->num_params, "AdamW's second moments");
-    device_zero(model->grads, bytes);
-    device_zero(model->m, bytes);
-    device_zero(model->v, bytes);
+// After every change of the parameters.
+static void round_weights(GPT2* model) {
+    if ((void*)model->weights == (void*)model->params) { return; }
+    round_weights_kernel<<<blocks_of(model->num_params, THREADS), THREADS>>>(model->weights, model->params, model->num_params);
+    LAUNCHED();
+}
+
+static float* take_params(GPT2* model, const char* what) {
+    float* x = TAKE_ARRAY(&model->pieces, float, model->num_params, what);
+    device_zero(x, sizeof(float) * model->num_params);
+    return x;
+}
+
+static void layout_params(GPT2* model, int training) {
+    size_t L = (size_t)model->config.layers, P = model->num_params;
+    model->weight.block = (BlockParams*)host_alloc(L, sizeof(BlockParams));
+    model->grad.block = (BlockParamGrads*)host_alloc(L, sizeof(BlockParamGrads));
+    model->params = TAKE_ARRAY(&model->pieces, float, P, "the parameters");
+    model->weights = sizeof(Real) == sizeof(float) ? (Real*)model->params : TAKE_ARRAY(&model->pieces, Real, P, "the rounded parameters");
+    if (!training) { return; }
+    model->grads = take_params(model, "the gradients");
+    model->m = take_params(model, "AdamW's first moments");
+    model->v = take_params(model, "AdamW's second moments");
+}
+
+static void layout_block_acts(BlockActs* a, Pieces* pieces, size_t N, size_t C, size_t NH, const char* what) {
+    #define TAKE(name, type, count) a->name = TAKE_ARRAY(pieces, type, count, what);
+    BLOCK_ACTS(TAKE)
+    #undef TAKE
+}
+
+static void layout_block_grads(BlockGrads* d, Pieces* pieces, size_t N, size_t C, const char* what) {
+    #define TAKE(name, type, count) d->name = TAKE_ARRAY(pieces, type, count, what);
+    BLOCK_GRADS(TAKE)
+    #undef TAKE
 }
 
 // The length of a row of logits. Those past the vocabulary come of weights that are padding: the loss leaves them out, their gradient is
 // zero. With them, rows begin where tensor cores can load.
 static int logits_stride(const GPT2Config* c) { return c->padded_vocab_size; }
 
-static void layout_acts(GPT2* model) {
+static void layout_acts(GPT2* model, int training, int keep_blocks) {
+    Pieces* pieces = &model->pieces;
     size_t L = (size_t)model->config.layers, C = (size_t)model->config.channels, NH = (size_t)model->config.heads;
     size_t V = (size_t)logits_stride(&model->config), N = (size_t)model->B * (size_t)model->T;
     const char* what = "the activations";
-    model->act = (BlockActs*)calloc(L, sizeof(BlockActs));
-    check(model->act != NULL, "out of memory");
-    model->encoded = take(model, N * C, what);
+    model->act = (BlockActs*)host_alloc(L, sizeof(BlockActs));
+    model->dact = (BlockGrads*)host_alloc(L, sizeof(BlockGrads));
+    model->encoded = TAKE_ARRAY(pieces, Real, N * C, what);
     for (size_t l = 0; l < L; l++) {
         BlockActs* a = &model->act[l];
-        if (l > 0 && model->recompute) {
-            *a = model->act[0];
-            a->residual3 = take(model, N * C, what);
-            continue;
-        }
-        #define TAKE(name, type, floats) a->name = take(model, floats, what);
-        BLOCK_ACTS(TAKE)
-        #undef TAKE
+        if (l == 0 || !model->recompute) { layout_block_acts(a, pieces, N, C, NH, what); continue; }
+        *a = model->act[0];
+        a->residual3 = TAKE_ARRAY(pieces, Real, N * C, what);
     }
-    #define TAKE(name, type, floats) model->dact.name = take(model, floats, what);
-    BLOCK_GRADS(TAKE)
-    #undef TAKE
-    model->lnf = take(model, N * C, what);
-    model->lnf_mean = take(model, N, what);
-    model->lnf_rstd = take(model, N, what);
-    model->logits = take(model, N * V, what);
-    model->losses = take(model, N, what);
-    model->hits = (unsigned char*)take_bytes(model, N, what);
-    model->scratch = take(model, attention_scratch_size(model->B, model->T, (int)NH), what);
-    model->dx = take(model, N * C, what);
-    model->dlnf = take(model, N * C, what);
-    model->tokens = (int*)take_bytes(model, sizeof(int) * N, what);
-    model->targets = (int*)take_bytes(model, sizeof(int) * N, what);
-    model->share = take(model, N, what);
+    model->lnf = TAKE_ARRAY(pieces, Real, N * C, what);
+    model->lnf_mean = TAKE_ARRAY(pieces, float, N, what);
+    model->lnf_rstd = TAKE_ARRAY(pieces, float, N, what);
+    model->logits = TAKE_ARRAY(pieces, Real, N * V, what);
+    model->losses = TAKE_ARRAY(pieces, float, N, what);
+    model->hits = TAKE_ARRAY(pieces, unsigned char, N, what);
+    model->scratch = TAKE_ARRAY(pieces, float, attention_scratch_size(model->B, model->T, (int)NH), what);
+    model->tokens = TAKE_ARRAY(pieces, int, N, what);
+    model->targets = TAKE_ARRAY(pieces, int, N, what);
+    model->share = TAKE_ARRAY(pieces, float, N, what);
+    if (!training) { return; }
+    model->dx = TAKE_ARRAY(pieces, Real, N * C, what);
+    model->dlnf = TAKE_ARRAY(pieces, Real, N * C, what);
+    for (size_t l = 0; l < L; l++) {
+        if (l == 0 || keep_blocks) { layout_block_grads(&model->dact[l], pieces, N, C, what); } else { model->dact[l] = model->dact[0]; }
+    }
 }
 
-// A model of these sizes with memory for B rows of T tokens. Its parameters are the caller's to write.
-static GPT2 gpt2_create(GPT2Config config, int B, int T, int recompute) {
-    GPT2 model = {};
-    model.config = config;
-    model.B = B;
-    model.T = T;
-    model.recompute = recompute;
-    model.num_params = list_tensors(model.tensor, &model.config);
-    layout_params(&model);
-    point_params(&model.weight, model.params, model.tensor, model.config.layers);
-    point_param_grads(&model.grad, model.grads, model.tensor, model.config.layers);
-    layout_acts(&model);
+GPT2* gpt2_create(const char* init, int seed, int training) {
+    GPT2* model = (GPT2*)host_alloc(1, sizeof(GPT2));
+    GPT2Init from = gpt2_init_open(init);
+    model->config = from.config;
+    memcpy(model->tensor, from.tensor, sizeof(model->tensor));
+    model->num_params = from.num_params;
+    layout_params(model, training);
+    point_params(&model->weight, model->weights, model->tensor, model->config.layers);
+    if (training) { point_param_grads(&model->grad, model->grads, model->tensor, model->config.layers); }
+    float* host = (float*)host_alloc(model->num_params, sizeof(float));
+    gpt2_init(&from, host, seed);
+    device_write(model->params, host, sizeof(float) * model->num_params);
+    free(host);
+    round_weights(model);
     return model;
 }
 
-static void gpt2_free(GPT2* model) {
-    for (int i = 0; i < model->pieces; i++) { device_free(model->piece[i]); }
-    free(model->piece);
-    free(model->act);
-    free(model->weight.block);
-    free(model->grad.block);
+void gpt2_alloc(GPT2* model, int B, int T, int training, int keep_blocks, int recompute) {
+    model->B = B;
+    model->T = T;
+    model->recompute = recompute;
+    layout_acts(model, training, keep_blocks);
 }
 
-// logits (B,T,stride) of the tokens (B,T), which are the host's.
-static void gpt2_forward(GPT2* model, const int* tokens, int B, int T) {
+void gpt2_free(GPT2* model) {
+    free_pieces(&model->pieces);
+    free(model->act);
+    free(model->dact);
+    free(model->weight.block);
+    free(model->grad.block);
+    free(model);
+}
+
+const GPT2Config* gpt2_config(const GPT2* model) { return &model->config; }
+GPT2Arrays gpt2_arrays(const GPT2* model) { return GPT2Arrays{ model->params, model->grads, model->m, model->v, model->num_params }; }
+
+void gpt2_forward(GPT2* model, const int* tokens, int B, int T) {
     int L = model->config.layers, C = model->config.channels, NH = model->config.heads, N = B * T;
-    const float* x = model->encoded;
+    const Real* x = model->encoded;
     device_write(model->tokens, tokens, sizeof(int) * (size_t)N);
     encoder_forward(model->encoded, model->tokens, model->weight.wte, model->weight.wpe, B, T, C);
     for (int l = 0; l < L; l++) {
@@ -691,11 +746,19 @@ static void gpt2_forward(GPT2* model, const int* tokens, int B, int T) {
     matmul_forward(model->logits, model->lnf, model->weight.wte, NULL, N, C, logits_stride(&model->config));
 }
 
-// After gpt2_forward() on the same tokens: adds to the gradients of all parameters, and leaves the losses of the
-// positions. targets and weight (B,T), each position's share of the loss, are the host's.
-static void gpt2_backward(GPT2* model, const int* tokens, const int* targets, const float* weight, Drpt* drpt, int B, int T) {
+void gpt2_evaluate(GPT2* model, const int* targets, const float* weight, float* losses, unsigned char* hits, int B, int T) {
+    size_t N = (size_t)B * T;
+    device_write(model->targets, targets, sizeof(int) * N);
+    device_write(model->share, weight, sizeof(float) * N);
+    cross_entropy_forward(model->losses, model->hits, model->logits, model->targets, model->share, B * T,
+                          model->config.vocab_size, logits_stride(&model->config));
+    device_read(losses, model->losses, sizeof(float) * N);
+    device_read(hits, model->hits, N);
+}
+
+void gpt2_backward(GPT2* model, const int* tokens, const int* targets, const float* weight, Drpt* drpt, int B, int T) {
     int L = model->config.layers, C = model->config.channels, NH = model->config.heads, V = model->config.vocab_size, N = B * T;
-    const float* last = model->act[L - 1].residual3;
+    const Real* last = model->act[L - 1].residual3;
     int stride = logits_stride(&model->config);
     Real* dlogits = model->logits; // in place
     (void)tokens; // gpt2_forward() has copied them
@@ -703,16 +766,16 @@ static void gpt2_backward(GPT2* model, const int* tokens, const int* targets, co
     device_write(model->share, weight, sizeof(float) * (size_t)N);
     cross_entropy_backward(model->losses, dlogits, model->targets, model->share, N, V, stride);
     matmul_backward_input(model->dlnf, dlogits, model->weight.wte, N, C, stride);
-    device_zero(model->dx, sizeof(float) * (size_t)N * C);
+    device_zero(model->dx, sizeof(Real) * (size_t)N * C);
     layernorm_backward_input(model->dx, model->dlnf, last, model->weight.lnfw, model->lnf_mean, model->lnf_rstd, N, C);
     drpt->block = -1;
     drpt_site_layernorm(drpt, "lnf", model->grad.lnfw, model->grad.lnfb, model->dlnf, last, model->lnf_mean, model->lnf_rstd, C);
     drpt_project(drpt, DRPT_BLOCK);
     for (int l = L - 1; l >= 0; l--) {
-        const float* x = l > 0 ? model->act[l - 1].residual3 : model->encoded;
+        const Real* x = l > 0 ? model->act[l - 1].residual3 : model->encoded;
         drpt->block = l;
         if (model->recompute && l < L - 1) { block_hidden(&model->act[l], x, &model->weight.block[l], model->scratch, B, T, C, NH); }
-        block_backward(&model->grad.block[l], &model->dact, model->dx, &model->weight.block[l], &model->act[l], x,
+        block_backward(&model->grad.block[l], &model->dact[l], model->dx, &model->weight.block[l], &model->act[l], x,
                        drpt, model->scratch, B, T, C, NH);
     }
     drpt->block = -1;
@@ -721,8 +784,9 @@ static void gpt2_backward(GPT2* model, const int* tokens, const int* targets, co
     drpt_project(drpt, DRPT_GLOBAL);
 }
 
-// One step of the optimizer with the gradient times `scale`; the gradients are zero afterwards. step counts from 1.
-static void gpt2_update(GPT2* model, const Config* c, double lr, double scale, int step) {
+void gpt2_losses(const GPT2* model, float* losses, int B, int T) { device_read(losses, model->losses, sizeof(float) * (size_t)B * T); }
+
+void gpt2_update(GPT2* model, const Config* c, double lr, double scale, int step) {
     for (int i = 0; i < NUM_TENSORS; i++) {
         const Tensor* t = &model->tensor[i];
         size_t at = t->begin, size = t->blocks * t->rows * t->cols;
@@ -734,4 +798,114 @@ static void gpt2_update(GPT2* model, const Config* c, double lr, double scale, i
             adamw_update(model->params + at, model->grads + at, model->m + at, model->v + at, size, a, (float)scale, step);
         }
     }
+    round_weights(model);
 }
+
+// ---------------------------------------------------------------------------------------------
+// Generation, one token at a time.
+
+struct Decoder {
+    BlockActs act;                    // of one position, used by all blocks in turn
+    Real *x, *lnf, *logits;
+    Real* cache;                      // (L,2,maxT,C): keys and values
+    float *stats, *S;                 // S (NH,maxT)
+    int* token;
+    Real* rounded;                    // (V) the logits on the host, as the GPU has them
+    float* host;                      // (V)
+    Pieces pieces;
+};
+
+Decoder* decoder_create(const GPT2Config* c) {
+    Decoder* d = (Decoder*)host_alloc(1, sizeof(Decoder));
+    size_t C = (size_t)c->channels, maxT = (size_t)c->max_seq_len, V = (size_t)c->vocab_size;
+    const char* what = "the key-value cache";
+    layout_block_acts(&d->act, &d->pieces, 1, C, (size_t)c->heads, what);
+    d->x = TAKE_ARRAY(&d->pieces, Real, C, what);
+    d->lnf = TAKE_ARRAY(&d->pieces, Real, C, what);
+    d->logits = TAKE_ARRAY(&d->pieces, Real, V, what);
+    d->cache = TAKE_ARRAY(&d->pieces, Real, (size_t)c->layers * 2 * maxT * C, what);
+    d->stats = TAKE_ARRAY(&d->pieces, float, 2, what);
+    d->S = TAKE_ARRAY(&d->pieces, float, (size_t)c->heads * maxT, what);
+    d->token = TAKE_ARRAY(&d->pieces, int, 1, what);
+    d->rounded = (Real*)host_alloc(V, sizeof(Real));
+    d->host = (float*)host_alloc(V, sizeof(float));
+    return d;
+}
+
+void decoder_free(Decoder* d) {
+    free_pieces(&d->pieces);
+    free(d->rounded);
+    free(d->host);
+    free(d);
+}
+
+// One warp a head: a lane takes every 32nd place, then every 32nd channel. S (NH,t+1). grid (NH), block (WARP)
+static __global__ void attention_decode_kernel(Real* atty, float* S, const Real* q, const Real* keys, const Real* values, int t, int C, int hs) {
+    int lane = threadIdx.x;
+    size_t head = (size_t)blockIdx.x * hs;
+    float *s = S + (size_t)blockIdx.x * (t + 1), scale = 1.0f / sqrtf((float)hs), largest = -INFINITY, sum = 0.0f;
+    for (int u = lane; u <= t; u += WARP) {
+        const Real* k = keys + (size_t)u * C + head;
+        float dot = 0.0f;
+        for (int c = 0; c < hs; c++) { dot += (float)q[head + c] * (float)k[c]; }
+        s[u] = scale * dot;
+        largest = fmaxf(largest, s[u]);
+    }
+    largest = warp_max(largest);
+    for (int u = lane; u <= t; u += WARP) {
+        s[u] = fast_exp(s[u] - largest);
+        sum += s[u];
+    }
+    sum = warp_sum(sum);
+    __syncwarp(); // all of s is there
+    for (int c = lane; c < hs; c += WARP) {
+        float out = 0.0f;
+        for (int u = 0; u <= t; u++) { out += s[u] * (float)values[(size_t)u * C + head + c]; }
+        atty[head + c] = (Real)(out / sum);
+    }
+}
+
+static void attention_decode(Real* atty, float* S, const Real* q, const Real* keys, const Real* values, int t, int C, int NH) {
+    attention_decode_kernel<<<NH, WARP>>>(atty, S, q, keys, values, t, C, C / NH);
+    LAUNCHED();
+}
+
+float* gpt2_decode(const GPT2* model, Decoder* d, int token, int t) {
+    int L = model->config.layers, C = model->config.channels, NH = model->config.heads;
+    size_t maxT = (size_t)model->config.max_seq_len;
+    const BlockActs* a = &d->act;
+    device_write(d->token, &token, sizeof(int));
+    encoder_forward(d->x, d->token, model->weight.wte, model->weight.wpe + (size_t)t * C, 1, 1, C);
+    for (int l = 0; l < L; l++) {
+        const BlockParams* w = &model->weight.block[l];
+        Real *keys = d->cache + (size_t)l * 2 * maxT * C, *values = keys + maxT * C;
+        layernorm_forward(a->ln1, a->ln1_mean, a->ln1_rstd, d->x, w->ln1w, w->ln1b, 1, C);
+        matmul_forward(a->qkv, a->ln1, w->qkvw, w->qkvb, 1, C, 3*C);
+        device_copy(keys + (size_t)t * C, a->qkv + C, sizeof(Real) * (size_t)C);
+        device_copy(values + (size_t)t * C, a->qkv + 2*C, sizeof(Real) * (size_t)C);
+        attention_decode(a->atty, d->S, a->qkv, keys, values, t, C, NH);
+        matmul_forward(a->residual2, a->atty, w->attprojw, w->attprojb, 1, C, C);
+        residual_forward(d->x, a->residual2, (size_t)C);
+        layernorm_forward(a->ln2, a->ln2_mean, a->ln2_rstd, d->x, w->ln2w, w->ln2b, 1, C);
+        matmul_forward(a->fch, a->ln2, w->fcw, w->fcb, 1, C, 4*C);
+        gelu_forward(a->fch_gelu, a->fch, 4 * (size_t)C);
+        matmul_forward(a->residual3, a->fch_gelu, w->fcprojw, w->fcprojb, 1, 4*C, C);
+        residual_forward(d->x, a->residual3, (size_t)C);
+    }
+    layernorm_forward(d->lnf, d->stats, d->stats + 1, d->x, model->weight.lnfw, model->weight.lnfb, 1, C);
+    matmul_forward(d->logits, d->lnf, model->weight.wte, NULL, 1, C, model->config.vocab_size);
+    device_read(d->rounded, d->logits, sizeof(Real) * (size_t)model->config.vocab_size);
+    for (int v = 0; v < model->config.vocab_size; v++) { d->host[v] = (float)d->rounded[v]; }
+    return d->host;
+}
+
+#ifndef TESTING
+static const char about[] =
+    "train_gpt2_drpt_cuda: trains GPT-2 on an NVIDIA GPU; with target data, regularized by general data.\n"
+    "  pretrain   train_gpt2_drpt_cuda --init d12 --general 'text_*.bin' --seq 1024 --out base\n"
+    "  post-train train_gpt2_drpt_cuda --init base/model_final.bin --general pool.bin --target few.bin --val held_out.bin --out run\n"
+    "  generate   train_gpt2_drpt_cuda --init run/model_final.bin --generate \"Once upon\"\n"
+    "  build/dev/prep makes data files from text and JSON; --help lists all options.\n";
+
+int main(int argc, char** argv) { return run_main(argc, argv, about); }
+#endif

@@ -7,7 +7,7 @@
 #include <string.h>
 
 void device_start(const char* precision) {
-    check(strcmp(precision, "fp32") == 0, "--precision %s: the CPU trainer has fp32 alone; build/train_gpt2_drpt_cuda has others", precision);
+    check(!precision || strcmp(precision, "fp32") == 0, "--precision %s: the CPU has fp32 alone, a GPU the others", precision);
 }
 
 void* device_alloc(size_t bytes, const char* what) {

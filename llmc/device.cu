@@ -11,7 +11,7 @@ Device device;
 void device_start(const char* precision) {
     int count = 0;
     check(cudaGetDeviceCount(&count) == cudaSuccess && count > 0, "no NVIDIA GPU, or no driver for it");
-    int tf32 = strcmp(precision, "tf32") == 0;
+    int tf32 = !precision || strcmp(precision, "tf32") == 0;
     check(tf32 || strcmp(precision, "fp32") == 0, "--precision %s: not built for the GPU yet; fp32 and tf32 are", precision);
     device.compute = tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;
     CUBLAS(cublasLtCreate(&device.blas));

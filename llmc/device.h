@@ -9,8 +9,8 @@
 extern "C" {
 #endif
 
-// Before everything else. precision: fp32; on a GPU also tf32, products that round their factors to ten bits, and bf16. Ends the program
-// if this device, or this program, does not know it.
+// Before everything else. precision: fp32; on a GPU also tf32, products that round their factors to ten bits, and bf16; NULL: the device's
+// own, fp32 or (a GPU) tf32. Ends the program if this device, or this program, does not know it.
 void device_start(const char* precision);
 
 // Each array is a piece of its own, not zeroed; `what` it is for stands in the error if there is no memory.

@@ -1,5 +1,6 @@
 // test_cuda.cu -- the GPU trainer computes what the CPU trainer computes: every layer, every gradient, training steps.
 // Compiled for the emulator (test/emulator/), and by nvcc where there is a GPU.
+#define TESTING
 #include "../train_gpt2_drpt.cu"
 #include "../drpt/assemble.h"
 #include "cpu_twin.h"
@@ -246,7 +247,7 @@ static void test_lookup(void) {
 
 // The GPU's model with the CPU's weights, and data for both.
 struct Twins {
-    GPT2 model;
+    GPT2* model;
     Drpt drpt;
     int n, T;
     Array weight;
@@ -254,24 +255,27 @@ struct Twins {
     Twins(const char* sizes, int rows, int tokens, int recompute) : n(rows), T(tokens) {
         DrptOptions options = drpt_defaults;
         options.method = "full";
-        model = gpt2_create(cpu_twin.open(sizes, n, T), n, T, recompute);
-        drpt = drpt_create(&options, n, 0, T, 4 * model.config.channels, 1, 1);
-        device_write(model.params, cpu_twin.params(), sizeof(float) * model.num_params);
+        model = gpt2_create(sizes, 1, 1);
+        gpt2_alloc(model, n, T, 1, 0, recompute);
+        cpu_twin.open(sizes, n, T);
+        drpt = drpt_create(&options, n, 0, T, 4 * model->config.channels, 1, 1);
+        device_write(model->params, cpu_twin.params(), sizeof(float) * model->num_params);
+        round_weights(model);
         weight = fill_weight((size_t)n * T);
         for (float& w : weight) { w /= (float)(n * T); }
     }
     ~Twins() {
         cpu_twin.close();
         drpt_free(&drpt);
-        gpt2_free(&model);
+        gpt2_free(model);
     }
     // Forward and backward of both on tokens that repeat.
     void pass() {
-        int N = n * T, V = model.config.vocab_size;
+        int N = n * T, V = model->config.vocab_size;
         std::vector<int> tokens = fill_below(N, 1 + below(V)), targets = fill_below(N, V);
         drpt_begin(&drpt, 0, NULL, NULL);
-        gpt2_forward(&model, tokens.data(), n, T);
-        gpt2_backward(&model, tokens.data(), targets.data(), weight.data(), &drpt, n, T);
+        gpt2_forward(model, tokens.data(), n, T);
+        gpt2_backward(model, tokens.data(), targets.data(), weight.data(), &drpt, n, T);
         cpu_twin.pass(tokens.data(), targets.data(), weight.data());
     }
     void update(const char* optimizer, double lr, int step) {
@@ -279,7 +283,7 @@ struct Twins {
         c.optimizer = optimizer;
         c.weight_decay = 0.1;
         c.eps = TWIN_EPS;
-        gpt2_update(&model, &c, lr, 0.5, step);
+        gpt2_update(model, &c, lr, 0.5, step);
         cpu_twin.update(optimizer, lr, step);
     }
     Array read(const float* x, size_t count) {
@@ -289,15 +293,15 @@ struct Twins {
     }
     void expect_losses() {
         size_t N = (size_t)n * T;
-        expect_close(read(model.losses, N).data(), cpu_twin.losses(), N, TOLERANCE);
+        expect_close(read(model->losses, N).data(), cpu_twin.losses(), N, TOLERANCE);
     }
 };
 
 // Tensor by tensor, so that a small one does not hide behind a large one.
 static void expect_tensors(Twins& twins, const float* device_array, const float* want, float tolerance) {
-    Array got = twins.read(device_array, twins.model.num_params);
+    Array got = twins.read(device_array, twins.model->num_params);
     for (int i = 0; i < NUM_TENSORS; i++) {
-        const Tensor* t = &twins.model.tensor[i];
+        const Tensor* t = &twins.model->tensor[i];
         expect_close(&got[t->begin], want + t->begin, t->blocks * t->rows * t->cols, tolerance);
     }
 }
@@ -309,14 +313,14 @@ static void test_gradients(void) {
     for (int recompute = 0; recompute <= 1; recompute++) {
         rng = seed;
         Twins twins("L2,H3,C24,V29,T11", 5, 9, recompute);
-        if (recompute) { device_write(twins.model.params, plain.data(), sizeof(float) * twins.model.num_params); }
-        else { plain = twins.read(twins.model.params, twins.model.num_params); }
+        if (recompute) { device_write(twins.model->params, plain.data(), sizeof(float) * twins.model->num_params); }
+        else { plain = twins.read(twins.model->params, twins.model->num_params); }
         memcpy(cpu_twin.params(), plain.data(), sizeof(float) * plain.size());
         for (int pass = 0; pass < 2; pass++) {
             twins.pass();
             twins.expect_losses();
         }
-        expect_tensors(twins, twins.model.grads, cpu_twin.grads(), TOLERANCE);
+        expect_tensors(twins, twins.model->grads, cpu_twin.grads(), TOLERANCE);
     }
 }
 
@@ -327,8 +331,8 @@ static void expect_training(const char* optimizer, double lr, int steps) {
         twins.expect_losses();
         twins.update(optimizer, lr, step);
     }
-    expect_tensors(twins, twins.model.params, cpu_twin.params(), 10.0f * TOLERANCE);
-    Array grads = twins.read(twins.model.grads, twins.model.num_params);
+    expect_tensors(twins, twins.model->params, cpu_twin.params(), 10.0f * TOLERANCE);
+    Array grads = twins.read(twins.model->grads, twins.model->num_params);
     for (float g : grads) { expect(g == 0.0f); }
 }
 
@@ -342,9 +346,9 @@ static void test_same_bits(void) {
     uint64_t seed = rng;
     for (int run = 0; run < 2; run++) {
         rng = seed;
-        device_zero(twins.model.grads, sizeof(float) * twins.model.num_params);
+        device_zero(twins.model->grads, sizeof(float) * twins.model->num_params);
         twins.pass();
-        Array grads = twins.read(twins.model.grads, twins.model.num_params);
+        Array grads = twins.read(twins.model->grads, twins.model->num_params);
         if (run == 0) { first = grads; }
         expect(memcmp(first.data(), grads.data(), sizeof(float) * grads.size()) == 0);
     }

@@ -13,7 +13,8 @@ emu_objects := $(patsubst test/emulator/%.cpp,$(EMU)/%.o,$(wildcard test/emulato
 cuda_tests  := $(patsubst test/%.cu,%,$(wildcard test/test_cuda*.cu))
 emu_sources := $(patsubst %.cu,$(EMU)/src/%.cu,$(cuda_modules) train_gpt2_drpt.cu $(cuda_tests:%=test/%.cu) test/emulator/faults.cu)
 emu_compiler := $(if $(SAN)$(USE_BLAS),,$(shell command -v $(EMU_CXX)))
-emu_programs := $(if $(emu_compiler),$(EMU)/plain/faults $(EMU)/races/faults $(foreach kind,plain races bf16,$(cuda_tests:%=$(EMU)/$(kind)/%)))
+emu_programs := $(if $(emu_compiler),$(EMU)/plain/faults $(EMU)/races/faults $(EMU)/plain/train_gpt2_drpt_cuda \
+                $(EMU)/bf16/train_gpt2_drpt_cuda $(foreach kind,plain races bf16,$(cuda_tests:%=$(EMU)/$(kind)/%)))
 
 # Put in place whole: with make -j the same file may be made twice at a time, as it has a second name where another includes it.
 $(EMU)/src/%.cu: %.cu test/emulator/launch.sed
@@ -36,14 +37,16 @@ $(EMU)/bf16/%.o: $(EMU)/src/%.cu $(emu_sources)
 
 $(EMU)/plain/faults $(EMU)/races/faults: %/faults: %/test/emulator/faults.o $(emu_objects)
 	$(EMU_CXX) $^ -o $@
-define link_cuda_tests
-$(cuda_tests:%=$(EMU)/$(1)/%): $(EMU)/$(1)/%: $(EMU)/$(1)/test/%.o $(cuda_modules:%.cu=$(EMU)/$(1)/%.o) $(cuda_host) $(EMU)/cpu_twin.o $(emu_objects)
-	$(EMU_CXX) $$^ -fopenmp $(LDLIBS) -o $$@
+define link_cuda
+$(cuda_tests:%=$(EMU)/$(1)/%): $(EMU)/$(1)/%: $(EMU)/$(1)/test/%.o $(EMU)/cpu_twin.o
+$(EMU)/$(1)/train_gpt2_drpt_cuda: $(EMU)/$(1)/train_gpt2_drpt.o
+$(EMU)/$(1)/train_gpt2_drpt_cuda $(cuda_tests:%=$(EMU)/$(1)/%): $(cuda_modules:%.cu=$(EMU)/$(1)/%.o) $(emu_objects) $(BUILD)/cuda_host.a
+	$(EMU_CXX) $$(filter %.o,$$^) $$(filter %.a,$$^) -fopenmp $(LDLIBS) -o $$@
 endef
-$(foreach kind,plain races bf16,$(eval $(call link_cuda_tests,$(kind))))
+$(foreach kind,plain races bf16,$(eval $(call link_cuda,$(kind))))
 
 # The CPU trainer, and all that it is made of, as one object of which only `cpu_twin` can be seen: its names are the GPU trainer's.
-$(EMU)/cpu_twin.o: $(BUILD)/test/cpu_twin.c.o $(objects)
+$(EMU)/cpu_twin.o: $(BUILD)/test/cpu_twin.c.o $(BUILD)/drpt.a
 	@mkdir -p $(@D)
-	$(CC) -r -nostdlib $^ -o $@
+	$(CC) -r -nostdlib $(filter %.o,$^) $(filter %.a,$^) -o $@
 	objcopy --keep-global-symbol=cpu_twin $@
