@@ -127,10 +127,10 @@ static void note_degenerate(const Drpt* d, char* note, size_t size) {
 }
 
 // One of the model's arrays, laid out as its parameters, into a checkpoint file.
-static void write_array(const Run* run, const char* path, float* array) {
+static void write_array(const Run* run, const char* path, int version, float* array) {
     size_t count = gpt2_arrays(run->model).num_params, bytes = sizeof(float) * count;
     float* host = device_open(array, bytes);
-    model_write(path, gpt2_config(run->model), host, count);
+    model_write(path, gpt2_config(run->model), version, host, count);
     device_close(host, array, bytes, 0);
 }
 
@@ -147,7 +147,7 @@ void train_step(Run* run, int step) {
     compute_update(run, step, &row);
     measure_update(run, &row);
     if (c->dump_update && step == run->steps - 1) {
-        write_array(run, c->dump_update, gpt2_arrays(run->model).grads);
+        write_array(run, c->dump_update, MODEL_FP32, gpt2_arrays(run->model).grads);
     }
     double scale = c->clip > 0.0 && row.grad_norm > c->clip ? c->clip / row.grad_norm : 1.0;
     row.lr = scheduled_lr(c->schedule, c->lr, c->warmup, c->final_lr, step, run->steps);
@@ -365,8 +365,9 @@ static void finish(Run* run) {
     row.val_general_loss = evaluate_and_log(run, &run->val_general, "val_general", run->steps);
     runlog_step(&run->log, &row, "");
     if (!run->config.out) { return; }
+    int bf16 = run->config.precision && strcmp(run->config.precision, "bf16") == 0; // as the layers had it
     char* path = path_join(run->config.out, "model_final.bin");
-    write_array(run, path, gpt2_arrays(run->model).params);
+    write_array(run, path, bf16 ? MODEL_BF16 : MODEL_FP32, gpt2_arrays(run->model).params);
     printf("wrote %s\n", path);
     free(path);
 }

@@ -652,7 +652,7 @@ static void test_probe_folded(void) {
 static void prepare(void) {
     GPT2* model = gpt2_create("L3,H3,C12,V17,T12", 1, 0);
     fill_params(model, 0.4f);
-    model_write(scratch("model.bin"), &model->config, model->params, model->num_params);
+    model_write(scratch("model.bin"), &model->config, MODEL_FP32, model->params, model->num_params);
     kept = malloc(sizeof(float) * model->num_params);
     check(kept != NULL, "out of memory");
     gpt2_free(model);
