@@ -339,6 +339,54 @@ static void expect_training(const char* optimizer, double lr, int steps) {
 static void test_training(void) { expect_training("adamw", 1e-3, 20); }
 static void test_training_sgd(void) { expect_training("sgd", 1e-1, 3); }
 
+// A token at a time gives the logits of a whole forward; heads wider and rows longer than a warp.
+static void test_decode(void) {
+    const int T = 70;
+    GPT2* model = gpt2_create("L2,H1,C36,V29,T75", 3, 0);
+    Array params = fill(model->num_params);
+    for (float& x : params) { x *= 0.4f; }
+    device_write(model->params, params.data(), sizeof(float) * params.size());
+    round_weights(model);
+    gpt2_alloc(model, 1, T, 0, 0, 0);
+    std::vector<int> tokens = fill_below(T, 29);
+    gpt2_forward(model, tokens.data(), 1, T);
+    Array want((size_t)T * 29);
+    device_read(want.data(), model->logits, sizeof(float) * want.size());
+    Decoder* d = decoder_create(gpt2_config(model));
+    for (int t = 0; t < T; t++) { expect_close(gpt2_decode(model, d, tokens[t], t), &want[(size_t)t * 29], 29, TOLERANCE); }
+    decoder_free(d);
+    gpt2_free(model);
+}
+
+// A group that reaches across blocks points to the gradients of all of them, so each block has its own; else they share them.
+static void test_kept_blocks(void) {
+    for (int keep = 0; keep <= 1; keep++) {
+        GPT2* model = gpt2_create("L2,H2,C16,V23,T8", 1, 1);
+        gpt2_alloc(model, 3, 8, 1, keep, 0);
+        expect((model->dact[0].qkv != model->dact[1].qkv) == keep && model->act[0].qkv != model->act[1].qkv);
+        gpt2_free(model);
+    }
+}
+
+// Losses and hits on the host, and what the model is made of without training: no gradients, no moments.
+static void test_evaluate(void) {
+    Twins twins("L1,H2,C16,V23,T8", 2, 7, 0);
+    const int N = 2 * 7;
+    std::vector<int> tokens = fill_below(N, 23), targets = fill_below(N, 23);
+    Array losses(N), again(N);
+    std::vector<unsigned char> hits(N);
+    gpt2_forward(twins.model, tokens.data(), 2, 7);
+    gpt2_evaluate(twins.model, targets.data(), twins.weight.data(), losses.data(), hits.data(), 2, 7);
+    drpt_begin(&twins.drpt, 0, NULL, NULL);
+    gpt2_backward(twins.model, tokens.data(), targets.data(), twins.weight.data(), &twins.drpt, 2, 7);
+    gpt2_losses(twins.model, again.data(), 2, 7);
+    expect(losses == again && losses[0] > 0.0f && losses[2] == 0.0f);
+    GPT2* model = gpt2_create("L1,H2,C16,V23,T8", 1, 0);
+    GPT2Arrays a = gpt2_arrays(model);
+    expect(a.params && !a.grads && !a.m && !a.v);
+    gpt2_free(model);
+}
+
 // Two runs of the same step give the same bits.
 static void test_same_bits(void) {
     Array first;
@@ -378,6 +426,9 @@ int main(int argc, char** argv) {
         { "cuda/gradients", test_gradients },
         { "cuda/training", test_training },
         { "cuda/training_sgd", test_training_sgd },
+        { "cuda/decode", test_decode },
+        { "cuda/kept_blocks", test_kept_blocks },
+        { "cuda/evaluate", test_evaluate },
         { "cuda/same_bits", test_same_bits },
         { "cuda/refused", test_refused },
     };
