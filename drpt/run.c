@@ -393,6 +393,7 @@ int run_main(int argc, char** argv, const char* about) {
     OptionTable tables[2] = { config_option_table(&run.config), drpt_option_table(&run.options) };
     if (argc == 1) { fputs(about, stdout); return 0; }
     options_parse(tables, 2, argc, argv, about);
+    device_program(run.config.precision, argv);
     device_start(run.config.precision);
     if (run.config.threads > 0) { omp_set_num_threads(run.config.threads); }
     if (run.config.init && run.config.generate) { generate_from_text(&run.config); return 0; }

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+void device_program(const char* precision, char** argv) { (void)precision; (void)argv; }
+
 void device_start(const char* precision) {
     check(!precision || strcmp(precision, "fp32") == 0, "--precision %s: the CPU has fp32 alone, a GPU the others", precision);
 }

@@ -9,6 +9,9 @@
 extern "C" {
 #endif
 
+// Where another program computes in this precision: starts it in the place of this one, with the same arguments, and does not return.
+void device_program(const char* precision, char** argv);
+
 // Before everything else. precision: fp32; on a GPU also tf32, products that round their factors to ten bits, and bf16; NULL: the device's
 // own, fp32 or (a GPU) tf32. Ends the program if this device, or this program, does not know it.
 void device_start(const char* precision);

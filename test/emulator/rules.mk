@@ -14,7 +14,7 @@ cuda_tests  := $(patsubst test/%.cu,%,$(wildcard test/test_cuda*.cu))
 emu_sources := $(patsubst %.cu,$(EMU)/src/%.cu,$(cuda_modules) train_gpt2_drpt.cu $(cuda_tests:%=test/%.cu) test/emulator/faults.cu)
 emu_compiler := $(if $(SAN)$(USE_BLAS),,$(shell command -v $(EMU_CXX)))
 emu_programs := $(if $(emu_compiler),$(EMU)/plain/faults $(EMU)/races/faults $(EMU)/plain/train_gpt2_drpt_cuda \
-                $(EMU)/bf16/train_gpt2_drpt_cuda $(foreach kind,plain races bf16,$(cuda_tests:%=$(EMU)/$(kind)/%)))
+                $(EMU)/plain/train_gpt2_drpt_cuda_bf16 $(foreach kind,plain races bf16,$(cuda_tests:%=$(EMU)/$(kind)/%)))
 
 # Put in place whole: with make -j the same file may be made twice at a time, as it has a second name where another includes it.
 $(EMU)/src/%.cu: %.cu test/emulator/launch.sed
@@ -44,6 +44,9 @@ $(EMU)/$(1)/train_gpt2_drpt_cuda $(cuda_tests:%=$(EMU)/$(1)/%): $(cuda_modules:%
 	$(EMU_CXX) $$(filter %.o,$$^) $$(filter %.a,$$^) -fopenmp $(LDLIBS) -o $$@
 endef
 $(foreach kind,plain races bf16,$(eval $(call link_cuda,$(kind))))
+# It has to stand beside the program that starts it.
+$(EMU)/plain/train_gpt2_drpt_cuda_bf16: $(EMU)/bf16/train_gpt2_drpt_cuda
+	cp $< $@
 
 # The CPU trainer, and all that it is made of, as one object of which only `cpu_twin` can be seen: its names are the GPU trainer's.
 $(EMU)/cpu_twin.o: $(BUILD)/test/cpu_twin.c.o $(BUILD)/drpt.a
