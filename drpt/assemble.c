@@ -3,9 +3,9 @@
 #include "assemble.h"
 #include "../llmc/matmul.h"
 
-size_t assemble_scratch(int B, int T, int widest) {
+size_t assemble_scratch(int most, int T, int widest) {
     (void)widest;
-    return (size_t)B * T * SLAB_MAX_ROWS;
+    return (size_t)most * T * SLAB_MAX_ROWS;
 }
 
 void drpt_assemble(const Site* site, const float* weight, int B, int most, int T, float* scratch, size_t part, int threads) {

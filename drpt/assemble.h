@@ -14,7 +14,7 @@ extern "C" {
 void drpt_assemble(const Site* site, // its dweight and dbias are added to
                    const float* weight, int B, int most, int T, float* scratch, size_t part, int threads);
 
-size_t assemble_scratch(int B, int T, int widest); // floats that one thread needs for any site of at most `widest` columns
+size_t assemble_scratch(int most, int T, int widest); // floats that one thread needs for any site of at most `widest` columns
 
 // The same from gradients that drpt_gather() kept: dweight and dbias are added sum_i weight[i] g_i + weight[n] t. Gradients of weight 0
 // are not read.

@@ -125,6 +125,24 @@ static void layout(Drpt* d) {
     d->basis_result = arena_take(&d->arena, sizeof(BasisResult) * (d->basis ? groups : 0));
 }
 
+// No more rows than this have a weight, whatever the statistics are.
+static int most_weighed(const Drpt* d) {
+    int k = solve_count(d->knobs.keep, d->n);
+    switch (d->method) {
+        case METHOD_target: return d->m;
+        case METHOD_random:
+        case METHOD_subset:
+        case METHOD_greedy: return d->knobs.strength == 1.0 ? k : k + d->m;
+        case METHOD_full:
+        case METHOD_filter:
+        case METHOD_span:
+        case METHOD_cone:
+        case METHOD_simplex:
+        case METHOD_capped: return d->knobs.strength == 1.0 ? d->n : d->n + d->m;
+        default:            return d->n + d->m;
+    }
+}
+
 static void take_memory(Drpt* d, int widest) {
     layout(d);
     arena_alloc(&d->arena, "the regularizer");
@@ -132,7 +150,7 @@ static void take_memory(Drpt* d, int widest) {
     d->alpha = d->alphas;
     if (d->basis) { d->groups = groups_create_for_bases(d->n); }
     if (d->plain || d->basis) { return; } // nothing is scaled
-    size_t gather = gather_scratch(d->n, d->m, d->T, widest), assemble = assemble_scratch(d->n + d->m, d->T, widest);
+    size_t gather = gather_scratch(d->n, d->m, d->T, widest), assemble = assemble_scratch(most_weighed(d), d->T, widest);
     d->scratch_size = (gather > assemble ? gather : assemble) + 16;
     d->scratch = device_alloc(sizeof(float) * d->scratch_size * (size_t)d->threads, "the regularizer");
     d->groups = groups_create(d->n, d->m, d->rows.domains, d->needs & NEEDS_ROWS, d->gather.metric || d->normalise,
@@ -152,24 +170,6 @@ static double rows_weighed(const Drpt* d) {
     if (d->knobs.strength != 1.0) { return d->n; }
     if (IS_ONE_OF(d->method, METHOD_subset, METHOD_random, METHOD_greedy)) { return solve_count(d->knobs.keep, d->n); }
     return IS_ONE_OF(d->method, METHOD_filter, METHOD_cone, METHOD_simplex) ? 0.5 * d->n : d->n;
-}
-
-// No more rows than this have a weight, whatever the statistics are.
-static int most_weighed(const Drpt* d) {
-    int k = solve_count(d->knobs.keep, d->n);
-    switch (d->method) {
-        case METHOD_target: return d->m;
-        case METHOD_random:
-        case METHOD_subset:
-        case METHOD_greedy: return d->knobs.strength == 1.0 ? k : k + d->m;
-        case METHOD_full:
-        case METHOD_filter:
-        case METHOD_span:
-        case METHOD_cone:
-        case METHOD_simplex:
-        case METHOD_capped: return d->knobs.strength == 1.0 ? d->n : d->n + d->m;
-        default:            return d->n + d->m;
-    }
 }
 
 static Gather gather_plan(const Drpt* d, const DrptOptions* o) {
