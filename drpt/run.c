@@ -100,6 +100,7 @@ void compute_update(Run* run, int step, StepRow* row) {
         add_losses(&general, run->losses, b, b->weight + at, 0, b->n - first);
         add_losses(&target, run->losses, b, b->weight + at, b->n - first, rows - first);
     }
+    drpt_end(drpt);
     row->loss = mean_of(general);
     row->target_loss = mean_of(target);
     row->tokens = (long)b->accumulate * (rows - first) * b->T;

@@ -69,4 +69,5 @@ void device_close(void* host, void* p, size_t bytes, int changed) {
     free(host);
 }
 
+int device_threads(void) { return 1; }
 double device_seconds(void) { return NAN; }

@@ -28,6 +28,9 @@ void device_read(void* host, const void* src, size_t bytes);        // waits for
 void* device_open(void* p, size_t bytes);
 void device_close(void* host, void* p, size_t bytes, int changed);
 
+// Threads of the host that work on such arrays: 1 where only the device does.
+int device_threads(void);
+
 // The wall clock in seconds; NaN where work is only queued, so that the time between two calls says nothing.
 double device_seconds(void);
 
