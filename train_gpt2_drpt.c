@@ -411,23 +411,24 @@ static int argmax(const float* x, int V) {
 }
 
 // losses (N) = -log softmax(logits)[target], hits (N) = 1 where the target has the largest logit; both 0 where the
-// position is not trained on (weight 0).
+// position is not trained on (weight 0). A row of logits is `stride` long; what follows the V logits counts for nothing.
 static void cross_entropy_forward(float* losses, unsigned char* hits, const float* logits, const int* targets,
-                                  const float* weight, int N, int V) {
+                                  const float* weight, int N, int V, int stride) {
     #pragma omp parallel for
     for (int n = 0; n < N; n++) {
-        const float* x = logits + (size_t)n * V;
+        const float* x = logits + (size_t)n * stride;
         losses[n] = weight[n] != 0.0f ? log_sum_exp(x, V) - x[targets[n]] : 0.0f;
         hits[n] = weight[n] != 0.0f && argmax(x, V) == targets[n];
     }
 }
 
-// The same losses, and logits replaced by the gradient of sum_n weight[n] losses[n]: weight * (softmax - onehot).
-static void cross_entropy_backward(float* losses, float* logits, const int* targets, const float* weight, int N, int V) {
+// The same losses, and logits replaced by the gradient of sum_n weight[n] losses[n]: weight * (softmax - onehot), then zeros.
+static void cross_entropy_backward(float* losses, float* logits, const int* targets, const float* weight, int N, int V, int stride) {
     #pragma omp parallel for
     for (int n = 0; n < N; n++) {
-        float* x = logits + (size_t)n * V;
+        float* x = logits + (size_t)n * stride;
         losses[n] = 0.0f;
+        memset(x + V, 0, sizeof(float) * (size_t)(stride - V));
         if (weight[n] == 0.0f) { memset(x, 0, sizeof(float) * (size_t)V); continue; }
         float lse = log_sum_exp(x, V), w = weight[n];
         losses[n] = lse - x[targets[n]];
@@ -604,6 +605,9 @@ void gpt2_free(GPT2* model) {
 const GPT2Config* gpt2_config(const GPT2* model) { return &model->config; }
 GPT2Arrays gpt2_arrays(const GPT2* model) { return (GPT2Arrays){ model->params, model->grads, model->m, model->v, model->num_params }; }
 
+// The length of a row of logits; the GPU's is padded.
+static int logits_stride(const GPT2Config* c) { return c->vocab_size; }
+
 void gpt2_forward(GPT2* model, const int* tokens, int B, int T) {
     int L = model->config.layers, C = model->config.channels, NH = model->config.heads, N = B * T;
     const float* x = model->encoded;
@@ -613,19 +617,21 @@ void gpt2_forward(GPT2* model, const int* tokens, int B, int T) {
         x = model->act[l].residual3;
     }
     layernorm_forward(model->lnf, model->lnf_mean, model->lnf_rstd, x, model->weight.lnfw, model->weight.lnfb, N, C);
-    matmul_forward(model->logits, model->lnf, model->weight.wte, NULL, N, C, model->config.vocab_size);
+    matmul_forward(model->logits, model->lnf, model->weight.wte, NULL, N, C, logits_stride(&model->config));
 }
 
 void gpt2_evaluate(GPT2* model, const int* targets, const float* weight, float* losses, unsigned char* hits, int B, int T) {
-    cross_entropy_forward(losses, hits, model->logits, targets, weight, B * T, model->config.vocab_size);
+    cross_entropy_forward(losses, hits, model->logits, targets, weight, B * T,
+                          model->config.vocab_size, logits_stride(&model->config));
 }
 
 void gpt2_backward(GPT2* model, const int* tokens, const int* targets, const float* weight, Drpt* drpt, int B, int T) {
     int L = model->config.layers, C = model->config.channels, NH = model->config.heads, V = model->config.vocab_size, N = B * T;
     const float* last = model->act[L - 1].residual3;
+    int stride = logits_stride(&model->config);
     float* dlogits = model->logits; // in place
-    cross_entropy_backward(model->losses, dlogits, targets, weight, N, V);
-    matmul_backward_input(model->dlnf, dlogits, model->weight.wte, N, C, V);
+    cross_entropy_backward(model->losses, dlogits, targets, weight, N, V, stride);
+    matmul_backward_input(model->dlnf, dlogits, model->weight.wte, N, C, stride);
     memset(model->dx, 0, sizeof(float) * (size_t)N * C);
     layernorm_backward_input(model->dx, model->dlnf, last, model->weight.lnfw, model->lnf_mean, model->lnf_rstd, N, C);
     drpt->block = -1;
@@ -639,7 +645,7 @@ void gpt2_backward(GPT2* model, const int* tokens, const int* targets, const flo
                        drpt, model->scratch, B, T, C, NH);
     }
     drpt->block = -1;
-    drpt_site_token(drpt, "wte", model->grad.wte, dlogits, model->lnf, model->dx, tokens, C, V);
+    drpt_site_token(drpt, "wte", model->grad.wte, dlogits, model->lnf, model->dx, tokens, C, stride);
     drpt_site_position(drpt, "wpe", model->grad.wpe, model->dx, C);
     drpt_project(drpt, DRPT_GLOBAL);
 }

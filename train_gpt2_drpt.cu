@@ -6,6 +6,7 @@
 #include "drpt/drpt.h"
 #include "drpt/gpt2.h"
 #include "drpt/run.h"
+#include "llmc/attention_mma.h"
 #include "llmc/config.h"
 #include "llmc/device.h"
 #include "llmc/device.cuh"
@@ -27,71 +28,98 @@ static __device__ float fast_exp(float x) {
     return __expf(x);
 }
 
-// One thread an element. grid (NC / THREADS), block (THREADS)
-static __global__ void encoder_forward_kernel(float* out, const int* tokens, const float* wte, const float* wpe, size_t NC, int T, int C) {
-    size_t i = (size_t)blockIdx.x * THREADS + threadIdx.x;
+// W neighbouring channels a thread. grid (NC / W / THREADS), block (THREADS)
+template <int W> static __global__ void encoder_forward_kernel(Real* out, const int* tokens, const Real* wte, const Real* wpe, size_t NC, int T, int C) {
+    size_t i = ((size_t)blockIdx.x * THREADS + threadIdx.x) * W;
     if (i >= NC) { return; }
     size_t n = i / C, c = i % C;
-    out[i] = wte[(size_t)tokens[n] * C + c] + wpe[n % T * C + c];
+    Pack<W> token = load<W>(wte + (size_t)tokens[n] * C + c), position = load<W>(wpe + n % T * C + c), sum;
+    for (int k = 0; k < W; k++) { sum.at[k] = (Real)((float)token.at[k] + (float)position.at[k]); }
+    store<W>(out + i, sum);
 }
 
-static void encoder_forward(float* out, const int* tokens, const float* wte, const float* wpe, int B, int T, int C) {
+static void encoder_forward(Real* out, const int* tokens, const Real* wte, const Real* wpe, int B, int T, int C) {
     size_t NC = (size_t)B * T * C;
-    encoder_forward_kernel<<<blocks_of(NC, THREADS), THREADS>>>(out, tokens, wte, wpe, NC, T, C);
+    if (C % WIDE == 0) { encoder_forward_kernel<WIDE><<<blocks_of(NC / WIDE, THREADS), THREADS>>>(out, tokens, wte, wpe, NC, T, C); }
+    else { encoder_forward_kernel<1><<<blocks_of(NC, THREADS), THREADS>>>(out, tokens, wte, wpe, NC, T, C); }
     LAUNCHED();
 }
 
-// One warp a row: a lane takes every 32nd channel. grid (N / WARPS), block (WARP, WARPS)
-static __global__ void layernorm_forward_kernel(float* out, float* mean, float* rstd,
-                                                const float* inp, const float* weight, const float* bias, int N, int C) {
-    int n = blockIdx.x * WARPS + threadIdx.y, lane = threadIdx.x;
+// One warp a row: of every 32 W channels a lane takes W. grid (N / WARPS), block (WARP, WARPS)
+template <int W> static __global__ void layernorm_forward_kernel(Real* out, float* mean, float* rstd,
+                                                                 const Real* inp, const Real* weight, const Real* bias, int N, int C) {
+    int n = blockIdx.x * WARPS + threadIdx.y, first = threadIdx.x * W;
     if (n >= N) { return; }
-    const float* x = inp + (size_t)n * C;
-    float* y = out + (size_t)n * C;
+    const Real* x = inp + (size_t)n * C;
     float sum = 0.0f, squares = 0.0f;
-    for (int c = lane; c < C; c += WARP) { sum += x[c]; }
+    for (int c = first; c < C; c += WARP * W) {
+        Pack<W> xs = load<W>(x + c);
+        for (int k = 0; k < W; k++) { sum += (float)xs.at[k]; }
+    }
     float m = warp_sum(sum) / C;
-    for (int c = lane; c < C; c += WARP) { squares += (x[c] - m) * (x[c] - m); }
+    for (int c = first; c < C; c += WARP * W) {
+        Pack<W> xs = load<W>(x + c);
+        for (int k = 0; k < W; k++) { squares += ((float)xs.at[k] - m) * ((float)xs.at[k] - m); }
+    }
     float r = 1.0f / sqrtf(warp_sum(squares) / C + 1e-5f);
-    for (int c = lane; c < C; c += WARP) { y[c] = (x[c] - m) * r * weight[c] + bias[c]; }
-    if (lane == 0) {
+    for (int c = first; c < C; c += WARP * W) {
+        Pack<W> xs = load<W>(x + c), w = load<W>(weight + c), b = load<W>(bias + c), y;
+        for (int k = 0; k < W; k++) { y.at[k] = (Real)(((float)xs.at[k] - m) * r * (float)w.at[k] + (float)b.at[k]); }
+        store<W>(out + (size_t)n * C + c, y);
+    }
+    if (threadIdx.x == 0) {
         mean[n] = m;
         rstd[n] = r;
     }
 }
 
-static void layernorm_forward(float* out, float* mean, float* rstd,
-                              const float* inp, const float* weight, const float* bias, int N, int C) {
-    layernorm_forward_kernel<<<blocks_of((size_t)N, WARPS), dim3(WARP, WARPS)>>>(out, mean, rstd, inp, weight, bias, N, C);
+static void layernorm_forward(Real* out, float* mean, float* rstd,
+                              const Real* inp, const Real* weight, const Real* bias, int N, int C) {
+    dim3 grid(blocks_of((size_t)N, WARPS)), block(WARP, WARPS);
+    if (C % WIDE == 0) { layernorm_forward_kernel<WIDE><<<grid, block>>>(out, mean, rstd, inp, weight, bias, N, C); }
+    else { layernorm_forward_kernel<1><<<grid, block>>>(out, mean, rstd, inp, weight, bias, N, C); }
     LAUNCHED();
 }
 
 // One warp a row. grid (N / WARPS), block (WARP, WARPS)
-static __global__ void layernorm_backward_input_kernel(float* dinp, const float* dout, const float* inp, const float* weight,
-                                                       const float* mean, const float* rstd, int N, int C) {
-    int n = blockIdx.x * WARPS + threadIdx.y, lane = threadIdx.x;
+template <int W> static __global__ void layernorm_backward_input_kernel(Real* dinp, const Real* dout, const Real* inp, const Real* weight,
+                                                                        const float* mean, const float* rstd, int N, int C) {
+    int n = blockIdx.x * WARPS + threadIdx.y, first = threadIdx.x * W;
     if (n >= N) { return; }
-    const float* x = inp + (size_t)n * C;
-    const float* dy = dout + (size_t)n * C;
-    float* dx = dinp + (size_t)n * C;
+    const Real* x = inp + (size_t)n * C;
+    const Real* dy = dout + (size_t)n * C;
+    Real* dx = dinp + (size_t)n * C;
     float m = mean[n], r = rstd[n], average = 0.0f, along = 0.0f;
-    for (int c = lane; c < C; c += WARP) {
-        average += dy[c] * weight[c];
-        along += dy[c] * weight[c] * (x[c] - m) * r;
+    for (int c = first; c < C; c += WARP * W) {
+        Pack<W> xs = load<W>(x + c), dys = load<W>(dy + c), w = load<W>(weight + c);
+        for (int k = 0; k < W; k++) {
+            float d = (float)dys.at[k] * (float)w.at[k];
+            average += d;
+            along += d * ((float)xs.at[k] - m) * r;
+        }
     }
     average = warp_sum(average) / C;
     along = warp_sum(along) / C;
-    for (int c = lane; c < C; c += WARP) { dx[c] += r * (dy[c] * weight[c] - average - (x[c] - m) * r * along); }
+    for (int c = first; c < C; c += WARP * W) {
+        Pack<W> xs = load<W>(x + c), dys = load<W>(dy + c), w = load<W>(weight + c), dxs = load<W>(dx + c);
+        for (int k = 0; k < W; k++) {
+            float d = (float)dys.at[k] * (float)w.at[k];
+            dxs.at[k] = (Real)((float)dxs.at[k] + r * (d - average - ((float)xs.at[k] - m) * r * along));
+        }
+        store<W>(dx + c, dxs);
+    }
 }
 
-static void layernorm_backward_input(float* dinp, // added to
-                                     const float* dout, const float* inp, const float* weight,
+static void layernorm_backward_input(Real* dinp, // added to
+                                     const Real* dout, const Real* inp, const Real* weight,
                                      const float* mean, const float* rstd, int N, int C) {
-    layernorm_backward_input_kernel<<<blocks_of((size_t)N, WARPS), dim3(WARP, WARPS)>>>(dinp, dout, inp, weight, mean, rstd, N, C);
+    dim3 grid(blocks_of((size_t)N, WARPS)), block(WARP, WARPS);
+    if (C % WIDE == 0) { layernorm_backward_input_kernel<WIDE><<<grid, block>>>(dinp, dout, inp, weight, mean, rstd, N, C); }
+    else { layernorm_backward_input_kernel<1><<<grid, block>>>(dinp, dout, inp, weight, mean, rstd, N, C); }
     LAUNCHED();
 }
 
-// Attention. A block of threads owns TILE queries (the forward, and dq) or TILE keys (dk and dv) of one head, and walks over the
+// Attention without tensor cores; llmc/attention_mma.cu is what bf16 has. A block of threads owns TILE queries (the forward, and dq) or TILE keys (dk and dv) of one head, and walks over the
 // tiles of the others: S is never longer than a tile is wide. What it reads stands in shared memory, HS channels a row, those beyond hs
 // zero; a row is 4 floats longer than that, so that the 128-bit reads of neighbouring rows meet different banks.
 //
@@ -99,6 +127,11 @@ static void layernorm_backward_input(float* dinp, // added to
 // x + ACROSS*k, and of an output (TILE,HS) the same rows and columns: that is what it keeps in registers. The ACROSS threads of a row
 // are half a warp, so that a row's largest and its sum are found by shuffles.
 enum { ACROSS = 16, OWN = 4 };
+#if defined(BF16) && !defined(PLAIN_ATTENTION)
+static constexpr bool TENSOR_CORES = true;
+#else
+static constexpr bool TENSOR_CORES = false;
+#endif
 
 template <int HS, int TILE> struct AttentionTile {
     static_assert(TILE % ACROSS == 0 && HS % ACROSS == 0 && HS % 4 == 0, "every thread owns as much as any other");
@@ -114,11 +147,11 @@ template <int HS, int TILE> struct AttentionTile {
     (void)C3; (void)stats; (void)head; (void)row
 
 // tile = scale times rows [first, first+TILE) of x, zero past T and hs.
-template <int HS, int TILE> static __device__ void load_tile(float* tile, const float* x, int first, int T, int hs, int stride, float scale) {
+template <int HS, int TILE> static __device__ void load_tile(float* tile, const Real* x, int first, int T, int hs, int stride, float scale) {
     typedef AttentionTile<HS, TILE> A;
     for (int i = threadIdx.y * ACROSS + threadIdx.x; i < TILE * HS; i += ACROSS * A::DOWN) {
         int r = i / HS, c = i % HS;
-        tile[r * A::ROW + c] = first + r < T && c < hs ? scale * x[(size_t)(first + r) * stride + c] : 0.0f;
+        tile[r * A::ROW + c] = first + r < T && c < hs ? scale * (float)x[(size_t)(first + r) * stride + c] : 0.0f;
     }
 }
 
@@ -170,21 +203,21 @@ static __device__ float row_sum(float x) {
 }
 
 // Writes the channels that the thread owns of rows [first, first+TILE).
-template <int HS, int TILE> static __device__ void store_tile(float* to, float own[OWN][AttentionTile<HS, TILE>::CHANNELS],
+template <int HS, int TILE> static __device__ void store_tile(Real* to, float own[OWN][AttentionTile<HS, TILE>::CHANNELS],
                                                               int first, int T, int hs, int stride, float scale) {
     typedef AttentionTile<HS, TILE> A;
     for (int i = 0; i < OWN; i++) {
         int t = first + threadIdx.y * OWN + i;
-        for (int w = 0, c = threadIdx.x; t < T && c < hs && w < A::CHANNELS; w++, c += ACROSS) { to[(size_t)t * stride + c] = scale * own[i][w]; }
+        for (int w = 0, c = threadIdx.x; t < T && c < hs && w < A::CHANNELS; w++, c += ACROSS) { to[(size_t)t * stride + c] = (Real)(scale * own[i][w]); }
     }
 }
 
 // grid (T / TILE, NH, B), block (ACROSS, TILE / OWN), shared: q, k, v and S
-template <int HS, int TILE> static __global__ void attention_forward_kernel(float* out, float* lse, const float* qkv, int T, int C, int hs) {
+template <int HS, int TILE> static __global__ void attention_forward_kernel(Real* out, float* lse, const Real* qkv, int T, int C, int hs) {
     ATTENTION_TILE;
     extern __shared__ float4 tiles[];
     float *q = (float*)tiles, *k = q + A::SIZE, *v = k + A::SIZE, *P = v + A::SIZE;
-    const float* base = qkv + row * C3 + head;
+    const Real* base = qkv + row * C3 + head;
     int first = blockIdx.x * TILE;
     float s[OWN][A::KEYS], acc[OWN][A::CHANNELS] = {{0.0f}}, largest[OWN], sum[OWN];
     for (int i = 0; i < OWN; i++) { largest[i] = -INFINITY; sum[i] = 0.0f; }
@@ -222,23 +255,23 @@ template <int HS, int TILE> static __global__ void attention_forward_kernel(floa
 }
 
 // along (B,NH,T) = dout . out of each query's head. One warp a query. grid (T / WARPS, NH, B), block (WARP, WARPS)
-static __global__ void attention_along_kernel(float* along, const float* dout, const float* out, int T, int C, int hs) {
+static __global__ void attention_along_kernel(float* along, const Real* dout, const Real* out, int T, int C, int hs) {
     int t = blockIdx.x * WARPS + threadIdx.y;
     if (t >= T) { return; }
     size_t at = ((size_t)blockIdx.z * T + t) * C + (size_t)blockIdx.y * hs;
     float sum = 0.0f;
-    for (int c = threadIdx.x; c < hs; c += WARP) { sum += dout[at + c] * out[at + c]; }
+    for (int c = threadIdx.x; c < hs; c += WARP) { sum += (float)dout[at + c] * (float)out[at + c]; }
     sum = warp_sum(sum);
     if (threadIdx.x == 0) { along[((size_t)blockIdx.z * gridDim.y + blockIdx.y) * T + t] = sum; }
 }
 
 // dq of a tile of queries: dq += dS k over the tiles of keys. grid (T / TILE, NH, B), block (ACROSS, TILE / OWN), shared: q, dout, k, v and dS
-template <int HS, int TILE> static __global__ void attention_backward_queries_kernel(float* dqkv, const float* dout, const float* qkv,
+template <int HS, int TILE> static __global__ void attention_backward_queries_kernel(Real* dqkv, const Real* dout, const Real* qkv,
                                                                                      const float* lse, const float* along, int T, int C, int hs) {
     ATTENTION_TILE;
     extern __shared__ float4 tiles[];
     float *q = (float*)tiles, *d = q + A::SIZE, *k = d + A::SIZE, *v = k + A::SIZE, *dS = v + A::SIZE;
-    const float* base = qkv + row * C3 + head;
+    const Real* base = qkv + row * C3 + head;
     int first = blockIdx.x * TILE;
     float s[OWN][A::KEYS], dp[OWN][A::KEYS], dq[OWN][A::CHANNELS] = {{0.0f}};
     load_tile<HS, TILE>(q, base, first, T, hs, C3, scale);
@@ -266,12 +299,12 @@ template <int HS, int TILE> static __global__ void attention_backward_queries_ke
 
 // dk and dv of a tile of keys: dv += P' dout and dk += dS' q over the tiles of queries; the rows of S are keys here.
 // grid (T / TILE, NH, B), block (ACROSS, TILE / OWN), shared: q, dout, k, v and P, then dS
-template <int HS, int TILE> static __global__ void attention_backward_keys_kernel(float* dqkv, const float* dout, const float* qkv,
+template <int HS, int TILE> static __global__ void attention_backward_keys_kernel(Real* dqkv, const Real* dout, const Real* qkv,
                                                                                   const float* lse, const float* along, int T, int C, int hs) {
     ATTENTION_TILE;
     extern __shared__ float4 tiles[];
     float *q = (float*)tiles, *d = q + A::SIZE, *k = d + A::SIZE, *v = k + A::SIZE, *P = v + A::SIZE;
-    const float* base = qkv + row * C3 + head;
+    const Real* base = qkv + row * C3 + head;
     int first = blockIdx.x * TILE;
     float s[OWN][A::KEYS], dp[OWN][A::KEYS], dk[OWN][A::CHANNELS] = {{0.0f}}, dv[OWN][A::CHANNELS] = {{0.0f}};
     load_tile<HS, TILE>(k, base + C, first, T, hs, C3, 1.0f);
@@ -308,7 +341,7 @@ template <class Kernel> static void allow_shared(Kernel kernel, size_t bytes) {
     CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)bytes));
 }
 
-template <int HS, int TILE> static void attention_forward_launch(float* out, float* lse, const float* qkv, int B, int T, int C, int NH) {
+template <int HS, int TILE> static void attention_forward_launch(Real* out, float* lse, const Real* qkv, int B, int T, int C, int NH) {
     typedef AttentionTile<HS, TILE> A;
     size_t shared = sizeof(float) * (3 * A::SIZE + A::S_SIZE);
     dim3 grid(blocks_of((size_t)T, TILE), (unsigned)NH, (unsigned)B), block(ACROSS, A::DOWN);
@@ -317,7 +350,7 @@ template <int HS, int TILE> static void attention_forward_launch(float* out, flo
     LAUNCHED();
 }
 
-template <int HS, int TILE> static void attention_backward_launch(float* dqkv, const float* dout, const float* qkv, const float* lse,
+template <int HS, int TILE> static void attention_backward_launch(Real* dqkv, const Real* dout, const Real* qkv, const float* lse,
                                                                   const float* along, int B, int T, int C, int NH) {
     typedef AttentionTile<HS, TILE> A;
     size_t shared = sizeof(float) * (4 * A::SIZE + A::S_SIZE);
@@ -332,22 +365,24 @@ template <int HS, int TILE> static void attention_backward_launch(float* dqkv, c
 
 static size_t attention_scratch_size(int B, int T, int NH) { return (size_t)B * (size_t)T * (size_t)NH; }
 
-static void attention_forward(float* out, float* lse, // lse (B,NH,T)
-                              const float* qkv, float*, int B, int T, int C, int NH) {
+static void attention_forward(Real* out, float* lse, // lse (B,NH,T)
+                              const Real* qkv, float*, int B, int T, int C, int NH) {
     int hs = C / NH;
     check(hs <= 128, "heads of %d channels: the GPU trainer has kernels for up to 128", hs);
-    if (hs <= 32) { attention_forward_launch<32, 32>(out, lse, qkv, B, T, C, NH); }
+    if constexpr (TENSOR_CORES) { attention_mma_forward(out, lse, qkv, B, T, C, NH); }
+    else if (hs <= 32) { attention_forward_launch<32, 32>(out, lse, qkv, B, T, C, NH); }
     else if (hs <= 64) { attention_forward_launch<64, 64>(out, lse, qkv, B, T, C, NH); }
     else { attention_forward_launch<128, 32>(out, lse, qkv, B, T, C, NH); }
 }
 
-static void attention_backward(float* dqkv, const float* dout, const float* qkv, const float* out, const float* lse,
+static void attention_backward(Real* dqkv, const Real* dout, const Real* qkv, const Real* out, const float* lse,
                                float* scratch, int B, int T, int C, int NH) {
     int hs = C / NH;
     dim3 grid(blocks_of((size_t)T, WARPS), (unsigned)NH, (unsigned)B);
     attention_along_kernel<<<grid, dim3(WARP, WARPS)>>>(scratch, dout, out, T, C, hs);
     LAUNCHED();
-    if (hs <= 32) { attention_backward_launch<32, 32>(dqkv, dout, qkv, lse, scratch, B, T, C, NH); }
+    if constexpr (TENSOR_CORES) { attention_mma_backward(dqkv, dout, qkv, lse, scratch, B, T, C, NH); }
+    else if (hs <= 32) { attention_backward_launch<32, 32>(dqkv, dout, qkv, lse, scratch, B, T, C, NH); }
     else if (hs <= 64) { attention_backward_launch<64, 64>(dqkv, dout, qkv, lse, scratch, B, T, C, NH); }
     else { attention_backward_launch<128, 32>(dqkv, dout, qkv, lse, scratch, B, T, C, NH); }
 }
@@ -355,108 +390,135 @@ static void attention_backward(float* dqkv, const float* dout, const float* qkv,
 #define GELU_A 1.5957691216057308f // 2 sqrt(2/pi)
 #define GELU_B 0.044715f
 
-// One thread an element, from here to residual_backward. grid (n / THREADS), block (THREADS)
-static __global__ void gelu_forward_kernel(float* out, const float* inp, size_t n) {
-    size_t i = (size_t)blockIdx.x * THREADS + threadIdx.x;
+// W elements a thread, from here to residual_backward. grid (n / W / THREADS), block (THREADS)
+template <int W> static __global__ void gelu_forward_kernel(Real* out, const Real* inp, size_t n) {
+    size_t i = ((size_t)blockIdx.x * THREADS + threadIdx.x) * W;
     if (i >= n) { return; }
-    float x = inp[i];
-    out[i] = x / (1.0f + fast_exp(-GELU_A * (x + GELU_B * x * x * x)));
+    Pack<W> xs = load<W>(inp + i), y;
+    for (int k = 0; k < W; k++) {
+        float x = (float)xs.at[k];
+        y.at[k] = (Real)(x / (1.0f + fast_exp(-GELU_A * (x + GELU_B * x * x * x))));
+    }
+    store<W>(out + i, y);
 }
 
-static void gelu_forward(float* out, const float* inp, size_t n) {
-    gelu_forward_kernel<<<blocks_of(n, THREADS), THREADS>>>(out, inp, n);
+static void gelu_forward(Real* out, const Real* inp, size_t n) {
+    if (n % WIDE == 0) { gelu_forward_kernel<WIDE><<<blocks_of(n / WIDE, THREADS), THREADS>>>(out, inp, n); }
+    else { gelu_forward_kernel<1><<<blocks_of(n, THREADS), THREADS>>>(out, inp, n); }
     LAUNCHED();
 }
 
-static __global__ void gelu_backward_kernel(float* dinp, const float* inp, size_t n) {
-    size_t i = (size_t)blockIdx.x * THREADS + threadIdx.x;
+template <int W> static __global__ void gelu_backward_kernel(Real* dinp, const Real* inp, size_t n) {
+    size_t i = ((size_t)blockIdx.x * THREADS + threadIdx.x) * W;
     if (i >= n) { return; }
-    float x = inp[i];
-    float e = fast_exp(-GELU_A * (x + GELU_B * x * x * x)), sigmoid = 1.0f / (1.0f + e);
-    float slope = GELU_A * (1.0f + 3.0f * GELU_B * x * x);
-    dinp[i] *= sigmoid * (1.0f + x * (e * sigmoid) * slope); // 1 - sigmoid without cancellation
+    Pack<W> xs = load<W>(inp + i), dx = load<W>(dinp + i);
+    for (int k = 0; k < W; k++) {
+        float x = (float)xs.at[k];
+        float e = fast_exp(-GELU_A * (x + GELU_B * x * x * x)), sigmoid = 1.0f / (1.0f + e);
+        float slope = GELU_A * (1.0f + 3.0f * GELU_B * x * x);
+        dx.at[k] = (Real)((float)dx.at[k] * (sigmoid * (1.0f + x * (e * sigmoid) * slope))); // 1 - sigmoid without cancellation
+    }
+    store<W>(dinp + i, dx);
 }
 
-static void gelu_backward(float* dinp, // holds dout on entry
-                          const float* inp, size_t n) {
-    gelu_backward_kernel<<<blocks_of(n, THREADS), THREADS>>>(dinp, inp, n);
+static void gelu_backward(Real* dinp, // holds dout on entry
+                          const Real* inp, size_t n) {
+    if (n % WIDE == 0) { gelu_backward_kernel<WIDE><<<blocks_of(n / WIDE, THREADS), THREADS>>>(dinp, inp, n); }
+    else { gelu_backward_kernel<1><<<blocks_of(n, THREADS), THREADS>>>(dinp, inp, n); }
     LAUNCHED();
 }
 
-static __global__ void residual_forward_kernel(float* out, const float* inp, size_t n) {
-    size_t i = (size_t)blockIdx.x * THREADS + threadIdx.x;
-    if (i < n) { out[i] += inp[i]; }
+template <int W> static __global__ void residual_forward_kernel(Real* out, const Real* inp, size_t n) {
+    size_t i = ((size_t)blockIdx.x * THREADS + threadIdx.x) * W;
+    if (i >= n) { return; }
+    Pack<W> x = load<W>(inp + i), sum = load<W>(out + i);
+    for (int k = 0; k < W; k++) { sum.at[k] = (Real)((float)sum.at[k] + (float)x.at[k]); }
+    store<W>(out + i, sum);
 }
 
-static void residual_forward(float* out, // added to
-                             const float* inp, size_t n) {
-    residual_forward_kernel<<<blocks_of(n, THREADS), THREADS>>>(out, inp, n);
+static void residual_forward(Real* out, // added to
+                             const Real* inp, size_t n) {
+    if (n % WIDE == 0) { residual_forward_kernel<WIDE><<<blocks_of(n / WIDE, THREADS), THREADS>>>(out, inp, n); }
+    else { residual_forward_kernel<1><<<blocks_of(n, THREADS), THREADS>>>(out, inp, n); }
     LAUNCHED();
 }
 
 // The branch's gradient is a copy: the stream's moves on while a site still points to the branch's.
-static void residual_backward(float* dbranch, const float* dstream, size_t n) { device_copy(dbranch, dstream, sizeof(float) * n); }
+static void residual_backward(Real* dbranch, const Real* dstream, size_t n) { device_copy(dbranch, dstream, sizeof(Real) * n); }
 
-// log sum_v exp x[v] of a row, by all THREADS of a block, in every one of them.
-static __device__ float log_sum_exp(const float* x, int V) {
+// log sum_v exp x[v] of a row, by all THREADS of a block, in every one of them. The row is read once: whenever a thread finds a larger
+// x, its sum so far is scaled down.
+template <int W> static __device__ float log_sum_exp(const Real* x, int V) {
     __shared__ float of_warp[THREADS / WARP];
     float largest = -INFINITY, sum = 0.0f;
-    for (int v = threadIdx.x; v < V; v += THREADS) { largest = fmaxf(largest, x[v]); }
-    largest = warp_max(largest);
-    if (threadIdx.x % WARP == 0) { of_warp[threadIdx.x / WARP] = largest; }
+    for (int v = threadIdx.x * W; v < V; v += THREADS * W) {
+        Pack<W> xs = load<W>(x + v);
+        float before = largest;
+        for (int k = 0; k < W; k++) { if (v + k < V) { largest = fmaxf(largest, (float)xs.at[k]); } }
+        sum *= fast_exp(before - largest);
+        for (int k = 0; k < W; k++) { if (v + k < V) { sum += fast_exp((float)xs.at[k] - largest); } }
+    }
+    float top = warp_max(largest);
+    if (threadIdx.x % WARP == 0) { of_warp[threadIdx.x / WARP] = top; }
     __syncthreads();
-    for (int w = 0; w < THREADS / WARP; w++) { largest = fmaxf(largest, of_warp[w]); }
-    for (int v = threadIdx.x; v < V; v += THREADS) { sum += fast_exp(x[v] - largest); }
-    return largest + logf(block_sum<THREADS>(sum));
+    for (int w = 0; w < THREADS / WARP; w++) { top = fmaxf(top, of_warp[w]); }
+    return top + logf(block_sum<THREADS>(sum * fast_exp(largest - top)));
 }
 
 // 1 if no logit is larger than the target's, and of equals none stands before it. One block a row: every thread of it is told.
-static __device__ bool is_argmax(const float* x, int target, int V) {
-    float better = 0.0f;
-    for (int v = threadIdx.x; v < V; v += THREADS) { better += x[v] > x[target] || (x[v] == x[target] && v < target) ? 1.0f : 0.0f; }
+static __device__ bool is_argmax(const Real* x, int target, int V) {
+    float better = 0.0f, best = (float)x[target];
+    for (int v = threadIdx.x; v < V; v += THREADS) { better += (float)x[v] > best || ((float)x[v] == best && v < target) ? 1.0f : 0.0f; }
     return block_sum<THREADS>(better) == 0.0f;
 }
 
 // One block a row. grid (N), block (THREADS)
-static __global__ void cross_entropy_forward_kernel(float* losses, unsigned char* hits, const float* logits, const int* targets,
-                                                    const float* weight, int V) {
+template <int W> static __global__ void cross_entropy_forward_kernel(float* losses, unsigned char* hits, const Real* logits, const int* targets,
+                                                                     const float* weight, int V, int stride) {
     size_t n = blockIdx.x;
-    const float* x = logits + n * V;
+    const Real* x = logits + n * stride;
     int target = targets[n];
     if (weight[n] == 0.0f) { // so is every thread's
         if (threadIdx.x == 0) { losses[n] = 0.0f; hits[n] = 0; }
         return;
     }
-    float lse = log_sum_exp(x, V);
+    float lse = log_sum_exp<W>(x, V);
     bool hit = is_argmax(x, target, V);
-    if (threadIdx.x == 0) { losses[n] = lse - x[target]; hits[n] = hit; }
+    if (threadIdx.x == 0) { losses[n] = lse - (float)x[target]; hits[n] = hit; }
 }
 
-static void cross_entropy_forward(float* losses, unsigned char* hits, const float* logits, const int* targets,
-                                  const float* weight, int N, int V) {
-    cross_entropy_forward_kernel<<<N, THREADS>>>(losses, hits, logits, targets, weight, V);
+static void cross_entropy_forward(float* losses, unsigned char* hits, const Real* logits, const int* targets,
+                                  const float* weight, int N, int V, int stride) {
+    if (stride % WIDE == 0) { cross_entropy_forward_kernel<WIDE><<<N, THREADS>>>(losses, hits, logits, targets, weight, V, stride); }
+    else { cross_entropy_forward_kernel<1><<<N, THREADS>>>(losses, hits, logits, targets, weight, V, stride); }
     LAUNCHED();
 }
 
 // One block a row. grid (N), block (THREADS)
-static __global__ void cross_entropy_backward_kernel(float* losses, float* logits, const int* targets, const float* weight, int V) {
+template <int W> static __global__ void cross_entropy_backward_kernel(float* losses, Real* logits, const int* targets, const float* weight,
+                                                                      int V, int stride) {
     size_t n = blockIdx.x;
-    float* x = logits + n * V;
+    Real* x = logits + n * stride;
     float w = weight[n];
     int target = targets[n];
     if (w == 0.0f) {
         if (threadIdx.x == 0) { losses[n] = 0.0f; }
-        for (int v = threadIdx.x; v < V; v += THREADS) { x[v] = 0.0f; }
+        for (int v = threadIdx.x * W; v < stride; v += THREADS * W) { store<W>(x + v, Pack<W>{}); }
         return;
     }
-    float lse = log_sum_exp(x, V);
-    if (threadIdx.x == 0) { losses[n] = lse - x[target]; }
+    float lse = log_sum_exp<W>(x, V);
+    if (threadIdx.x == 0) { losses[n] = lse - (float)x[target]; }
     __syncthreads(); // the target's logit has been read
-    for (int v = threadIdx.x; v < V; v += THREADS) { x[v] = w * fast_exp(x[v] - lse) - (v == target ? w : 0.0f); }
+    for (int v = threadIdx.x * W; v < stride; v += THREADS * W) {
+        Pack<W> xs = load<W>(x + v), dx = {};
+        for (int k = 0; k < W; k++) { if (v + k < V) { dx.at[k] = (Real)(w * fast_exp((float)xs.at[k] - lse) - (v + k == target ? w : 0.0f)); } }
+        store<W>(x + v, dx);
+    }
 }
 
-static void cross_entropy_backward(float* losses, float* logits, const int* targets, const float* weight, int N, int V) {
-    cross_entropy_backward_kernel<<<N, THREADS>>>(losses, logits, targets, weight, V);
+static void cross_entropy_backward(float* losses, Real* logits, const int* targets, const float* weight, int N, int V, int stride) {
+    if (stride % WIDE == 0) { cross_entropy_backward_kernel<WIDE><<<N, THREADS>>>(losses, logits, targets, weight, V, stride); }
+    else { cross_entropy_backward_kernel<1><<<N, THREADS>>>(losses, logits, targets, weight, V, stride); }
     LAUNCHED();
 }
 
@@ -465,7 +527,7 @@ static void cross_entropy_backward(float* losses, float* logits, const int* targ
 // line to the first.
 
 // All that the backward of a block reads, the block's output left out.
-static void block_hidden(const BlockActs* a, const float* x, const BlockParams* w, float* scratch, int B, int T, int C, int NH) {
+static void block_hidden(const BlockActs* a, const Real* x, const BlockParams* w, float* scratch, int B, int T, int C, int NH) {
     int N = B * T;
     size_t NC = (size_t)N * C;
     layernorm_forward(a->ln1, a->ln1_mean, a->ln1_rstd, x, w->ln1w, w->ln1b, N, C);
@@ -478,7 +540,7 @@ static void block_hidden(const BlockActs* a, const float* x, const BlockParams* 
     gelu_forward(a->fch_gelu, a->fch, 4*NC);
 }
 
-static void block_forward(const BlockActs* a, const float* x, const BlockParams* w, float* scratch, int B, int T, int C, int NH) {
+static void block_forward(const BlockActs* a, const Real* x, const BlockParams* w, float* scratch, int B, int T, int C, int NH) {
     int N = B * T;
     block_hidden(a, x, w, scratch, B, T, C, NH);
     matmul_forward(a->residual3, a->fch_gelu, w->fcprojw, w->fcprojb, N, 4*C, C);
@@ -486,8 +548,8 @@ static void block_forward(const BlockActs* a, const float* x, const BlockParams*
 }
 
 // dx is the gradient of residual3 on entry, that of the block's input x on return.
-static void block_backward(const BlockParamGrads* g, const BlockGrads* d, float* dx,
-                           const BlockParams* w, const BlockActs* a, const float* x,
+static void block_backward(const BlockParamGrads* g, const BlockGrads* d, Real* dx,
+                           const BlockParams* w, const BlockActs* a, const Real* x,
                            Drpt* drpt, float* scratch, int B, int T, int C, int NH) {
     int N = B * T;
     size_t NC = (size_t)N * C;
@@ -599,10 +661,14 @@ static void layout_block_grads(BlockGrads* d, Pieces* pieces, size_t N, size_t C
     #undef TAKE
 }
 
+// The length of a row of logits. Those past the vocabulary come of weights that are padding: the loss leaves them out, their gradient is
+// zero. With them, rows begin where tensor cores can load.
+static int logits_stride(const GPT2Config* c) { return c->padded_vocab_size; }
+
 static void layout_acts(GPT2* model, int training, int keep_blocks) {
     Pieces* pieces = &model->pieces;
     size_t L = (size_t)model->config.layers, C = (size_t)model->config.channels, NH = (size_t)model->config.heads;
-    size_t V = (size_t)model->config.vocab_size, N = (size_t)model->B * (size_t)model->T;
+    size_t V = (size_t)logits_stride(&model->config), N = (size_t)model->B * (size_t)model->T;
     const char* what = "the activations";
     model->act = (BlockActs*)host_alloc(L, sizeof(BlockActs));
     model->dact = (BlockGrads*)host_alloc(L, sizeof(BlockGrads));
@@ -677,14 +743,15 @@ void gpt2_forward(GPT2* model, const int* tokens, int B, int T) {
         x = model->act[l].residual3;
     }
     layernorm_forward(model->lnf, model->lnf_mean, model->lnf_rstd, x, model->weight.lnfw, model->weight.lnfb, N, C);
-    matmul_forward(model->logits, model->lnf, model->weight.wte, NULL, N, C, model->config.vocab_size);
+    matmul_forward(model->logits, model->lnf, model->weight.wte, NULL, N, C, logits_stride(&model->config));
 }
 
 void gpt2_evaluate(GPT2* model, const int* targets, const float* weight, float* losses, unsigned char* hits, int B, int T) {
     size_t N = (size_t)B * T;
     device_write(model->targets, targets, sizeof(int) * N);
     device_write(model->share, weight, sizeof(float) * N);
-    cross_entropy_forward(model->losses, model->hits, model->logits, model->targets, model->share, B * T, model->config.vocab_size);
+    cross_entropy_forward(model->losses, model->hits, model->logits, model->targets, model->share, B * T,
+                          model->config.vocab_size, logits_stride(&model->config));
     device_read(losses, model->losses, sizeof(float) * N);
     device_read(hits, model->hits, N);
 }
@@ -692,12 +759,13 @@ void gpt2_evaluate(GPT2* model, const int* targets, const float* weight, float* 
 void gpt2_backward(GPT2* model, const int* tokens, const int* targets, const float* weight, Drpt* drpt, int B, int T) {
     int L = model->config.layers, C = model->config.channels, NH = model->config.heads, V = model->config.vocab_size, N = B * T;
     const Real* last = model->act[L - 1].residual3;
+    int stride = logits_stride(&model->config);
     Real* dlogits = model->logits; // in place
     (void)tokens; // gpt2_forward() has copied them
     device_write(model->targets, targets, sizeof(int) * (size_t)N);
     device_write(model->share, weight, sizeof(float) * (size_t)N);
-    cross_entropy_backward(model->losses, dlogits, model->targets, model->share, N, V);
-    matmul_backward_input(model->dlnf, dlogits, model->weight.wte, N, C, V);
+    cross_entropy_backward(model->losses, dlogits, model->targets, model->share, N, V, stride);
+    matmul_backward_input(model->dlnf, dlogits, model->weight.wte, N, C, stride);
     device_zero(model->dx, sizeof(Real) * (size_t)N * C);
     layernorm_backward_input(model->dx, model->dlnf, last, model->weight.lnfw, model->lnf_mean, model->lnf_rstd, N, C);
     drpt->block = -1;
@@ -711,7 +779,7 @@ void gpt2_backward(GPT2* model, const int* tokens, const int* targets, const flo
                        drpt, model->scratch, B, T, C, NH);
     }
     drpt->block = -1;
-    drpt_site_token(drpt, "wte", model->grad.wte, dlogits, model->lnf, model->dx, model->tokens, C, V);
+    drpt_site_token(drpt, "wte", model->grad.wte, dlogits, model->lnf, model->dx, model->tokens, C, stride);
     drpt_site_position(drpt, "wpe", model->grad.wpe, model->dx, C);
     drpt_project(drpt, DRPT_GLOBAL);
 }

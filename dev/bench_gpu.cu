@@ -45,7 +45,7 @@ static void answer_steps(FILE* out, Run* run, int* step, int count) {
 
 static void answer_operations(FILE* out, Run* run, int* step, int passes) {
     GPT2* model = run->model;
-    Step s = step_of(run, model->tokens, model->targets, model->share);
+    Step s = step_of(run, model->tokens, model->targets, model->share, logits_stride(&model->config));
     std::vector<double> ms[NUM_PARTS];
     for (int p = 0; p < passes; p++) {
         train_step(run, (*step)++);

@@ -100,6 +100,7 @@ void compute_update(Run* run, int step, StepRow* row) {
         add_losses(&general, run->losses, b, b->weight + at, 0, b->n - first);
         add_losses(&target, run->losses, b, b->weight + at, b->n - first, rows - first);
     }
+    drpt_end(drpt);
     row->loss = mean_of(general);
     row->target_loss = mean_of(target);
     row->tokens = (long)b->accumulate * (rows - first) * b->T;
@@ -127,10 +128,10 @@ static void note_degenerate(const Drpt* d, char* note, size_t size) {
 }
 
 // One of the model's arrays, laid out as its parameters, into a checkpoint file.
-static void write_array(const Run* run, const char* path, float* array) {
+static void write_array(const Run* run, const char* path, int version, float* array) {
     size_t count = gpt2_arrays(run->model).num_params, bytes = sizeof(float) * count;
     float* host = device_open(array, bytes);
-    model_write(path, gpt2_config(run->model), host, count);
+    model_write(path, gpt2_config(run->model), version, host, count);
     device_close(host, array, bytes, 0);
 }
 
@@ -147,7 +148,7 @@ void train_step(Run* run, int step) {
     compute_update(run, step, &row);
     measure_update(run, &row);
     if (c->dump_update && step == run->steps - 1) {
-        write_array(run, c->dump_update, gpt2_arrays(run->model).grads);
+        write_array(run, c->dump_update, MODEL_FP32, gpt2_arrays(run->model).grads);
     }
     double scale = c->clip > 0.0 && row.grad_norm > c->clip ? c->clip / row.grad_norm : 1.0;
     row.lr = scheduled_lr(c->schedule, c->lr, c->warmup, c->final_lr, step, run->steps);
@@ -365,8 +366,9 @@ static void finish(Run* run) {
     row.val_general_loss = evaluate_and_log(run, &run->val_general, "val_general", run->steps);
     runlog_step(&run->log, &row, "");
     if (!run->config.out) { return; }
+    int bf16 = run->config.precision && strcmp(run->config.precision, "bf16") == 0; // as the layers had it
     char* path = path_join(run->config.out, "model_final.bin");
-    write_array(run, path, gpt2_arrays(run->model).params);
+    write_array(run, path, bf16 ? MODEL_BF16 : MODEL_FP32, gpt2_arrays(run->model).params);
     printf("wrote %s\n", path);
     free(path);
 }
@@ -392,6 +394,7 @@ int run_main(int argc, char** argv, const char* about) {
     OptionTable tables[2] = { config_option_table(&run.config), drpt_option_table(&run.options) };
     if (argc == 1) { fputs(about, stdout); return 0; }
     options_parse(tables, 2, argc, argv, about);
+    device_program(run.config.precision, argv);
     device_start(run.config.precision);
     if (run.config.threads > 0) { omp_set_num_threads(run.config.threads); }
     if (run.config.init && run.config.generate) { generate_from_text(&run.config); return 0; }

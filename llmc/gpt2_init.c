@@ -1,24 +1,23 @@
 // gpt2_init.c -- the parameters that a model begins with.
 #include "gpt2_init.h"
 #include "check.h"
-#include "files.h"
 #include "rng.h"
 
 #include <math.h>
 
-static size_t file_size(const GPT2Init* g) { return sizeof(int32_t) * HEADER_INTS + sizeof(float) * g->num_params; }
-
 GPT2Init gpt2_init_open(const char* init) {
-    GPT2Init g = { .init = init };
-    size_t bytes = 0;
-    g.file = gpt2_config_parse(&g.config, init) ? NULL : model_open(init, &g.config, &bytes);
+    GPT2Init g = {0};
+    if (!gpt2_config_parse(&g.config, init)) {
+        g.file = model_open(init);
+        g.config = g.file.config;
+    }
     g.num_params = list_tensors(g.tensor, &g.config);
-    check(!g.file || bytes == file_size(&g), "%s: has %zu bytes, its header asks for %zu", init, bytes, file_size(&g));
+    if (g.file.file) { model_check_size(&g.file, g.num_params); }
     return g;
 }
 
 void gpt2_init(const GPT2Init* g, float* params, int seed) {
-    if (g->file) { model_read(g->file, g->init, file_size(g), params, g->num_params); return; }
+    if (g->file.file) { model_read(&g->file, params, g->num_params); return; }
     size_t unused = (size_t)(g->config.padded_vocab_size - g->config.vocab_size) * (size_t)g->config.channels;
     for (int i = 0; i < NUM_TENSORS; i++) {
         const Tensor* t = &g->tensor[i];

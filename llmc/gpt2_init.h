@@ -8,10 +8,10 @@
 extern "C" {
 #endif
 
-// The model that `init` names, a checkpoint or sizes for random weights: its sizes and tensors. `file` is the open checkpoint, or NULL.
+// The model that `init` names, a checkpoint or sizes for random weights: its sizes and tensors. `file` is the open checkpoint; without one its
+// `file` is NULL.
 typedef struct {
-    const char* init;
-    FILE* file;
+    ModelFile file;
     GPT2Config config;
     Tensor tensor[NUM_TENSORS];
     size_t num_params;

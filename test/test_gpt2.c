@@ -164,27 +164,29 @@ static void test_attention_online(void) {
 }
 
 static void test_cross_entropy(void) {
-    enum { N = 4, V = 9 };
-    float logits[N*V], losses[N], again[N], want[N], weight[N] = { 1.0f, 0.25f, 0.0f, 2.0f };
+    enum { N = 4, V = 9, ROW = 12 }; // a row ends in numbers that are not to be looked at
+    float logits[N*ROW], losses[N], again[N], want[N], weight[N] = { 1.0f, 0.25f, 0.0f, 2.0f };
     int targets[N] = { 0, 8, 3, 5 };
     unsigned char hits[N];
     uint64_t rng = 1; // its own: row 1 must miss
-    test_fill(logits, N * V, &rng);
-    for (int i = 0; i < N * V; i++) { logits[i] *= 30.0f; } // as far apart as e^60
+    test_fill(logits, N * ROW, &rng);
+    for (int i = 0; i < N * ROW; i++) { logits[i] *= 30.0f; } // as far apart as e^60
     logits[0] = 100.0f;                                     // row 0 hits,
-    logits[3*V + 2] = logits[3*V + 5] = 70.0f;              // row 3 shares the largest with a lower token: no hit
-    logits[2*V] = NAN;                                      // not trained on: not looked at
+    logits[3*ROW + 2] = logits[3*ROW + 5] = 70.0f;              // row 3 shares the largest with a lower token: no hit
+    logits[2*ROW] = NAN;                                    // not trained on: not looked at
     for (int n = 0; n < N; n++) {
+        for (int v = V; v < ROW; v++) { logits[n*ROW + v] = v % 2 ? NAN : 200.0f; }
         double sum = 0.0;
-        for (int v = 0; v < V; v++) { sum += exp((double)logits[n*V + v] - 100.0); }
-        want[n] = weight[n] != 0.0f ? (float)(log(sum) + 100.0 - logits[n*V + targets[n]]) : 0.0f;
+        for (int v = 0; v < V; v++) { sum += exp((double)logits[n*ROW + v] - 100.0); }
+        want[n] = weight[n] != 0.0f ? (float)(log(sum) + 100.0 - logits[n*ROW + targets[n]]) : 0.0f;
     }
-    cross_entropy_forward(losses, hits, logits, targets, weight, N, V);
+    cross_entropy_forward(losses, hits, logits, targets, weight, N, V, ROW);
     expect_close(losses, want, N, 1e-6f);
-    expect(hits[0] == 1 && hits[1] == (logits[V + 8] >= 30.0f) && hits[2] == 0 && hits[3] == 0);
-    cross_entropy_backward(again, logits, targets, weight, N, V);
+    expect(hits[0] == 1 && hits[1] == (logits[ROW + 8] >= 30.0f) && hits[2] == 0 && hits[3] == 0);
+    cross_entropy_backward(again, logits, targets, weight, N, V, ROW);
     expect(memcmp(again, losses, sizeof(losses)) == 0);
-    for (int v = 0; v < V; v++) { expect(logits[2*V + v] == 0.0f); }
+    for (int n = 0; n < N; n++) { for (int v = V; v < ROW; v++) { expect(logits[n*ROW + v] == 0.0f); } }
+    for (int v = 0; v < V; v++) { expect(logits[2*ROW + v] == 0.0f); }
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -246,10 +248,78 @@ static void test_broken_model(void) {
     for (int i = 0; i < 3; i++) {
         GPT2* model = gpt2_create("L1,H2,C6,V11,T7", 1, 0);
         model->params[i == 0 ? 0 : i == 1 ? model->num_params / 2 : model->num_params - 1] = broken[i];
-        model_write(scratch("broken.bin"), &model->config, model->params, model->num_params);
+        model_write(scratch("broken.bin"), &model->config, MODEL_FP32, model->params, model->num_params);
         expect_dies("not a number", omp_set_num_threads(1); gpt2_create(scratch("broken.bin"), 1, 0)); // a child has no other threads
         gpt2_free(model);
     }
+}
+
+// A file of the model that a test may change: its 16-bit words.
+static uint16_t* read_words(const char* path, size_t* count) {
+    size_t bytes;
+    FILE* f = input_open(path, &bytes);
+    uint16_t* words = malloc(bytes + sizeof(uint16_t));
+    check(words != NULL, "out of memory");
+    input_read(f, path, words, bytes);
+    fclose(f);
+    *count = bytes / sizeof(uint16_t);
+    return words;
+}
+
+static void write_words(const char* path, const uint16_t* words, size_t count) {
+    Output o = output_open(path);
+    output_write(&o, words, sizeof(uint16_t) * count);
+    output_close(&o);
+}
+
+// A bf16 model is rounded once, to the nearest, and read by the same trainer.
+static void test_bf16_model(void) {
+    static const float given[] = { 0x1.01p0f, 0x1.03p0f, -0x1.01p0f, 0x1.010002p0f, 0x1.00fffep0f, 0x1.ffp3f, 0x1p-130f, -0.0f, 0x1.fep127f };
+    static const float want[] = { 1.0f, 0x1.04p0f, -1.0f, 0x1.02p0f, 1.0f, 0x1p4f, 0x1p-130f, -0.0f, 0x1.fep127f };
+    enum { GIVEN = sizeof(given) / sizeof(given[0]) };
+    size_t count;
+    GPT2* model = gpt2_create("L2,H2,C6,V11,T7", 1, 0);
+    memcpy(model->params, given, sizeof(given));
+    model_write(scratch("bf16.bin"), &model->config, MODEL_BF16, model->params, model->num_params);
+    GPT2* read = gpt2_create(scratch("bf16.bin"), 2, 0);
+    expect(memcmp(&read->config, &model->config, sizeof(read->config)) == 0 && read->num_params == model->num_params);
+    expect(memcmp(read->params, want, sizeof(want)) == 0);
+    for (size_t i = GIVEN; i < model->num_params; i++) { expect(fabsf(read->params[i] - model->params[i]) <= 0x1p-8f * fabsf(model->params[i])); }
+    model_write(scratch("again.bin"), &model->config, MODEL_BF16, read->params, read->num_params); // nothing left to round
+    uint16_t *words = read_words(scratch("bf16.bin"), &count), *again = read_words(scratch("again.bin"), &count);
+    expect(count == 512 + model->num_params && memcmp(words, again, sizeof(uint16_t) * count) == 0 && words[2] == 5);
+    free(words);
+    free(again);
+    gpt2_free(model);
+    gpt2_free(read);
+}
+
+static void expect_broken_words(const char* about, const uint16_t* words, size_t count) {
+    write_words(scratch("broken.bin"), words, count);
+    expect_dies(about, omp_set_num_threads(1); gpt2_create(scratch("broken.bin"), 1, 0));
+}
+
+static void test_broken_bf16_model(void) {
+    size_t count;
+    GPT2* model = gpt2_create("L2,H2,C6,V11,T7", 1, 0);
+    model_write(scratch("bf16.bin"), &model->config, MODEL_BF16, model->params, model->num_params);
+    uint16_t* words = read_words(scratch("bf16.bin"), &count);
+    expect_broken_words("its header asks for", words, count - 1);
+    words[count] = 0;
+    expect_broken_words("its header asks for", words, count + 1);
+    words[2] = 3;                                                     // fp32 would need twice as much
+    expect_broken_words("its header asks for", words, count);
+    words[2] = 4;
+    expect_broken_words("version 4", words, count);
+    words[2] = 5;
+    for (int i = 0; i < 3; i++) {
+        uint16_t* word = &words[i == 0 ? 512 : i == 1 ? (512 + count) / 2 : count - 1], kept = *word;
+        *word = i == 1 ? 0x7fc0 : i == 0 ? 0xff80 : 0x7f81;           // NaN, -infinity, a signalling NaN
+        expect_broken_words("not a number", words, count);
+        *word = kept;
+    }
+    free(words);
+    gpt2_free(model);
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -620,6 +690,8 @@ int main(int argc, char** argv) {
         { "tensors", test_tensors },
         { "init", test_init },
         { "broken_model", test_broken_model },
+        { "bf16_model", test_bf16_model },
+        { "broken_bf16_model", test_broken_bf16_model },
         { "adamw", test_adamw },
         { "adamw_eps", test_adamw_eps },
         { "sgd", test_sgd },

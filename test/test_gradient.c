@@ -181,7 +181,7 @@ static unsigned char hits[N];
 
 static double cross_entropy_loss(void) {
     double sum = 0.0;
-    cross_entropy_forward(out, hits, inp, targets, weight, N, C);
+    cross_entropy_forward(out, hits, inp, targets, weight, N, C, C);
     for (int i = 0; i < N; i++) { sum += weight[i] * out[i]; }
     return sum;
 }
@@ -194,7 +194,7 @@ static void test_cross_entropy(void) {
         weight[i] = i % 4 == 1 ? 0.0 : 0.1 + i; // unequal, some not trained on
     }
     memcpy(dinp, inp, sizeof(float) * N * C);
-    cross_entropy_backward(dout, dinp, targets, weight, N, C);
+    cross_entropy_backward(dout, dinp, targets, weight, N, C, C);
     cross_entropy_loss();
     expect_close(dout, out, N, 1e-14); // both say the same losses
     for (int i = 0; i < N; i++) { expect(weight[i] != 0.0 || (out[i] == 0.0 && !hits[i])); }

@@ -214,7 +214,7 @@ static void test_scores_in_adams_metric(void) {
     }
     scores_by_passes(score, 1.0 / (1.0 - pow(run.config.beta2, 3.0)));
     for (int i = 0; i < GENERAL; i++) { largest = fmax(largest, fabs(score[i])); }
-    for (int i = 0; i < GENERAL; i++) { expect(fabs(run.drpt.statistics.score[i] - score[i]) <= 1e-4 * largest); }
+    for (int i = 0; i < GENERAL; i++) { expect(fabs(run.drpt.groups.statistics.score[i] - score[i]) <= 1e-4 * largest); }
     run_close(&run);
 }
 
@@ -524,7 +524,7 @@ static void test_age_of_a_sketch(void) {
     first_step("general.bin", "target.bin", GENERAL, TARGETS, "--method subset --group global --score sketch --sketch 2 --refresh 2");
     for (int step = 0; step < 4; step++) {
         if (step > 0) { update(step); }
-        for (int i = 0; i < GENERAL; i++) { score[step][example_at(i)] = run.drpt.statistics.s[i]; }
+        for (int i = 0; i < GENERAL; i++) { score[step][example_at(i)] = run.drpt.groups.statistics.s[i]; }
     }
     run_close(&run);
     for (int i = 0; i < GENERAL; i++) {
@@ -652,7 +652,7 @@ static void test_probe_folded(void) {
 static void prepare(void) {
     GPT2* model = gpt2_create("L3,H3,C12,V17,T12", 1, 0);
     fill_params(model, 0.4f);
-    model_write(scratch("model.bin"), &model->config, model->params, model->num_params);
+    model_write(scratch("model.bin"), &model->config, MODEL_FP32, model->params, model->num_params);
     kept = malloc(sizeof(float) * model->num_params);
     check(kept != NULL, "out of memory");
     gpt2_free(model);

@@ -258,12 +258,9 @@ static void blank_row(Dataset* data, size_t row) {
 }
 
 static void read_update(void) {
-    GPT2Config config;
-    size_t bytes;
-    const char* path = scratch("update.bin");
-    FILE* f = model_open(path, &config, &bytes);
-    expect(memcmp(&config, &run.model->config, sizeof(config)) == 0);
-    model_read(f, path, bytes, u, run.model->num_params);
+    ModelFile f = model_open(scratch("update.bin"));
+    expect(memcmp(&f.config, &run.model->config, sizeof(f.config)) == 0);
+    model_read(&f, u, run.model->num_params);
 }
 
 // m = 0: without target rows.
@@ -466,7 +463,7 @@ static void test_logs(void) {
 static void prepare(void) {
     GPT2* model = gpt2_create("L2,H3,C12,V17,T8", 1, 0);
     fill_params(model, 0.4f);
-    model_write(scratch("model.bin"), &model->config, model->params, model->num_params);
+    model_write(scratch("model.bin"), &model->config, MODEL_FP32, model->params, model->num_params);
     for (int i = 0; i < ROWS; i++) { g[i] = malloc(sizeof(float) * model->num_params); check(g[i] != NULL, "out of memory"); }
     t = malloc(sizeof(double) * model->num_params);
     u = malloc(sizeof(float) * model->num_params);

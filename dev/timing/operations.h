@@ -12,7 +12,7 @@
 typedef struct {
     Run* run;
     GPT2* model;
-    int L, B, T, C, NH, V, N;
+    int L, B, T, C, NH, V, N, row; // row: of the logits, from one position to the next
     size_t NC;
     const BlockActs* a;            // of the block at hand; w, g, d, x as in block_backward()
     const BlockParams* w;
@@ -46,10 +46,10 @@ static void matmuls_params(Step* s) {
     drpt_site(drpt, "qkv", s->g->qkvw, s->g->qkvb, s->d->qkv, s->a->ln1, s->C, 3*s->C);
 }
 
-static void head_forward(Step* s) { matmul_forward(s->model->logits, s->model->lnf, s->model->weight.wte, NULL, s->N, s->C, s->V); }
-static void head_input(Step* s) { matmul_backward_input(s->model->dlnf, s->model->logits, s->model->weight.wte, s->N, s->C, s->V); }
+static void head_forward(Step* s) { matmul_forward(s->model->logits, s->model->lnf, s->model->weight.wte, NULL, s->N, s->C, s->row); }
+static void head_input(Step* s) { matmul_backward_input(s->model->dlnf, s->model->logits, s->model->weight.wte, s->N, s->C, s->row); }
 static void head_params(Step* s) {
-    drpt_site_token(&s->run->drpt, "wte", s->model->grad.wte, s->model->logits, s->model->lnf, s->model->dx, s->tokens, s->C, s->V);
+    drpt_site_token(&s->run->drpt, "wte", s->model->grad.wte, s->model->logits, s->model->lnf, s->model->dx, s->tokens, s->C, s->row);
 }
 
 static void attentions_forward(Step* s) { attention_forward(s->a->atty, s->a->lse, s->a->qkv, s->model->scratch, s->B, s->T, s->C, s->NH); }
@@ -84,7 +84,7 @@ static void residuals(Step* s) {
 }
 
 static void classifier(Step* s) {
-    cross_entropy_backward(s->model->losses, s->model->logits, s->targets, s->weight, s->N, s->V);
+    cross_entropy_backward(s->model->losses, s->model->logits, s->targets, s->weight, s->N, s->V, s->row);
 }
 
 static void embedding(Step* s) {
@@ -123,7 +123,7 @@ static const struct {
 };
 static_assert(sizeof(operations) / sizeof(operations[0]) == NUM_PARTS, "trainer.h says how many operations there are");
 
-static Step step_of(Run* run, const int* tokens, const int* targets, const float* weight) {
+static Step step_of(Run* run, const int* tokens, const int* targets, const float* weight, int row) {
     GPT2* model = run->model;
     const GPT2Config* c = &model->config;
     Step s;
@@ -137,6 +137,7 @@ static Step step_of(Run* run, const int* tokens, const int* targets, const float
     s.NH = c->heads;
     s.V = c->vocab_size;
     s.N = s.B * s.T;
+    s.row = row;
     s.NC = (size_t)s.N * (size_t)s.C;
     s.tokens = tokens;
     s.targets = targets;

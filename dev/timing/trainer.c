@@ -30,7 +30,7 @@ static void answer_steps(FILE* out, Run* run, int* step, int count) {
 static void answer_parts(FILE* out, Run* run, int* step, int passes) {
     double ms[NUM_PARTS + 1][MOST_ROUNDS];
     const Batch* b = &run->batch;
-    Step s = step_of(run, b->inputs, b->targets, b->weight);
+    Step s = step_of(run, b->inputs, b->targets, b->weight, gpt2_config(run->model)->vocab_size);
     check(passes <= MOST_ROUNDS, "%d passes", passes);
     for (int p = 0; p < passes; p++) {
         ms[0][p] = step_ms(run, (*step)++);
