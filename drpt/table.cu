@@ -25,7 +25,7 @@ Table table_open(float* room, int V) {
 // A block multiplies TILE vectors from i0 on with TILE from j0 on, every gridDim.x-th piece of them; a thread keeps the sums of all
 // pairs in registers, so that it loads 16 numbers for 64 products.
 // grid (pieces; tiles from `first` on; tiles from `from` on), block (BLOCK)
-static __global__ void add_kernel(double* partial, const float* x, size_t step, size_t length, int V, int first, int from) {
+static __global__ void __launch_bounds__(BLOCK, 2) add_kernel(double* partial, const float* x, size_t step, size_t length, int V, int first, int from) {
     __shared__ double of_warp[WARPS][TILE * TILE];
     int i0 = first + blockIdx.y * TILE, j0 = from + blockIdx.z * TILE, thread = threadIdx.x;
     if (j0 + TILE <= i0) { return; } // all below the diagonal

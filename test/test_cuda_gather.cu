@@ -3,7 +3,11 @@
 #include "../drpt/gather.h"
 #include "../drpt/pairs.h"
 #include "../drpt/sketch.h"
+#include "../drpt/table.cuh"
 #include "../drpt/tokens.h"
+extern "C" {
+#include "../llmc/rng.h"
+}
 #include "on_device.h"
 #include "test.h"
 
@@ -268,7 +272,8 @@ static void test_routes(void) {
         for (int r = ROUTE_direct; r <= ROUTE_tokens; r++) {
             for (int needs = 0; needs < MOST_NEEDS; needs++) {
                 Route route = (Route)r;
-                if (!takes(route, c, needs, 0) || (c.T > 50 && needs > 0 && needs != NEEDS_S && needs != MOST_NEEDS - 1)) { continue; }
+                bool usual = needs == 0 || needs == NEEDS_S || needs == MOST_NEEDS - 1;
+                if (!takes(route, c, needs, 0) || (!usual && c.n * c.T > 20)) { continue; }
                 double start = needs % 2 ? 0.25 : 0.0;
                 Products got = gather(s, c, route, needs, 0, own_scratch(c, route), NULL, start);
                 expect_products(got, want, c.what, route, needs, needs != 0, start, tolerance_of(route));
@@ -371,34 +376,50 @@ static void test_sketch_is_projected_gradients(void) {
     }
 }
 
-// The GPU's random factors are the CPU's: the first of them, at full precision.
+// The random factors are those of the seed, the site and the side, on every device.
 static void test_sketch_streams(void) {
     const Case& c = cases[0];
     Host host(c);
     Copy copy(host);
     Site s = copy.site(c);
     SketchStore* store = sketch_create(2, c.n, c.m, c.T, 5);
-    std::vector<double> first = factor_of(store, s, 0, c.rows, 2);
-    sketch_refresh(store, 6);
-    expect(factor_of(store, s, 0, c.rows, 2) != first && factor_of(store, s, 1, c.cols + 1, 2) != first);
-    sketch_refresh(store, 5);
-    expect(factor_of(store, s, 0, c.rows, 2) == first);
+    for (uint64_t seed : { 5, 6, 5 }) {
+        sketch_refresh(store, seed);
+        for (int side = 0; side < 2; side++) {
+            int length = side ? c.cols + c.bias : c.rows;
+            std::vector<float> drawn((size_t)(2 * length));
+            Rng stream = rng_seed(seed, 2 * (uint64_t)s.index + (uint64_t)side, 0);
+            rng_normal(&stream, drawn.data(), drawn.size(), (float)sqrt(0.5));
+            std::vector<double> got = factor_of(store, s, side, length, 2);
+            for (size_t i = 0; i < got.size(); i++) { expect(got[i] == (double)(float)(Real)drawn[i]); }
+        }
+    }
     sketch_free(store);
+}
+
+// The least memory a route can work in: one row of the site, one pair of rows of the batch.
+static size_t least_scratch(const Case& c, Route route) {
+    size_t T = (size_t)c.T, row = (size_t)(c.cols + c.bias);
+    if (route == ROUTE_pairs) { return table_room(c.n + c.m) + 2 * T * T; }
+    if (route == ROUTE_tokens) { return table_room(c.n + 1) + 32 + 2 * ((size_t)c.cols + 1) + T; }
+    return table_room(c.n + c.m) + (size_t)(c.n + c.m) * (row + 7);
 }
 
 // Memory that holds only some rows of the site or of the batch, and more than is asked for.
 static void test_memory(void) {
-    for (int k = 0; k < NUM_CASES - 1; k++) {
-        const Case& c = cases[k];
+    for (const Case& c : cases) {
+        size_t T = (size_t)c.T;
+        if (c.n + c.m > 7 || c.rows > 100) { continue; }
         Host host(c);
         Copy copy(host);
         Products want = products_of(gradients(host, c), c, host);
-        for (size_t more : { (size_t)1, (size_t)37, (size_t)1 << 16 }) {
+        for (size_t more : { (size_t)0, 5 * T * T, (size_t)1 << 16 }) {
             for (int r = ROUTE_direct; r <= ROUTE_tokens; r++) {
                 Route route = (Route)r;
-                if (!takes(route, c, NEEDS_S, 0)) { continue; }
-                Products got = gather(copy.site(c), c, route, NEEDS_S, 0, own_scratch(c, route) + more, NULL);
-                expect_products(got, want, c.what, route, NEEDS_S, true, 0.0, tolerance_of(route));
+                int needs = route == ROUTE_tokens ? NEEDS_S : NEEDS_S | NEEDS_K | NEEDS_ROWS;
+                if (!takes(route, c, needs, 0)) { continue; }
+                Products got = gather(copy.site(c), c, route, needs, 0, least_scratch(c, route) + more, NULL);
+                expect_products(got, want, c.what, route, needs, true, 0.0, tolerance_of(route));
             }
         }
     }
@@ -441,11 +462,11 @@ static void expect_nan_apart(const Case& c, Route route, int needs, SketchStore*
 
 static void test_nan_stays_apart(void) {
     for (const Case& c : cases) {
-        if (c.n < 3) { continue; }
+        if (c.n < 3 || c.n + c.m > 7) { continue; }
         SketchStore* store = sketch_create(160, c.n, c.m, c.T, 1);
         for (int r = ROUTE_direct; r < NUM_ROUTES; r++) {
             if (r == ROUTE_sketch && c.cols >= 160) { continue; }
-            for (int needs : { (int)NEEDS_S, NEEDS_S | NEEDS_K, NEEDS_S | NEEDS_K | NEEDS_ROWS }) { expect_nan_apart(c, (Route)r, needs, store); }
+            for (int needs : { (int)NEEDS_S, NEEDS_S | NEEDS_K | NEEDS_ROWS }) { expect_nan_apart(c, (Route)r, needs, store); }
         }
         sketch_free(store);
     }
@@ -470,7 +491,7 @@ static void test_refused(void) {
     expect_dies("linear: not the site that its sketch was made for", sketch_factor(store, &s, 0));
     sketch_free(store);
     s.rows--;
-    expect_dies("linear: no room for a row of its gradients", gather(s, c, ROUTE_direct, NEEDS_S, 0, direct_scratch(c.n, c.m, c.T, 0), NULL));
+    expect_dies("linear: no room for a row of its gradients", gather(s, c, ROUTE_direct, NEEDS_S, 0, table_room(c.n + 1) + 64, NULL));
 }
 
 int main(int argc, char** argv) {
