@@ -74,6 +74,7 @@ cuda_modules := $(wildcard llmc/*.cu drpt/*.cu)
 $(BUILD)/cuda_host.a: $(filter-out %/matmul.c.o $(cuda_modules:%.cu=$(BUILD)/%.c.o),$(objects))
 	@rm -f $@
 	ar qcs $@ $^
+bench_gpu := $(patsubst %,$(BUILD)/%.o,dev/timing/job.c dev/timing/worker.c)
 include test/emulator/rules.mk
 
 NVCC      ?= nvcc
@@ -82,7 +83,6 @@ NVCCFLAGS := -std=c++17 -O3 $(if $(ARCH),-arch=$(ARCH),-gencode arch=compute_80,
 NVCCFLAGS += -Werror all-warnings -Xcompiler -Wall,-Wextra,-Werror
 
 # The trainer, its tests and its benchmark, once with fp32 and once with bf16 weights and activations.
-bench_gpu := $(patsubst %,$(BUILD)/%.o,dev/timing/job.c dev/timing/worker.c)
 define cuda_programs
 cuda: $(BUILD)/train_gpt2_drpt_$(1) $(cuda_tests:%=$(BUILD)/$(1)/%) $(BUILD)/$(1)/bench_gpu
 $(BUILD)/train_gpt2_drpt_$(1): $(BUILD)/$(1)/train_gpt2_drpt.o

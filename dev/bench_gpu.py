@@ -1,6 +1,6 @@
 """bench_gpu.py -- the GPU trainer's step and PyTorch's of the same model, in turns on one GPU: dev/bench/gpu.md.
 
-    python3 dev/bench_gpu.py [--build build] [--rounds 5] [--out dev/bench/gpu.md] [--python python3] [--small]
+    python3 dev/bench_gpu.py [--programs build/cuda/bench_gpu build/cuda_bf16/bench_gpu] [--rounds 5] [--out dev/bench/gpu.md] [--small]
 
 --small times a model that fits anything; it shows that the measurement works, and nothing else.
 """
@@ -61,7 +61,7 @@ class Bench:
         self.lines = []
 
     def ours(self, precision, n, m, T, options=""):
-        program = f"{self.args.build}/cuda{'_bf16' if precision == 'bf16' else ''}/bench_gpu"
+        program = self.args.programs[precision == "bf16"]
         return Contender([program, precision, SIZES[self.size][0], str(n), str(m), str(T), options])
 
     def torch(self, precision, rows, T):
@@ -169,10 +169,10 @@ class Bench:
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--build", default="build")
+    parser.add_argument("--programs", nargs=2, default=["build/cuda/bench_gpu", "build/cuda_bf16/bench_gpu"], help="with fp32, with bf16")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--out", default="dev/bench/gpu.md")
-    parser.add_argument("--python", default=sys.executable)
+    parser.add_argument("--python", default=sys.executable, help="of PyTorch")
     parser.add_argument("--small", action="store_true")
     Bench(parser.parse_args()).run()
 
