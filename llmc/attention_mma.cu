@@ -150,7 +150,7 @@ forward_kernel(Real* out, float* lse, const Real* qkv, int T, int C, int hs) {
         load_tile<HS, OTHERS>(k, base + C, u, T, hs, C3);
         load_tile<HS, OTHERS>(v, base + 2*C, u, T, hs, C3);
         __syncthreads(); // the tiles are there
-        if (u >= begin + 16) { continue; } // all past the warp's queries
+        if (u >= begin + 16 || begin >= T) { continue; } // all past the warp's queries, or these past the last
         rows_by_rows<HS, OTHERS>(s, q, warp * 16, k);
         soften<HS, OTHERS>(s, acc, top, sum, row, u + column, scale);
         add_rows<HS, OTHERS>(acc, s, v);
@@ -159,7 +159,7 @@ forward_kernel(Real* out, float* lse, const Real* qkv, int T, int C, int hs) {
     for (int half = 0; half < 2; half++) {
         int t = row + half * 8;
         sum[half] = row_sum(sum[half]);
-        factor[half] = 1.0f / sum[half];
+        factor[half] = t < T ? 1.0f / sum[half] : 0.0f;
         if (column == 0 && t < T) { lse[stats + t] = top[half] + logf(sum[half]); }
     }
     store_rows<HS>(out + (size_t)blockIdx.z * T * C + (size_t)blockIdx.y * hs, q + warp * 16 * Sizes::ROW, acc, begin, T, hs, C, factor);
@@ -186,7 +186,7 @@ backward_queries_kernel(Real* dqkv, const Real* dout, const Real* qkv, const flo
         load_tile<HS, OTHERS>(k, base + C, u, T, hs, C3);
         load_tile<HS, OTHERS>(v, base + 2*C, u, T, hs, C3);
         __syncthreads(); // the tiles are there
-        if (u >= begin + 16) { continue; } // all past the warp's queries
+        if (u >= begin + 16 || begin >= T) { continue; } // all past the warp's queries, or these past the last
         rows_by_rows<HS, OTHERS>(s, q, warp * 16, k);
         rows_by_rows<HS, OTHERS>(dp, d, warp * 16, v);
         for (int n = 0; n < OTHERS / 8; n++) {
@@ -218,7 +218,7 @@ backward_keys_kernel(Real* dqkv, const Real* dout, const Real* qkv, const float*
         load_tile<HS, OTHERS>(q, base, t, T, hs, C3);
         load_tile<HS, OTHERS>(d, dhead, t, T, hs, C);
         __syncthreads(); // the tiles are there
-        if (t + OTHERS <= begin) { continue; } // all before the warp's keys
+        if (t + OTHERS <= begin || begin >= T) { continue; } // all before the warp's keys, or these past the last
         rows_by_rows<HS, OTHERS>(s, k, warp * 16, q);
         rows_by_rows<HS, OTHERS>(dp, v, warp * 16, d);
         for (int n = 0; n < OTHERS / 8; n++) {
