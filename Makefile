@@ -6,7 +6,7 @@
 # make report      what the sweep of PLAN=quick found: sweep/quick/report.html and report.md
 # make test        build and run every test; fails if one does
 # make test SAN=1  the same under the address and undefined-behaviour sanitizers
-# make cuda        build/train_gpt2_drpt_cuda and the GPU trainer's tests, by nvcc (ARCH=sm_90: for one architecture); needs a GPU to run
+# make cuda        build/train_gpt2_drpt_cuda, ..._cuda_bf16 and the GPU trainer's tests, by nvcc (ARCH=sm_90: for one architecture); needs a GPU to run
 # make mutants     break the code line by line: a test must notice each
 # make test-slow   does the demo still show what it is meant to show?
 # make tutorial    build the program of dev/doc/tutorial.md
@@ -81,11 +81,17 @@ ARCH      ?= $(shell nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>
 NVCCFLAGS := -std=c++17 -O3 $(if $(ARCH),-arch=$(ARCH),-gencode arch=compute_80,code=sm_80 -gencode arch=compute_90,code=sm_90)
 NVCCFLAGS += -Werror all-warnings -Xcompiler -Wall,-Wextra,-Werror
 
-cuda: $(BUILD)/train_gpt2_drpt_cuda $(cuda_tests:%=$(BUILD)/cuda/%)
-$(cuda_tests:%=$(BUILD)/cuda/%): $(BUILD)/cuda/%: $(BUILD)/cuda/test/%.o $(EMU)/cpu_twin.o
-$(BUILD)/train_gpt2_drpt_cuda: $(BUILD)/cuda/train_gpt2_drpt.o
-$(BUILD)/train_gpt2_drpt_cuda $(cuda_tests:%=$(BUILD)/cuda/%): $(cuda_modules:%.cu=$(BUILD)/cuda/%.o) $(BUILD)/cuda_host.a
+# Compiled twice: $(BUILD)/cuda/bf16 has bfloat16 for Real. The two trainers stand side by side, as one starts the other.
+cuda: $(BUILD)/train_gpt2_drpt_cuda $(BUILD)/train_gpt2_drpt_cuda_bf16 $(foreach real,cuda cuda/bf16,$(cuda_tests:%=$(BUILD)/$(real)/%))
+$(BUILD)/train_gpt2_drpt_cuda: $(BUILD)/cuda/train_gpt2_drpt.o $(cuda_modules:%.cu=$(BUILD)/cuda/%.o)
+$(BUILD)/train_gpt2_drpt_cuda_bf16: $(BUILD)/cuda/bf16/train_gpt2_drpt.o $(cuda_modules:%.cu=$(BUILD)/cuda/bf16/%.o)
+$(cuda_tests:%=$(BUILD)/cuda/%): $(BUILD)/cuda/%: $(BUILD)/cuda/test/%.o $(EMU)/cpu_twin.o $(cuda_modules:%.cu=$(BUILD)/cuda/%.o)
+$(cuda_tests:%=$(BUILD)/cuda/bf16/%): $(BUILD)/cuda/bf16/%: $(BUILD)/cuda/bf16/test/%.o $(EMU)/cpu_twin.o $(cuda_modules:%.cu=$(BUILD)/cuda/bf16/%.o)
+$(BUILD)/train_gpt2_drpt_cuda $(BUILD)/train_gpt2_drpt_cuda_bf16 $(foreach real,cuda cuda/bf16,$(cuda_tests:%=$(BUILD)/$(real)/%)): $(BUILD)/cuda_host.a
 	$(NVCC) $(NVCCFLAGS) $(filter %.o,$^) $(filter %.a,$^) -Xcompiler -fopenmp -lcublasLt $(LDLIBS) -o $@
+$(BUILD)/cuda/bf16/%.o: %.cu Makefile
+	@mkdir -p $(@D)
+	$(NVCC) $(NVCCFLAGS) -DBF16 -MMD -MP -c $< -o $@
 $(BUILD)/cuda/%.o: %.cu Makefile
 	@mkdir -p $(@D)
 	$(NVCC) $(NVCCFLAGS) -MMD -MP -c $< -o $@

@@ -193,11 +193,11 @@ template <int HS, int TILE> static __device__ void share(float* to, float s[OWN]
 }
 
 // Over the threads of one row.
-static __device__ float row_max(float x) {
+static __device__ inline float row_max(float x) {
     for (int offset = ACROSS / 2; offset > 0; offset /= 2) { x = fmaxf(x, __shfl_xor_sync(~0u, x, offset, ACROSS)); }
     return x;
 }
-static __device__ float row_sum(float x) {
+static __device__ inline float row_sum(float x) {
     for (int offset = ACROSS / 2; offset > 0; offset /= 2) { x += __shfl_xor_sync(~0u, x, offset, ACROSS); }
     return x;
 }
