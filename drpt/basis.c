@@ -154,23 +154,21 @@ double basis_inside_norm2(Basis* b, const Site* s, int first, int end, int T) {
     return project(&x, st, s, first, end, T);
 }
 
-double basis_inside(Basis* b, const Site* s, int first, int end, int T) {
+void basis_inside(Basis* b, const Site* s, int first, int end, int T, double* norm2) {
     const State* st = basis_state_of(b, s);
     Middle x = middle(b, st, s, T);
-    double inside = project(&x, st, s, first, end, T);
-    if (!isfinite(inside) || is_nothing(st)) { return inside; }
+    *norm2 = project(&x, st, s, first, end, T);
+    if (!isfinite(*norm2) || is_nothing(st)) { return; }
     if (is_everything(st)) { site_add(s, first, end, T, x.scratch, x.floats); }
     else { expand(&x, st, s, 1.0f); }
-    return inside;
 }
 
-double basis_outside(Basis* b, const Site* s, int first, int end, int T) {
+void basis_outside(Basis* b, const Site* s, int first, int end, int T, double* norm2) {
     const State* st = basis_state_of(b, s);
     Middle x = middle(b, st, s, T);
-    double inside = project(&x, st, s, first, end, T);
-    if (is_nothing(st)) { inside = 0.0 * site_norm2(s, first, end, T, x.scratch, b->threads); } // is t finite?
-    if (!isfinite(inside) || is_everything(st)) { return inside; }
+    *norm2 = project(&x, st, s, first, end, T);
+    if (is_nothing(st)) { *norm2 = 0.0 * site_norm2(s, first, end, T, x.scratch, b->threads); } // is t finite?
+    if (!isfinite(*norm2) || is_everything(st)) { return; }
     site_add(s, first, end, T, x.scratch, x.floats);
     if (!is_nothing(st)) { expand(&x, st, s, -1.0f); }
-    return inside;
 }

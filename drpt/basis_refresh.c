@@ -224,21 +224,20 @@ static double rows_norm2(Basis* b, const Site* s, int n, int T, const unsigned c
     return sum;
 }
 
-BasisReport basis_refresh(Basis* b, const Site* s, int n, int T, const unsigned char* usable) {
+void basis_refresh(Basis* b, const Site* s, int n, int T, const unsigned char* usable, BasisReport* report) {
     const double smallest = 1e-60; // a trace below is a zero: its directions leave single precision
-    BasisReport report = {0};
+    *report = (BasisReport){0};
     State* st = basis_state_of(b, s);
     if (!st) { st = b->state[s->index] = basis_state_create(b, (int)s->kind, s->rows, s->cols, s->dbias != NULL); }
-    double fresh = rows_norm2(b, s, n, T, usable, &report.dropped), inside = 0.0;
+    double fresh = rows_norm2(b, s, n, T, usable, &report->dropped), inside = 0.0;
     st->total = fresh + b->forget * st->total;
     if (st->total < smallest) { st->total = 0.0; }
     Work w = { .site = s, .use = b->use, .n = n, .T = T, .forget = b->forget, .unit = sqrt(st->total) };
-    report.overlap_left = refresh_side(b, st, w, LEFT);
-    report.overlap_right = refresh_side(b, st, w, RIGHT);
+    report->overlap_left = refresh_side(b, st, w, LEFT);
+    report->overlap_right = refresh_side(b, st, w, RIGHT);
     st->refreshes++;
-    report.rank_left = st->side[LEFT].rank;
-    report.rank_right = st->side[RIGHT].rank;
+    report->rank_left = st->side[LEFT].rank;
+    report->rank_right = st->side[RIGHT].rank;
     for (int i = 0; i < n; i++) { inside += b->use[i] ? basis_inside_norm2(b, s, i, i + 1, T) : 0.0; }
-    report.energy = fresh > 0.0 ? inside / fresh : NAN;
-    return report;
+    report->energy = fresh > 0.0 ? inside / fresh : NAN;
 }

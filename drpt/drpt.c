@@ -467,12 +467,14 @@ static void project_on_basis(Drpt* d, const Site* site) {
     int first = d->with_general ? d->n : 0;
     double began = omp_get_wtime();
     if (d->with_general) {
-        BasisReport report = basis_refresh(d->basis, site, d->n, d->T, d->rows.usable);
+        BasisReport report;
+        basis_refresh(d->basis, site, d->n, d->T, d->rows.usable, &report);
         d->rows_dropped += report.dropped;
         d->seconds += omp_get_wtime() - began;
         if (d->geometry) { log_basis(d, site, report); }
     }
-    double norm2 = (d->method == METHOD_inside ? basis_inside : basis_outside)(d->basis, site, first, first + d->m, d->T);
+    double norm2;
+    (d->method == METHOD_inside ? basis_inside : basis_outside)(d->basis, site, first, first + d->m, d->T, &norm2);
     d->groups_skipped += !isfinite(norm2) || (d->method == METHOD_inside && norm2 == 0.0);
 }
 

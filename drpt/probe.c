@@ -235,8 +235,10 @@ static void project_on_basis(Probe* p, const Site* s, int v) {
     memset(p->raw, 0, sizeof(float) * size);
     whole.dweight = p->raw;
     whole.dbias = s->dbias ? p->raw + (size_t)whole.rows * (size_t)whole.cols : NULL;
-    basis_refresh(r->basis, &whole, d->n, d->T, d->rows.usable);
-    (r->choice.method == METHOD_inside ? basis_inside : basis_outside)(r->basis, &whole, d->n, d->n + d->m, d->T);
+    BasisReport report;
+    double norm2;
+    basis_refresh(r->basis, &whole, d->n, d->T, d->rows.usable, &report);
+    (r->choice.method == METHOD_inside ? basis_inside : basis_outside)(r->basis, &whole, d->n, d->n + d->m, d->T, &norm2);
     for (int part = 0; part < parts; part++) {
         int site = p->next - parts + part;
         const ProbeSite* at = &p->site[site];
