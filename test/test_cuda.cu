@@ -3,9 +3,8 @@
 #include "../train_gpt2_drpt.cu"
 #include "../drpt/assemble.h"
 #include "cpu_twin.h"
+#include "on_device.h"
 #include "test.h"
-
-#include <vector>
 
 // What separates two ways of adding up in single precision. A GPU's e^x is a little less exact than the emulator's, which is the
 // host's.
@@ -38,21 +37,6 @@ static Array fill_weight(size_t n) {
     return x;
 }
 
-// A copy on the device, exactly as large. An output begins unwritten: under the emulator, as a NaN that traps.
-template <class T> struct OnDevice {
-    T* data;
-    size_t count;
-
-    explicit OnDevice(size_t n) : data((T*)device_alloc(sizeof(T) * n, "a test")), count(n) {}
-    explicit OnDevice(const std::vector<T>& x) : OnDevice(x.size()) { device_write(data, x.data(), sizeof(T) * count); }
-    ~OnDevice() { device_free(data); }
-    operator T*() const { return data; }
-    std::vector<T> read() const {
-        std::vector<T> x(count);
-        device_read(x.data(), data, sizeof(T) * count);
-        return x;
-    }
-};
 typedef OnDevice<float> Floats;
 typedef OnDevice<int> Ints;
 
