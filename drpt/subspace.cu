@@ -2,7 +2,7 @@
 #include "subspace.cuh"
 #include "../llmc/product.cuh"
 
-enum { BLOCK = 256, WIDE = 512, TILE = 16, CHUNK = 128, MOST_PARTS = 256, PARTIAL = 1 << 21 };
+enum { BLOCK = 256, TILE = 16, CHUNK = 128, MOST_PARTS = 256, PARTIAL = 1 << 21 };
 
 Block block_at(float* floats, int cols, int bias, int k) {
     return Block{ floats, bias && floats ? floats + (size_t)cols * k : NULL, cols };
@@ -80,9 +80,9 @@ void block_gram(double* out, Block a, int k, Block b, int l, int count, int add,
 // D^-1/2 L^-1 Y are orthonormal. Twice, because once leaves what rounding of a long vector is in the rest of a short one.
 
 // W (k,k) = D^-1/2 L^-1 by elimination in A = Y Y', overwritten. Rows of which nothing but rounding is left become zeros. before: k
-// numbers. grid (1), block (WIDE)
+// numbers. grid (1), block (BLOCK)
 static __global__ void inverse_factor_kernel(double* W, double* A, double* before, int k) {
-    for (int e = threadIdx.x; e < k * k; e += WIDE) {
+    for (int e = threadIdx.x; e < k * k; e += BLOCK) {
         W[e] = e % (k + 1) == 0 ? 1.0 : 0.0;
         if (e % (k + 1) == 0) { before[e / (k + 1)] = A[e]; }
     }
@@ -90,14 +90,14 @@ static __global__ void inverse_factor_kernel(double* W, double* A, double* befor
     for (int p = 0; p < k; p++) {
         double rest = A[p*k + p];
         if (!(rest > 1e-14 * before[p])) { continue; }
-        for (int e = threadIdx.x; e < (k - p - 1) * k; e += WIDE) { // of the rows below, those of W up to column p, those of A behind it
+        for (int e = threadIdx.x; e < (k - p - 1) * k; e += BLOCK) { // of the rows below, those of W up to column p, those of A behind it
             int i = p + 1 + e / k, j = e % k;
             double* to = j <= p ? W : A;
             to[i*k + j] -= A[i*k + p] / rest * to[p*k + j];
         }
         __syncthreads();
     }
-    for (int e = threadIdx.x; e < k * k; e += WIDE) {
+    for (int e = threadIdx.x; e < k * k; e += BLOCK) {
         double rest = A[e / k * (k + 1)];
         W[e] = rest > 1e-14 * before[e / k] ? W[e] / sqrt(rest) : 0.0;
     }
@@ -116,7 +116,7 @@ static void orthonormalise_once(Block out, Block y, int k, SubspaceRoom* room) {
     double* A = buffer_take<double>(&room->gram, (size_t)k * (size_t)k);
     double* W = buffer_take<double>(&room->turn, (size_t)k * (size_t)k);
     block_gram(A, y, k, y, k, 1, 0, room);
-    inverse_factor_kernel<<<1, WIDE>>>(W, A, buffer_take<double>(&room->before, (size_t)k), k);
+    inverse_factor_kernel<<<1, BLOCK>>>(W, A, buffer_take<double>(&room->before, (size_t)k), k);
     LAUNCHED();
     apply_kernel<<<dim3(blocks_of((size_t)y.cols + 1, BLOCK), (unsigned)k), BLOCK>>>(out, W, y, k);
     LAUNCHED();
@@ -157,23 +157,23 @@ static __device__ void rotate(double* x, double* y, double c, double s) {
     *y = s * a + c * b;
 }
 
-// angle (2 * pairs): of the rotations of a round. grid (1), block (WIDE)
+// angle (2 * pairs): of the rotations of a round. grid (1), block (BLOCK)
 static __global__ void eigenvectors_kernel(double* H, double* E, double* angle, int k) {
     int players = k + k % 2, pairs = players / 2;
-    for (int e = threadIdx.x; e < k * k; e += WIDE) { E[e] = e % (k + 1) == 0 ? 1.0 : 0.0; }
+    for (int e = threadIdx.x; e < k * k; e += BLOCK) { E[e] = e % (k + 1) == 0 ? 1.0 : 0.0; }
     __syncthreads();
     for (int sweep = 0, going = 1; going && sweep < 60; sweep++) {
         int mine = 0;
         for (int r = 0; r < players - 1; r++) {
             int p, q;
-            for (int i = threadIdx.x; i < pairs; i += WIDE) {
+            for (int i = threadIdx.x; i < pairs; i += BLOCK) {
                 pair_of(&p, &q, i, r, players);
                 angle[2*i] = 1.0;
                 angle[2*i + 1] = 0.0;
                 if (q < k) { mine += rotation(&angle[2*i], &angle[2*i + 1], H, k, p, q); }
             }
             __syncthreads();
-            for (int e = threadIdx.x; e < pairs * k; e += WIDE) { // columns
+            for (int e = threadIdx.x; e < pairs * k; e += BLOCK) { // columns
                 int i = e / k, row = e % k * k;
                 pair_of(&p, &q, i, r, players);
                 if (q >= k || angle[2*i + 1] == 0.0) { continue; }
@@ -181,18 +181,18 @@ static __global__ void eigenvectors_kernel(double* H, double* E, double* angle, 
                 rotate(&E[row + p], &E[row + q], angle[2*i], angle[2*i + 1]);
             }
             __syncthreads();
-            for (int e = threadIdx.x; e < pairs * k; e += WIDE) { // rows
+            for (int e = threadIdx.x; e < pairs * k; e += BLOCK) { // rows
                 int i = e / k, column = e % k;
                 pair_of(&p, &q, i, r, players);
                 if (q < k && angle[2*i + 1] != 0.0) { rotate(&H[p*k + column], &H[q*k + column], angle[2*i], angle[2*i + 1]); }
             }
             __syncthreads();
         }
-        going = block_sum<WIDE>(mine) > 0;
+        going = block_sum<BLOCK>(mine) > 0;
     }
 }
 
 void eigenvectors_all(double* H, double* E, int k, SubspaceRoom* room) {
-    eigenvectors_kernel<<<1, WIDE>>>(H, E, buffer_take<double>(&room->before, (size_t)k + 1), k);
+    eigenvectors_kernel<<<1, BLOCK>>>(H, E, buffer_take<double>(&room->before, (size_t)k + 1), k);
     LAUNCHED();
 }
