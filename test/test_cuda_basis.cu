@@ -556,11 +556,11 @@ static void test_file(void) {
 }
 
 #define TEST(name) { "cuda_basis/" #name, test_##name }
-static const Test all[] = {
+static const Test tests[] = {
     TEST(factors), TEST(gram), TEST(orthonormalise), TEST(eigenvectors), TEST(bases), TEST(zero_gradient), TEST(heard), TEST(not_finite), TEST(file),
 };
 
 int main(int argc, char** argv) {
     device_start("fp32");
-    return test_main(argc, argv, all, sizeof(all) / sizeof(all[0]));
+    return test_main(argc, argv, tests, sizeof(tests) / sizeof(tests[0]));
 }
