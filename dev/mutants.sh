@@ -389,31 +389,31 @@ train_gpt2_drpt.c~s/        if (weight\[n\] == 0.0f) { memset.*//~test_gpt2 cros
 train_gpt2_drpt.c~s/if (x\[v\] > x\[best\])/if (x[v] >= x[best])/~test_gpt2 cross_entropy~ties to the last token
 
 # ---- the trainer: block and model
-llmc/gpt2_tensors.h~s/+ l \* tensor\[TENSOR_##name\].rows/+ 0 * tensor[TENSOR_##name].rows/~test_parity logits~all blocks are the first
+llmc/gpt2_tensors.h~s/+ (size_t)l \* tensor\[TENSOR_##name\].rows/+ 0 * tensor[TENSOR_##name].rows/~test_parity logits~all blocks are the first
 train_gpt2_drpt.c~s/    residual_backward(d->attproj, dx, NC);//~test_gradient plain_model~attention's branch without a gradient
 train_gpt2_drpt.c~s/    memset(model->dx, 0.*//~test_gradient gradients_add_up~the last pass's gradient kept
 train_gpt2_drpt.c~s/if (l == 0 || keep_blocks)/if (l == 0)/~test_gradient mixed_model~blocks overwrite each other's gradients
 train_gpt2_drpt.c~s/    drpt_project(drpt, DRPT_SUBLAYER);//~test_update every_method~sublayers share
 train_gpt2_drpt.c~0,/    drpt_project(drpt, DRPT_BLOCK);/s///~test_update every_method~blocks share
 train_gpt2_drpt.c~s/drpt->block = l;/drpt->block = 0;/~test_update logs~geometry: all blocks are the first
-train_gpt2_drpt.c~s/rng_seed((uint64_t)seed, (uint64_t)i + 1, l)/rng_seed((uint64_t)seed, 1, l)/~test_gpt2 init~tensors alike
-train_gpt2_drpt.c~s/i == TENSOR_wte ? size - unused : size/size/~test_gpt2 init~padded rows are random
-train_gpt2_drpt.c~s/sqrtf(2.0f \* (float)model->config.layers)/sqrtf((float)model->config.layers)/~test_gpt2 init~residual projections too wide
+llmc/gpt2_init.c~s/rng_seed((uint64_t)seed, (uint64_t)i + 1, l)/rng_seed((uint64_t)seed, 1, l)/~test_gpt2 init~tensors alike
+llmc/gpt2_init.c~s/i == TENSOR_wte ? size - unused : size/size/~test_gpt2 init~padded rows are random
+llmc/gpt2_init.c~s/sqrtf(2.0f \* (float)g->config.layers)/sqrtf((float)g->config.layers)/~test_gpt2 init~residual projections too wide
 
 # ---- the trainer: generation, evaluation, steps
 train_gpt2_drpt.c~s/memcpy(values + (size_t)t \* C, a->qkv + 2\*C/memcpy(values + (size_t)t * C, a->qkv + C/~test_gpt2 decode_is_forward~keys cached for values
-train_gpt2_drpt.c~s/(maxT + 1) \/ 2/maxT \/ 2/~test_gpt2 generate~the window shorter than said
-train_gpt2_drpt.c~s/count > maxT ? count - maxT : 0/0/~test_gpt2 generate~a prompt beyond the context
-train_gpt2_drpt.c~s/most < data->rows ? most : data->rows/data->rows/~test_gpt2 evaluate~--val-batches not heeded
-train_gpt2_drpt.c~s/trained > 0 \&\& hits == trained/hits > 0/~test_gpt2 evaluate~a row is exact with one hit
-train_gpt2_drpt.c~s/drpt->plain ? 1.0 : (double)usable.rows/1.0/~test_update every_method~general rows divided by n twice
-train_gpt2_drpt.c~s/int as_one = c->target \&\& c->accumulate > 1/int as_one = 0/~test_invariants 32_34_accumulated_and_recomputed~each micro-batch a feasible set of its own
-train_gpt2_drpt.c~s/c->clip \/ row.grad_norm : 1.0/1.0 : 1.0/~test_parity training~no clipping
-train_gpt2_drpt.c~s/row.lr, scale, step + 1)/row.lr, scale, step + 2)/~test_parity training~AdamW's step counted from 2
+drpt/generate.c~s/(maxT + 1) \/ 2/maxT \/ 2/~test_gpt2 generate~the window shorter than said
+drpt/generate.c~s/count > maxT ? count - maxT : 0/0/~test_gpt2 generate~a prompt beyond the context
+drpt/run.c~s/most < data->rows ? most : data->rows/data->rows/~test_gpt2 evaluate~--val-batches not heeded
+drpt/run.c~s/trained > 0 \&\& hits == trained/hits > 0/~test_gpt2 evaluate~a row is exact with one hit
+drpt/run.c~s/drpt->plain ? 1.0 : (double)usable.rows/1.0/~test_update every_method~general rows divided by n twice
+drpt/run.c~s/int as_one = c->target \&\& c->accumulate > 1/int as_one = 0/~test_invariants 32_34_accumulated_and_recomputed~each micro-batch a feasible set of its own
+drpt/run.c~s/c->clip \/ row.grad_norm : 1.0/1.0 : 1.0/~test_parity training~no clipping
+drpt/run.c~s/row.lr, scale, step + 1)/row.lr, scale, step + 2)/~test_parity training~AdamW's step counted from 2
 train_gpt2_drpt.c~s/t->rows > 1 ? (float)c->weight_decay : 0.0f/(float)c->weight_decay/~test_gpt2 decay~vectors are decayed
-train_gpt2_drpt.c~s/row->update_ratio = t > 0.0 || isnan(t) ? u \/ t/row->update_ratio = t > 0.0 || isnan(t) ? t \/ u/~test_update logs~the ratio upside down
-train_gpt2_drpt.c~s/for (int step = run->first_step;/for (int step = 0;/~test_gpt2 resume~begins anew with the weights of a checkpoint
-train_gpt2_drpt.c~s/{ reader_seek(&run->target_reader.*/{ }/~test_gpt2 resume~the target's place forgotten
+drpt/run.c~s/row->update_ratio = t > 0.0 || isnan(t) ? u \/ t/row->update_ratio = t > 0.0 || isnan(t) ? t \/ u/~test_update logs~the ratio upside down
+drpt/run.c~s/for (int step = run->first_step;/for (int step = 0;/~test_gpt2 resume~begins anew with the weights of a checkpoint
+drpt/run.c~s/{ reader_seek(&run->target_reader.*/{ }/~test_gpt2 resume~the target's place forgotten
 
 # ---- the trainer: recomputing, micro-batches, steps without general rows, state
 train_gpt2_drpt.c~s/if (model->recompute \&\& l < L - 1) {/if (0) {/~test_invariants 32_34_accumulated_and_recomputed~activations of another block
@@ -421,25 +421,25 @@ train_gpt2_drpt.c~s/if (model->recompute \&\& l < L - 1) {/if (model->recompute 
 train_gpt2_drpt.c~s/if (model->recompute \&\& l < L - 1) {/if (model->recompute) {/~test_counts 56_steps~the last block computed twice
 train_gpt2_drpt.c~s/            a->residual3 = residual3;//~test_invariants 32_34_accumulated_and_recomputed~outputs of all blocks in one place
 train_gpt2_drpt.c~s/if (l == 0 || !model->recompute) {/if (1) {/~test_invariants 32_34_accumulated_and_recomputed~recomputing saves no memory
-train_gpt2_drpt.c~s/(c->recompute || as_one) \&\& !keep_blocks/c->recompute \&\& !keep_blocks/~test_invariants 32_34_accumulated_and_recomputed~micro-batches keep everything
-train_gpt2_drpt.c~s/run->T, as_one ? 1 : c->accumulate/run->T, c->accumulate/~test_invariants 32_34_accumulated_and_recomputed~a union for each micro-batch
-train_gpt2_drpt.c~s/m = c->target ? times \* c->target_batch/m = c->target ? c->target_batch/~test_invariants 32_34_accumulated_and_recomputed~target rows of one micro-batch
-train_gpt2_drpt.c~s/(int)run->general.num_files, (uint64_t)c->seed/1, (uint64_t)c->seed/~test_invariants domains~one domain
-train_gpt2_drpt.c~s/b->usable, b->domain);/b->usable, NULL);/~test_invariants domains~rows of the first domain all
-train_gpt2_drpt.c~s/run->model.grads, run->model.v, c->beta2/run->model.grads, run->model.m, c->beta2/~test_invariants scores_in_adams_metric~the first moments' metric
-train_gpt2_drpt.c~s/run->model.v, c->beta2, c->eps/run->model.v, c->beta1, c->eps/~test_invariants scores_in_adams_metric~second moments corrected by the first's beta
-train_gpt2_drpt.c~s/first = with_general ? 0 : b->n;/first = 0;/~test_invariants steps_without_general_rows~general rows computed all the same
-train_gpt2_drpt.c~s/\&run->target_reader, with_general,/\&run->target_reader, 1,/~test_invariants steps_without_general_rows~general rows read that nobody looks at
-train_gpt2_drpt.c~s/b->weight + at, 0, b->n - first)/b->weight + at, 0, b->n)/~test_invariants steps_without_general_rows~target rows in the general loss
-train_gpt2_drpt.c~s/b->weight + at, b->n - first, rows - first)/b->weight + at, b->n, rows)/~test_invariants steps_without_general_rows~no target loss
-train_gpt2_drpt.c~s/b->accumulate \* (rows - first) \* b->T/b->accumulate * rows * b->T/~test_invariants steps_without_general_rows~tokens that were not computed
-train_gpt2_drpt.c~s/^        drpt_save(\&run->drpt, path);//~test_gpt2 resume~bases not saved
-train_gpt2_drpt.c~s/^        drpt_load(\&run->drpt, path);//~test_gpt2 resume~bases forgotten
-train_gpt2_drpt.c~s/size_t step_rows = (size_t)c->accumulate \* (size_t)c->batch/size_t step_rows = (size_t)c->batch/~test_gpt2 default_steps~micro-batches not counted
-train_gpt2_drpt.c~s/{ step_rows = (size_t)c->accumulate \* (size_t)c->target_batch; }/{ step_rows = (size_t)c->accumulate * (size_t)c->batch; }/~test_gpt2 default_steps~target rows counted as general ones
-train_gpt2_drpt.c~s/if (isfinite(sum)) { mean->sum/if (1) { mean->sum/~test_gpt2 add_losses~a loss of NaN in the mean
-train_gpt2_drpt.c~s/.accumulate = c->accumulate,$/.accumulate = 1,/~test_gpt2 resume~goes on with another --accumulate
-train_gpt2_drpt.c~s/(uint64_t)c->seed + 1, 1); }/(uint64_t)c->seed, 1); }/~test_invariants order_of_drawing~target rows in the order of the general ones
+drpt/run.c~s/(c->recompute || as_one) \&\& !keep_blocks/c->recompute \&\& !keep_blocks/~test_invariants 32_34_accumulated_and_recomputed~micro-batches keep everything
+drpt/run.c~s/run->T, as_one ? 1 : c->accumulate/run->T, c->accumulate/~test_invariants 32_34_accumulated_and_recomputed~a union for each micro-batch
+drpt/run.c~s/m = c->target ? times \* c->target_batch/m = c->target ? c->target_batch/~test_invariants 32_34_accumulated_and_recomputed~target rows of one micro-batch
+drpt/run.c~s/(int)run->general.num_files, (uint64_t)c->seed/1, (uint64_t)c->seed/~test_invariants domains~one domain
+drpt/run.c~s/b->usable, b->domain);/b->usable, NULL);/~test_invariants domains~rows of the first domain all
+drpt/run.c~s/(run->model).v, c->beta2/(run->model).m, c->beta2/~test_invariants scores_in_adams_metric~the first moments' metric
+drpt/run.c~s/(run->model).v, c->beta2, c->eps/(run->model).v, c->beta1, c->eps/~test_invariants scores_in_adams_metric~second moments corrected by the first's beta
+drpt/run.c~s/first = with_general ? 0 : b->n;/first = 0;/~test_invariants steps_without_general_rows~general rows computed all the same
+drpt/run.c~s/\&run->target_reader, with_general,/\&run->target_reader, 1,/~test_invariants steps_without_general_rows~general rows read that nobody looks at
+drpt/run.c~s/b->weight + at, 0, b->n - first)/b->weight + at, 0, b->n)/~test_invariants steps_without_general_rows~target rows in the general loss
+drpt/run.c~s/b->weight + at, b->n - first, rows - first)/b->weight + at, b->n, rows)/~test_invariants steps_without_general_rows~no target loss
+drpt/run.c~s/b->accumulate \* (rows - first) \* b->T/b->accumulate * rows * b->T/~test_invariants steps_without_general_rows~tokens that were not computed
+drpt/run.c~s/^        drpt_save(\&run->drpt, path);//~test_gpt2 resume~bases not saved
+drpt/run.c~s/^        drpt_load(\&run->drpt, path);//~test_gpt2 resume~bases forgotten
+drpt/run.c~s/size_t step_rows = (size_t)c->accumulate \* (size_t)c->batch/size_t step_rows = (size_t)c->batch/~test_gpt2 default_steps~micro-batches not counted
+drpt/run.c~s/{ step_rows = (size_t)c->accumulate \* (size_t)c->target_batch; }/{ step_rows = (size_t)c->accumulate * (size_t)c->batch; }/~test_gpt2 default_steps~target rows counted as general ones
+drpt/run.c~s/if (isfinite(sum)) { mean->sum/if (1) { mean->sum/~test_gpt2 add_losses~a loss of NaN in the mean
+drpt/run.c~s/.accumulate = c->accumulate,$/.accumulate = 1,/~test_gpt2 resume~goes on with another --accumulate
+drpt/run.c~s/(uint64_t)c->seed + 1, 1); }/(uint64_t)c->seed, 1); }/~test_invariants order_of_drawing~target rows in the order of the general ones
 
 # ---- batches
 llmc/batch.c~s/(double)all.rows \* batch_trained(b, row)/(double)all.rows * b->T/~test_gpt2 batch_weigh~a row's token mean over all its places
@@ -462,10 +462,10 @@ llmc/optimizer.c~s/float g = scale \* grads\[i\]/float g = grads[i]/~test_gpt2 a
 llmc/optimizer.c~s/        grads\[i\] = 0.0f;//~test_gpt2 adamw~gradients kept
 llmc/optimizer.c~s/scale \* grads\[i\] + weight_decay/scale * grads[i] - weight_decay/~test_gpt2 sgd~SGD decays the other way
 llmc/optimizer.c~s/p == PARTS - 1 ? n : begin/begin/~test_gpt2 squared_norm~the rest of a division left out
-llmc/optimizer.c~s/lr \* (step + 1) \/ warmup/lr * step \/ warmup/~test_gpt2 schedules~a first step of rate 0
-llmc/optimizer.c~s/0.8 \* steps/0.9 * steps/~test_gpt2 schedules~wsd decays late
-llmc/optimizer.c~s/0.5 \* (1.0 + cos/(cos/~test_gpt2 schedules~another cosine
-llmc/optimizer.c~s/final + (1.0 - final) \* left/final + left/~test_gpt2 schedules~final added on top
+llmc/schedule.c~s/lr \* (step + 1) \/ warmup/lr * step \/ warmup/~test_gpt2 schedules~a first step of rate 0
+llmc/schedule.c~s/0.8 \* steps/0.9 * steps/~test_gpt2 schedules~wsd decays late
+llmc/schedule.c~s/0.5 \* (1.0 + cos/(cos/~test_gpt2 schedules~another cosine
+llmc/schedule.c~s/final + (1.0 - final) \* left/final + left/~test_gpt2 schedules~final added on top
 
 # ---- files
 llmc/gpt2_file.c~s/put64(header, GENERAL_POSITION, .*//~test_gpt2 resume~the general place not written

@@ -113,12 +113,3 @@ Gathered drpt_gather(Statistics* st, const Site* s, const Gather* g) {
     }
     return done;
 }
-
-void gather_add_normalised(double* score, const double* added, const unsigned char* usable, int n) {
-    double sum = 0.0;
-    int count = 0;
-    for (int i = 0; i < n; i++) {
-        if (usable[i] && isfinite(added[i])) { sum += fabs(added[i]); count++; }
-    }
-    for (int i = 0; i < n; i++) { score[i] += sum > 0.0 ? added[i] * count / sum : 0.0; }
-}

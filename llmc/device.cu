@@ -2,17 +2,43 @@
 #include "device.h"
 #include "device.cuh"
 
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 Device device;
 
+// bfloat16 is another type of weights and activations, so the program that has it is compiled on its own; it stands beside this one.
+#ifdef BF16
+static void check_precision(const char* precision) {
+    check(precision && strcmp(precision, "bf16") == 0, "--precision %s: this program has bf16 alone; train_gpt2_drpt_cuda has fp32, tf32 and starts this one",
+          precision ? precision : "is missing");
+}
+void device_program(const char* precision, char** argv) { (void)precision; (void)argv; }
+#else
+static void check_precision(const char* precision) {
+    check(!precision || strcmp(precision, "tf32") == 0 || strcmp(precision, "fp32") == 0, "--precision %s: this program has fp32 and tf32", precision);
+}
+
+void device_program(const char* precision, char** argv) {
+    char path[4096 + sizeof("_bf16")];
+    if (!precision || strcmp(precision, "bf16") != 0) { return; }
+    ssize_t length = readlink("/proc/self/exe", path, 4096);
+    if (length < 0) { length = snprintf(path, 4096, "%s", argv[0]); }
+    check(length < 4096, "--precision bf16: the path of this program is too long");
+    strcpy(path + length, "_bf16");
+    fflush(stdout);
+    execv(path, argv);
+    die("--precision bf16 is a program of its own, %s, which cannot be started: %s; 'make cuda' builds it", path, strerror(errno));
+}
+#endif
+
 void device_start(const char* precision) {
-    int count = 0;
+    int count = 0, tf32 = !precision || strcmp(precision, "tf32") == 0;
+    check_precision(precision);
     check(cudaGetDeviceCount(&count) == cudaSuccess && count > 0, "no NVIDIA GPU, or no driver for it");
-    int tf32 = strcmp(precision, "tf32") == 0;
-    check(tf32 || strcmp(precision, "fp32") == 0, "--precision %s: not built for the GPU yet; fp32 and tf32 are", precision);
     device.compute = tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;
     CUBLAS(cublasLtCreate(&device.blas));
     device.workspace = device_alloc(WORKSPACE, "the workspace of matrix products");
@@ -43,4 +69,5 @@ void device_close(void* host, void* p, size_t bytes, int changed) {
     free(host);
 }
 
+int device_threads(void) { return 1; }
 double device_seconds(void) { return NAN; }

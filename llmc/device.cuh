@@ -3,6 +3,7 @@
 #define LLMC_DEVICE_CUH
 
 #include "cuda_check.h"
+#include "real.h"
 
 // The one state that is no argument, made by device_start(). All work is on the default stream, one operation after the other,
 // so that they can share the workspace.
@@ -18,6 +19,12 @@ enum { WARP = 32 };
 
 // Blocks of `size` that cover n.
 static inline unsigned blocks_of(size_t n, size_t size) { return (unsigned)((n + size - 1) / size); }
+
+// W neighbouring Reals, moved at once: one, or WIDE, as many as a thread can move. They begin at a multiple of their size.
+enum { WIDE = 16 / sizeof(Real) };
+template <int W> struct alignas(W * sizeof(Real)) Pack { Real at[W]; };
+template <int W> static __device__ inline Pack<W> load(const Real* x) { return *(const Pack<W>*)x; }
+template <int W> static __device__ inline void store(Real* x, Pack<W> pack) { *(Pack<W>*)x = pack; }
 
 // The sum, or the largest, of the 32 lanes' x, in every lane. The order is fixed, so equal inputs give equal bits.
 static __device__ inline float warp_sum(float x) {

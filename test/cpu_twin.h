@@ -24,8 +24,8 @@ typedef struct {
     void (*gelu_forward)(float* out, const float* inp, size_t n);
     void (*gelu_backward)(float* dinp, const float* inp, size_t n);
     void (*cross_entropy_forward)(float* losses, unsigned char* hits, const float* logits, const int* targets,
-                                  const float* weight, int N, int V);
-    void (*cross_entropy_backward)(float* losses, float* logits, const int* targets, const float* weight, int N, int V);
+                                  const float* weight, int N, int V, int stride);
+    void (*cross_entropy_backward)(float* losses, float* logits, const int* targets, const float* weight, int N, int V, int stride);
     void (*matmul_forward)(float* out, const float* inp, const float* weight, const float* bias, int N, int C, int OC);
     void (*matmul_backward_input)(float* dinp, const float* dout, const float* weight, int N, int C, int OC);
     void (*matmul_backward_params)(float* dweight, float* dbias, const float* dout, const float* inp, int N, int C, int OC);

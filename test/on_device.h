@@ -3,8 +3,12 @@
 #define TEST_ON_DEVICE_H
 
 #include "../llmc/device.h"
+#include "../llmc/real.h"
 
 #include <vector>
+
+// What a test program is compiled for.
+#define TEST_PRECISION (sizeof(Real) == 2 ? "bf16" : "fp32")
 
 // A copy on the device, exactly as large. An output begins unwritten: under the emulator, as a NaN that traps.
 template <class T> struct OnDevice {

@@ -106,6 +106,6 @@ int main(int argc, char** argv) {
         { "product/alignment", test_alignment },
         { "product/refused", test_refused },
     };
-    device_start("fp32");
+    device_start(TEST_PRECISION);
     return test_main(argc, argv, tests, (int)(sizeof(tests) / sizeof(tests[0])));
 }

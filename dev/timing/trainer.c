@@ -5,6 +5,10 @@
 #pragma GCC diagnostic ignored "-Wunused-function" // not all of the trainer is called here
 #define TESTING
 #include "../../train_gpt2_drpt.c"
+#include "../../llmc/files.h"
+#include "../../llmc/rng.h"
+
+#include <unistd.h>
 
 // ---------------------------------------------------------------------------------------------
 // What a step amounts to.
@@ -182,7 +186,7 @@ static void residuals(Step* s) {
 }
 
 static void classifier(Step* s) {
-    cross_entropy_backward(s->model->losses, s->model->logits, s->run->batch.targets, s->run->batch.weight, s->N, s->V);
+    cross_entropy_backward(s->model->losses, s->model->logits, s->run->batch.targets, s->run->batch.weight, s->N, s->V, s->V);
 }
 
 static void embedding(Step* s) {
@@ -224,7 +228,7 @@ _Static_assert(sizeof(operations) / sizeof(operations[0]) == NUM_PARTS, "trainer
 Part trainer_part(int i) { return (Part){ operations[i].name, operations[i].work }; }
 
 static Step step_of(Run* run) {
-    GPT2* model = &run->model;
+    GPT2* model = run->model;
     const GPT2Config* c = &model->config;
     int B = run->batch.n + run->batch.m, N = B * run->T;
     return (Step){ .run = run, .model = model, .L = c->layers, .B = B, .T = run->T, .C = c->channels, .NH = c->heads,

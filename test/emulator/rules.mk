@@ -1,5 +1,6 @@
 # rules.mk -- the .cu files for a machine without a GPU: through launch.sed into $(EMU)/src, from there by a C++ compiler, linked with
-# the emulator. EMU_CXX chooses the compiler. What stands in $(EMU)/races has every memory access of a kernel checked for races.
+# the emulator. EMU_CXX chooses the compiler. What stands in $(EMU)/races has every memory access of a kernel checked for races; so has
+# what stands in $(EMU)/bf16, where Real is bfloat16.
 EMU_CXX   ?= g++
 EMU       := $(BUILD)/emu
 EMU_FLAGS := -std=c++17 -O2 -gdwarf-4 -Wall -Wextra -Wshadow -Wno-unknown-pragmas -Itest/emulator/include
@@ -12,7 +13,8 @@ emu_objects := $(patsubst test/emulator/%.cpp,$(EMU)/%.o,$(wildcard test/emulato
 cuda_tests  := $(patsubst test/%.cu,%,$(wildcard test/test_cuda*.cu))
 emu_sources := $(patsubst %.cu,$(EMU)/src/%.cu,$(cuda_modules) train_gpt2_drpt.cu $(cuda_tests:%=test/%.cu) test/emulator/faults.cu)
 emu_compiler := $(if $(SAN)$(USE_BLAS),,$(shell command -v $(EMU_CXX)))
-emu_programs := $(if $(emu_compiler),$(foreach kind,plain races,$(EMU)/$(kind)/faults $(cuda_tests:%=$(EMU)/$(kind)/%)))
+emu_programs := $(if $(emu_compiler),$(EMU)/plain/faults $(EMU)/races/faults $(EMU)/plain/train_gpt2_drpt_cuda \
+                $(EMU)/plain/train_gpt2_drpt_cuda_bf16 $(foreach kind,plain races bf16,$(cuda_tests:%=$(EMU)/$(kind)/%)))
 
 # Put in place whole: with make -j the same file may be made twice at a time, as it has a second name where another includes it.
 $(EMU)/src/%.cu: %.cu test/emulator/launch.sed
@@ -30,17 +32,24 @@ $(EMU)/plain/%.o: $(EMU)/src/%.cu $(emu_sources)
 	$(call compile_cu)
 $(EMU)/races/%.o: $(EMU)/src/%.cu $(emu_sources)
 	$(call compile_cu,-fsanitize=thread)
+$(EMU)/bf16/%.o: $(EMU)/src/%.cu $(emu_sources)
+	$(call compile_cu,-fsanitize=thread -DBF16)
 
 $(EMU)/plain/faults $(EMU)/races/faults: %/faults: %/test/emulator/faults.o $(emu_objects)
 	$(EMU_CXX) $^ -o $@
-define link_cuda_tests
-$(cuda_tests:%=$(EMU)/$(1)/%): $(EMU)/$(1)/%: $(EMU)/$(1)/test/%.o $(cuda_modules:%.cu=$(EMU)/$(1)/%.o) $(cuda_host) $(EMU)/cpu_twin.o $(emu_objects)
-	$(EMU_CXX) $$^ -fopenmp $(LDLIBS) -o $$@
+define link_cuda
+$(cuda_tests:%=$(EMU)/$(1)/%): $(EMU)/$(1)/%: $(EMU)/$(1)/test/%.o $(EMU)/cpu_twin.o
+$(EMU)/$(1)/train_gpt2_drpt_cuda: $(EMU)/$(1)/train_gpt2_drpt.o
+$(EMU)/$(1)/train_gpt2_drpt_cuda $(cuda_tests:%=$(EMU)/$(1)/%): $(cuda_modules:%.cu=$(EMU)/$(1)/%.o) $(emu_objects) $(BUILD)/cuda_host.a
+	$(EMU_CXX) $$(filter %.o,$$^) $$(filter %.a,$$^) -fopenmp $(LDLIBS) -o $$@
 endef
-$(foreach kind,plain races,$(eval $(call link_cuda_tests,$(kind))))
+$(foreach kind,plain races bf16,$(eval $(call link_cuda,$(kind))))
+# It has to stand beside the program that starts it.
+$(EMU)/plain/train_gpt2_drpt_cuda_bf16: $(EMU)/bf16/train_gpt2_drpt_cuda
+	cp $< $@
 
 # The CPU trainer, and all that it is made of, as one object of which only `cpu_twin` can be seen: its names are the GPU trainer's.
-$(EMU)/cpu_twin.o: $(BUILD)/test/cpu_twin.c.o $(objects)
+$(EMU)/cpu_twin.o: $(BUILD)/test/cpu_twin.c.o $(BUILD)/drpt.a
 	@mkdir -p $(@D)
-	$(CC) -r -nostdlib $^ -o $@
+	$(CC) -r -nostdlib $(filter %.o,$^) $(filter %.a,$^) -o $@
 	objcopy --keep-global-symbol=cpu_twin $@
