@@ -484,7 +484,7 @@ static void test_heard(void) {
 // Rows and targets that are not finite. The emulator lets a program compute with NaN if it is told so before it begins.
 static void test_not_finite(void) {
     if (!getenv("EMU_NAN")) {
-        expect(system("EMU_NAN=allow /proc/$PPID/exe cuda_basis/not_finite >/dev/null") == 0);
+        expect(system("EMU_NAN=allow /proc/$PPID/exe basis/not_finite >/dev/null") == 0);
         return;
     }
     for (const Case& c : cases) {
@@ -555,7 +555,7 @@ static void test_file(void) {
     }
 }
 
-#define TEST(name) { "cuda_basis/" #name, test_##name }
+#define TEST(name) { "basis/" #name, test_##name }
 static const Test tests[] = {
     TEST(factors), TEST(gram), TEST(orthonormalise), TEST(eigenvectors), TEST(bases), TEST(zero_gradient), TEST(heard), TEST(not_finite), TEST(file),
 };
