@@ -561,6 +561,6 @@ static const Test tests[] = {
 };
 
 int main(int argc, char** argv) {
-    device_start("fp32");
+    device_start(TEST_PRECISION);
     return test_main(argc, argv, tests, sizeof(tests) / sizeof(tests[0]));
 }
