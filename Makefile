@@ -6,7 +6,7 @@
 # make report      what the sweep of PLAN=quick found: sweep/quick/report.html and report.md
 # make test        build and run every test; fails if one does
 # make test SAN=1  the same under the address and undefined-behaviour sanitizers
-# make cuda        build/train_gpt2_drpt_cuda and the GPU trainer's tests, by nvcc (ARCH=sm_90: for one architecture); needs a GPU to run
+# make cuda        build/train_gpt2_drpt_cuda, ..._cuda_bf16 and the GPU trainer's tests, by nvcc (ARCH=sm_90: for one architecture); needs a GPU to run
 # make mutants     break the code line by line: a test must notice each
 # make test-slow   does the demo still show what it is meant to show?
 # make tutorial    build the program of dev/doc/tutorial.md
@@ -82,7 +82,7 @@ ARCH      ?= $(shell nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>
 NVCCFLAGS := -std=c++17 -O3 $(if $(ARCH),-arch=$(ARCH),-gencode arch=compute_80,code=sm_80 -gencode arch=compute_90,code=sm_90)
 NVCCFLAGS += -Werror all-warnings -Xcompiler -Wall,-Wextra,-Werror
 
-# The trainer, its tests and its benchmark, once with fp32 and once with bf16 weights and activations.
+# The trainer, its tests and its benchmark, compiled twice: with bfloat16 for Real too. The two trainers stand side by side, as one starts the other.
 define cuda_programs
 cuda: $(BUILD)/train_gpt2_drpt_$(1) $(cuda_tests:%=$(BUILD)/$(1)/%) $(BUILD)/$(1)/bench_gpu
 $(BUILD)/train_gpt2_drpt_$(1): $(BUILD)/$(1)/train_gpt2_drpt.o

@@ -192,16 +192,6 @@ template <int HS, int TILE> static __device__ void share(float* to, float s[OWN]
     }
 }
 
-// Over the threads of one row.
-static __device__ float row_max(float x) {
-    for (int offset = ACROSS / 2; offset > 0; offset /= 2) { x = fmaxf(x, __shfl_xor_sync(~0u, x, offset, ACROSS)); }
-    return x;
-}
-static __device__ float row_sum(float x) {
-    for (int offset = ACROSS / 2; offset > 0; offset /= 2) { x += __shfl_xor_sync(~0u, x, offset, ACROSS); }
-    return x;
-}
-
 // Writes the channels that the thread owns of rows [first, first+TILE).
 template <int HS, int TILE> static __device__ void store_tile(Real* to, float own[OWN][AttentionTile<HS, TILE>::CHANNELS],
                                                               int first, int T, int hs, int stride, float scale) {
@@ -232,13 +222,13 @@ template <int HS, int TILE> static __global__ void attention_forward_kernel(Real
             int t = first + y * OWN + i;
             float top = largest[i], added = 0.0f;
             for (int j = 0; j < A::KEYS; j++) { if (u + x + ACROSS * j <= t) { top = fmaxf(top, s[i][j]); } }
-            top = row_max(top);
+            top = lanes_max<ACROSS>(top);
             for (int j = 0; j < A::KEYS; j++) {
                 s[i][j] = u + x + ACROSS * j <= t ? fast_exp(s[i][j] - top) : 0.0f;
                 added += s[i][j];
             }
             float factor = fast_exp(largest[i] - top);
-            sum[i] = sum[i] * factor + row_sum(added);
+            sum[i] = sum[i] * factor + lanes_sum<ACROSS>(added);
             largest[i] = top;
             for (int w = 0; w < A::CHANNELS; w++) { acc[i][w] *= factor; }
         }

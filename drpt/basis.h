@@ -41,6 +41,9 @@ void basis_free(Basis* basis);
 // From the gradients of the batch's rows 0..n-1 that are usable (NULL: all). usable and report are on the device, as the site's arrays are.
 void basis_refresh(Basis* basis, const Site* site, int n, int T, const unsigned char* usable, BasisReport* report);
 
+// The ranks of a site's last report, once the host has read it: the next refresh is then cheaper on a GPU. Nothing else changes.
+void basis_heard(Basis* basis, int index, const BasisReport* report);
+
 // dweight and dbias of the site are added P(t), or t - P(t), for t the sum of the rows [first, end). *norm2, on the device, is set to
 // |P(t)|^2 = <P(t),t>; if that is not finite, nothing is added. The site must have been refreshed before.
 void basis_inside(Basis* basis, const Site* site, int first, int end, int T, double* norm2);

@@ -514,6 +514,7 @@ static void end_bases(Drpt* d) {
         const BasisResult* r = &d->basis_result[i];
         if (d->with_general) {
             d->rows_dropped += r->report.dropped;
+            basis_heard(d->basis, d->label[i].first.index, &r->report);
             if (d->geometry) { log_basis(d, &d->label[i].first, r->report); }
         }
         d->groups_skipped += !isfinite(r->norm2) || (d->method == METHOD_inside && r->norm2 == 0.0);

@@ -97,16 +97,6 @@ template <int HS> static __device__ void store_rows(Real* to, Real* tile, float 
     }
 }
 
-// Over the four lanes of a row.
-static __device__ float row_max(float x) {
-    for (int offset = 1; offset < 4; offset *= 2) { x = fmaxf(x, __shfl_xor_sync(~0u, x, offset)); }
-    return x;
-}
-static __device__ float row_sum(float x) {
-    for (int offset = 1; offset < 4; offset *= 2) { x += __shfl_xor_sync(~0u, x, offset); }
-    return x;
-}
-
 // One more tile of keys for the softmax of the lane's two rows, of query `row` and of row+8: s becomes exp(scale s - top); sum, of the lane's
 // own columns, and acc are scaled to the new top.
 template <int HS, int KEYS> static __device__ void soften(float s[KEYS / 8][4], float acc[HS / 8][4], float top[2], float sum[2],
@@ -120,7 +110,7 @@ template <int HS, int KEYS> static __device__ void soften(float s[KEYS / 8][4], 
                 largest = fmaxf(largest, s[n][i]);
             }
         }
-        top[half] = fmaxf(before, row_max(largest)); // key 0 is every query's: no longer -infinity
+        top[half] = fmaxf(before, lanes_max<4>(largest)); // key 0 is every query's: no longer -infinity
         float factor = __expf(before - top[half]);
         sum[half] *= factor;
         for (int n = 0; n < KEYS / 8; n++) {
@@ -150,7 +140,7 @@ forward_kernel(Real* out, float* lse, const Real* qkv, int T, int C, int hs) {
         load_tile<HS, OTHERS>(k, base + C, u, T, hs, C3);
         load_tile<HS, OTHERS>(v, base + 2*C, u, T, hs, C3);
         __syncthreads(); // the tiles are there
-        if (u >= begin + 16) { continue; } // all past the warp's queries
+        if (u >= begin + 16 || begin >= T) { continue; } // all past the warp's queries, or these past the last
         rows_by_rows<HS, OTHERS>(s, q, warp * 16, k);
         soften<HS, OTHERS>(s, acc, top, sum, row, u + column, scale);
         add_rows<HS, OTHERS>(acc, s, v);
@@ -158,8 +148,8 @@ forward_kernel(Real* out, float* lse, const Real* qkv, int T, int C, int hs) {
     float factor[2];
     for (int half = 0; half < 2; half++) {
         int t = row + half * 8;
-        sum[half] = row_sum(sum[half]);
-        factor[half] = 1.0f / sum[half];
+        sum[half] = lanes_sum<4>(sum[half]);
+        factor[half] = t < T ? 1.0f / sum[half] : 0.0f;
         if (column == 0 && t < T) { lse[stats + t] = top[half] + logf(sum[half]); }
     }
     store_rows<HS>(out + (size_t)blockIdx.z * T * C + (size_t)blockIdx.y * hs, q + warp * 16 * Sizes::ROW, acc, begin, T, hs, C, factor);
@@ -186,7 +176,7 @@ backward_queries_kernel(Real* dqkv, const Real* dout, const Real* qkv, const flo
         load_tile<HS, OTHERS>(k, base + C, u, T, hs, C3);
         load_tile<HS, OTHERS>(v, base + 2*C, u, T, hs, C3);
         __syncthreads(); // the tiles are there
-        if (u >= begin + 16) { continue; } // all past the warp's queries
+        if (u >= begin + 16 || begin >= T) { continue; } // all past the warp's queries, or these past the last
         rows_by_rows<HS, OTHERS>(s, q, warp * 16, k);
         rows_by_rows<HS, OTHERS>(dp, d, warp * 16, v);
         for (int n = 0; n < OTHERS / 8; n++) {
@@ -218,7 +208,7 @@ backward_keys_kernel(Real* dqkv, const Real* dout, const Real* qkv, const float*
         load_tile<HS, OTHERS>(q, base, t, T, hs, C3);
         load_tile<HS, OTHERS>(d, dhead, t, T, hs, C);
         __syncthreads(); // the tiles are there
-        if (t + OTHERS <= begin) { continue; } // all before the warp's keys
+        if (t + OTHERS <= begin || begin >= T) { continue; } // all before the warp's keys, or these past the last
         rows_by_rows<HS, OTHERS>(s, k, warp * 16, q);
         rows_by_rows<HS, OTHERS>(dp, v, warp * 16, d);
         for (int n = 0; n < OTHERS / 8; n++) {

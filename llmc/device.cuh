@@ -28,15 +28,17 @@ template <int W> struct alignas(W * sizeof(Real)) Pack { Real at[W]; };
 template <int W> static __device__ inline Pack<W> load(const Real* x) { return *(const Pack<W>*)x; }
 template <int W> static __device__ inline void store(Real* x, Pack<W> pack) { *(Pack<W>*)x = pack; }
 
-// The sum, or the largest, of the 32 lanes' x, in every lane. The order is fixed, so equal inputs give equal bits.
-template <class T> static __device__ inline T warp_sum(T x) {
-    for (int offset = WARP / 2; offset > 0; offset /= 2) { x += __shfl_xor_sync(~0u, x, offset); }
+// The sum, or the largest, of the x of `lanes` neighbouring lanes, in each of them; of a warp. The order is fixed, so equal inputs give equal bits.
+template <int lanes, class T> static __device__ inline T lanes_sum(T x) {
+    for (int offset = lanes / 2; offset > 0; offset /= 2) { x += __shfl_xor_sync(~0u, x, offset); }
     return x;
 }
-static __device__ inline float warp_max(float x) {
-    for (int offset = WARP / 2; offset > 0; offset /= 2) { x = fmaxf(x, __shfl_xor_sync(~0u, x, offset)); }
+template <int lanes> static __device__ inline float lanes_max(float x) {
+    for (int offset = lanes / 2; offset > 0; offset /= 2) { x = fmaxf(x, __shfl_xor_sync(~0u, x, offset)); }
     return x;
 }
+template <class T> static __device__ inline T warp_sum(T x) { return lanes_sum<WARP>(x); }
+static __device__ inline float warp_max(float x) { return lanes_max<WARP>(x); }
 
 // The sum of x over a block of `threads` threads, in every one of them. All must call it.
 template <int threads, class T>

@@ -61,4 +61,5 @@ const CpuTwin cpu_twin = {
     gelu_forward, gelu_backward, cross_entropy_forward, cross_entropy_backward,
     matmul_forward, matmul_backward_input, matmul_backward_params, squared_norm,
     twin_open, twin_params, twin_grads, twin_losses, twin_pass, twin_update, twin_close,
+    basis_create, basis_free, basis_refresh, basis_inside, basis_outside, basis_write, basis_read,
 };

@@ -2,6 +2,7 @@
 #ifndef TEST_CPU_TWIN_H
 #define TEST_CPU_TWIN_H
 
+#include "../drpt/basis.h"
 #include "../llmc/gpt2_file.h"
 
 #include <stddef.h>
@@ -38,6 +39,15 @@ typedef struct {
     void (*pass)(const int* tokens, const int* targets, const float* weight); // forward and backward
     void (*update)(const char* optimizer, double lr, int step);
     void (*close)(void);
+
+    // Cached bases, of sites whose factors are floats.
+    Basis* (*basis_create)(int rank, Sides sides, double forget, uint64_t seed, int threads);
+    void (*basis_free)(Basis* basis);
+    void (*basis_refresh)(Basis* basis, const Site* site, int n, int T, const unsigned char* usable, BasisReport* report);
+    void (*basis_inside)(Basis* basis, const Site* site, int first, int end, int T, double* norm2);
+    void (*basis_outside)(Basis* basis, const Site* site, int first, int end, int T, double* norm2);
+    void (*basis_write)(const Basis* basis, const char* path);
+    void (*basis_read)(Basis* basis, const char* path);
 } CpuTwin;
 
 extern const CpuTwin cpu_twin;

@@ -14,6 +14,12 @@ for program in test/test_cuda*.cu; do
     done
     echo "-- $name, race check"
     "$emu/races/$name"
+    for schedule in forward reverse; do
+        echo "-- $name in bf16, schedule $schedule"
+        EMU_SCHEDULE=$schedule "$emu/bf16/$name"
+    done
 done
+echo "-- attention in bf16, race check"
+"$emu/bf16_races/test_cuda" cuda/attention
 sh test/emulator/faults.sh "$emu/plain/faults"
 sh test/emulator/faults.sh "$emu/races/faults" races

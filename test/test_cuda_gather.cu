@@ -510,7 +510,7 @@ int main(int argc, char** argv) {
         { "gather/refused", test_refused },
     };
     static const Test nan_test = { "gather/nan_stays_apart", test_nan_stays_apart };
-    device_start("fp32");
+    device_start(TEST_PRECISION);
     if (argc == 2 && strcmp(argv[1], nan_test.name) == 0) { return test_main(argc, argv, &nan_test, 1); }
     return test_main(argc, argv, tests, (int)(sizeof(tests) / sizeof(tests[0])));
 }

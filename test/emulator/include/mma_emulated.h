@@ -7,29 +7,29 @@
 
 namespace emu {
 
-struct Fragments { uint32_t a[4], b[2]; };
-inline Fragments fragments[1024]; // of each thread of the block
+// The factors of the product that a warp is about to make; B's columns are rows here.
+struct Factors { float a[16][16], b[8][16]; };
+inline Factors factors[32];
 
-// The two numbers of a register; the lower half comes first.
-EMU_INLINE float half_of(uint32_t word, int half) {
-    __nv_bfloat16 x;
-    x.bits = (uint16_t)(word >> 16 * half);
-    return x;
+// The two numbers of a register, the lower half first.
+EMU_INLINE void unpack(float to[2], uint32_t word) {
+    __nv_bfloat16 x[2];
+    memcpy(x, &word, sizeof(word));
+    to[0] = x[0];
+    to[1] = x[1];
 }
-// Element (row,k) of A, (k,col) of B, from the lanes that hold them.
-EMU_INLINE float a_at(const Fragments* warp, int row, int k) { return half_of(warp[row % 8 * 4 + k % 8 / 2].a[row / 8 + k / 8 * 2], k % 2); }
-EMU_INLINE float b_at(const Fragments* warp, int k, int col) { return half_of(warp[col * 4 + k % 8 / 2].b[k / 8], k % 2); }
 
 } // namespace emu
 
 static EMU_INLINE void mma_16x8x16(float d[4], const uint32_t a[4], const uint32_t b[2], emu::Site site = emu::here()) {
-    emu::Fragments* warp = emu::fragments + emu::running / 32 * 32;
-    memcpy(warp[emu::lane()].a, a, 16);
-    memcpy(warp[emu::lane()].b, b, 8);
+    emu::Factors& f = emu::factors[emu::running / 32];
+    int g = emu::lane() / 4, t = emu::lane() % 4;
+    for (int i = 0; i < 4; i++) { emu::unpack(&f.a[g + i % 2 * 8][2 * t + i / 2 * 8], a[i]); }
+    for (int i = 0; i < 2; i++) { emu::unpack(&f.b[g][2 * t + i * 8], b[i]); }
     emu::warp_exchange("mma_16x8x16", ~0u, 0, emu::lane(), site); // all have come
     for (int i = 0; i < 4; i++) {
-        int row = emu::lane() / 4 + i / 2 * 8, col = emu::lane() % 4 * 2 + i % 2;
-        for (int k = 0; k < 16; k++) { d[i] += emu::a_at(warp, row, k) * emu::b_at(warp, k, col); }
+        const float *row = f.a[g + i / 2 * 8], *col = f.b[2 * t + i % 2];
+        for (int k = 0; k < 16; k++) { d[i] += row[k] * col[k]; }
     }
     emu::warp_exchange("mma_16x8x16", ~0u, 0, emu::lane(), site); // all have read
 }
