@@ -129,13 +129,13 @@ drpt/sketch.c~s/2 \* (uint64_t)index + (uint64_t)side, 0/(uint64_t)index + (uint
 drpt/sketch.c~s/2 \* (uint64_t)index + (uint64_t)side, 0/2 * (uint64_t)index, 0/~test_gather gather/4_sketch_is_unbiased~both sides share a stream
 drpt/sketch.c~s/rng_seed(store->seed, /rng_seed(7, /~test_gather gather/streams~the seed does not count
 drpt/sketch.c~s/{ store->site\[i\].fresh = 0; }/{ }/~test_gather gather/streams~not refreshed
-drpt/sketch.c~s/for (int c = 0; factor \&\& bias \&\& c < width; c++)/for (int c = 0; c < 0; c++)/~test_gather gather/3_sketch_is_projected_gradients~no bias
-drpt/sketch.c~s/if (!factor \&\& bias) { row/if (0) { row/~test_gather gather/2_wide_sketch_is_exact~no bias of a side left as it is
-drpt/sketch.c~s/^    if (s->kind == SITE_TOKEN) {$/    if (0) {/~test_gather gather/3_sketch_is_projected_gradients~no lookup
-drpt/sketch.c~s/memset(store->vector, 0, .*//~test_gather gather/3_sketch_is_projected_gradients~projections of the call before kept
-drpt/sketch.c~s/\? 1 : g->n + g->m - i;/? 1 : 1;/~test_gather gather/3_sketch_is_projected_gradients~first target row alone
-drpt/sketch.c~s/side\[0\] + from \* k->width\[0\], site_dout(g->scratch, s, from/side[0] + from * k->width[0], site_dout(g->scratch, s, begin/~test_gather gather/3_sketch_is_projected_gradients~the first piece of dout for all
-drpt/sketch.c~s/to\[s->tokens\[at\]\] = 1.0f/to[0] = 1.0f/~test_gather gather/2_wide_sketch_is_exact~all tokens the first
+drpt/sketch_gather.c~s/for (int c = 0; factor \&\& bias \&\& c < width; c++)/for (int c = 0; c < 0; c++)/~test_gather gather/3_sketch_is_projected_gradients~no bias
+drpt/sketch_gather.c~s/if (!factor \&\& bias) { row/if (0) { row/~test_gather gather/2_wide_sketch_is_exact~no bias of a side left as it is
+drpt/sketch_gather.c~s/^    if (s->kind == SITE_TOKEN) {$/    if (0) {/~test_gather gather/3_sketch_is_projected_gradients~no lookup
+drpt/sketch_gather.c~s/memset(store->vector, 0, .*//~test_gather gather/3_sketch_is_projected_gradients~projections of the call before kept
+drpt/sketch_gather.c~s/\? 1 : g->n + g->m - i;/? 1 : 1;/~test_gather gather/3_sketch_is_projected_gradients~first target row alone
+drpt/sketch_gather.c~s/side\[0\] + from \* k->width\[0\], site_dout(g->scratch, s, from/side[0] + from * k->width[0], site_dout(g->scratch, s, begin/~test_gather gather/3_sketch_is_projected_gradients~the first piece of dout for all
+drpt/sketch_gather.c~s/to\[s->tokens\[at\]\] = 1.0f/to[0] = 1.0f/~test_gather gather/2_wide_sketch_is_exact~all tokens the first
 
 # ---- choosing a route
 drpt/gather.c~s/g->m > 0 \&\& !(g->needs \& (NEEDS_K | NEEDS_ROWS))/g->m > 0 \&\& !(g->needs \& NEEDS_K)/~test_gather gather/a_route_that_cannot_gives_way~no target rows from tokens
@@ -143,7 +143,7 @@ drpt/gather.c~s/g->m > 0 \&\& !(g->needs \& (NEEDS_K | NEEDS_ROWS))/g->m > 0/~te
 drpt/gather.c~s/case ROUTE_pairs:  return !g->metric;/case ROUTE_pairs:  return 1;/~test_gather gather/metric~pairs asked for the metric
 drpt/gather.c~s/if (!site_is_product(s)) { return 0; }//~test_gather gather/a_route_that_cannot_gives_way~a layer normalisation as a product
 drpt/gather.c~s/r <= ROUTE_tokens; r++/r <= ROUTE_sketch; r++/~test_gather gather/auto~a sketch by itself
-drpt/gather.c~s/^    if (gather_keeps(s, g)) {$/    if (0) {/~test_gather gather/auto~kept gradients are no cheaper
+drpt/cost.c~s/^    if (gather_keeps(s, g)) {$/    if (0) {/~test_gather gather/auto~kept gradients are no cheaper
 drpt/gather.c~s/ \&\& !(g->needs \& NEEDS_ROWS) \&\& / \&\& /~test_gather gather/what_is_kept~single target rows kept
 drpt/gather.c~s/<= g->kept_size;/<= g->kept_size + 1;/~test_gather gather/what_is_kept~one float too many kept
 drpt/gather.c~s/return g->keep_gradients \&\& /return /~test_gather gather/what_is_kept~kept without being asked

@@ -20,7 +20,7 @@ enum { WARP = 32 };
 static inline unsigned blocks_of(size_t n, size_t size) { return (unsigned)((n + size - 1) / size); }
 
 // The sum, or the largest, of the 32 lanes' x, in every lane. The order is fixed, so equal inputs give equal bits.
-static __device__ inline float warp_sum(float x) {
+template <class T> static __device__ inline T warp_sum(T x) {
     for (int offset = WARP / 2; offset > 0; offset /= 2) { x += __shfl_xor_sync(~0u, x, offset); }
     return x;
 }
