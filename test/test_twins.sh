@@ -94,6 +94,34 @@ for first in cpu gpu; do
     cases=$((cases + 1))
 done
 
+# ---- bf16: another program, which the GPU trainer starts. It stays close, resumes bit for bit, and ends with half a file that both read.
+options="${model% *} bf16 $data --steps 6 --save-every 3 --val data.bin --val-every 2"
+train "$gpu" $options --out whole16
+train "$cpu" $model $data --steps 6 --val data.bin --val-every 2 --out whole32
+cp -r whole16 mixed16
+rm mixed16/*_00000006* mixed16/model_final.bin
+train "$gpu" $options --out mixed16 --resume 1
+for file in model_final.bin model_00000006.bin state_00000006_00000.bin; do
+    cmp whole16/$file mixed16/$file || fail "bf16: another $file after --resume"
+done
+[ $((2 * $(wc -c <whole16/model_final.bin) - 1024)) -eq "$(wc -c <whole32/model_final.bin)" ] || fail "bf16: model_final.bin should have half the weights' bytes"
+for p in cpu gpu; do
+    eval program=\$$p
+    train "$program" --init whole16/model_final.bin --precision fp32 --steps 0 --val data.bin --out final_$p
+    tail -n 1 final_$p/eval.csv >>whole32/final.csv
+    tail -n 1 whole16/eval.csv | sed 's/^6,/0,/' >>whole16/final.csv
+done
+for what in eval final; do
+    paste -d, whole16/$what.csv whole32/$what.csv | awk -F, '$1 + 0 == $1 { n++; d = $3 - $(NF / 2 + 3); if (!(d * d <= 4e-4) || $1 != $(NF / 2 + 1)) { bad = 1; print } }
+        END { exit bad || n < 2 }' || fail "bf16: $what.csv is not close to fp32's"
+done
+ln "$gpu" alone
+./alone ${model% *} bf16 $data >said.txt 2>errors.txt
+[ $? -eq 1 ] && grep -q '^error: --precision bf16 .*/alone_bf16' errors.txt || { fail "bf16: a program that is not there should be named"; cat errors.txt; }
+"${gpu}_bf16" $model $data >said.txt 2>errors.txt
+[ $? -eq 1 ] && grep -q '^error: --precision fp32' errors.txt || { fail "the bf16 program should refuse fp32"; cat errors.txt; }
+cases=$((cases + 5))
+
 # ---- evaluation alone; texts; samples
 for p in cpu gpu; do
     eval program=\$$p
