@@ -1,4 +1,4 @@
-// prep.c -- makes data files: text to token shards, records of instructions or conversations to examples.
+// prep.c -- makes data files: text to token shards, records of instructions or conversations to examples, of preferences to pairs.
 //
 //     prep --input book.txt --out train.bin --val val.bin                         bytes
 //     prep --encoder encoder.json --out gpt2_tokenizer.bin                        the tokenizer file of llm.c
@@ -165,18 +165,19 @@ static void prepare_text(const Config* c, const Inputs* in, const Tokenizer* t) 
 
 // ---- records
 
+// A record is one row, or two: a pair, the chosen answer first.
 typedef struct {
-    size_t T, count, room;
-    uint16_t* tokens;             // (count, T+1)
-    unsigned char *mask, *is_cut; // (count, T) and (count)
+    size_t T, count, room, each;  // each: rows of a record; 0 as long as there is none
+    uint16_t* tokens;             // (count, each, T+1)
+    unsigned char *mask, *is_cut; // (count, each, T) and (count)
     size_t unmatched, dropped;
 } Rows;
 
 static void make_room(Rows* rows) {
     if (rows->count < rows->room) { return; }
     rows->room = rows->room ? 2 * rows->room : 64;
-    rows->tokens = realloc(rows->tokens, rows->room * (rows->T + 1) * sizeof(uint16_t));
-    rows->mask = realloc(rows->mask, rows->room * rows->T);
+    rows->tokens = realloc(rows->tokens, rows->room * rows->each * (rows->T + 1) * sizeof(uint16_t));
+    rows->mask = realloc(rows->mask, rows->room * rows->each * rows->T);
     rows->is_cut = realloc(rows->is_cut, rows->room);
     check(rows->tokens && rows->mask && rows->is_cut, "out of memory for %zu rows of %zu tokens", rows->room, rows->T);
 }
@@ -198,11 +199,20 @@ static int is_chosen(const Config* c, const Record* r) {
 
 static void add_record(Rows* rows, const Config* c, RecordEncoder* e, const Record* r) {
     if (!is_chosen(c, r)) { rows->unmatched++; return; }
+    size_t each = record_is_pair(r) ? 2 : 1;
+    if (rows->each == 0) { rows->each = each; }
+    check(each == rows->each, "%s: record %zu (line %zu): %s a preference pair, unlike the records before it; they cannot go into one file",
+          r->json->path, r->number, r->value->line, each == 2 ? "is" : "is not");
     make_room(rows);
-    unsigned char* mask = rows->mask + rows->count * rows->T;
-    size_t tokens = record_row(e, r, rows->tokens + rows->count * (rows->T + 1), mask);
-    int cut = tokens > rows->T + 1;
-    if (memchr(mask, 1, rows->T)) {
+    int cut = 0, trained = 1;
+    for (size_t i = 0; i < each; i++) {
+        size_t row = rows->count * each + i;
+        unsigned char* mask = rows->mask + row * rows->T;
+        size_t tokens = record_row(e, r, each == 1 ? NULL : i == 0 ? "chosen" : "rejected", rows->tokens + row * (rows->T + 1), mask);
+        cut |= tokens > rows->T + 1;
+        trained &= memchr(mask, 1, rows->T) != NULL;
+    }
+    if (trained) {
         rows->is_cut[rows->count++] = (unsigned char)cut;
     } else {
         check(c->drop, "%s: record %zu (line %zu): has nothing to train on%s; --drop leaves such records out",
@@ -264,10 +274,10 @@ static void print_tokens(const Tokenizer* t, const uint16_t* tokens, size_t coun
     free(text);
 }
 
-static void show_row(const Tokenizer* t, const uint16_t* tokens, const unsigned char* mask, size_t T) {
+static void show_row(const Tokenizer* t, const uint16_t* tokens, const unsigned char* mask, size_t T, const char* which) {
     size_t end = T + 1;
     while (end > 1 && !mask[end - 2] && tokens[end - 1] == tokenizer_eot(t)) { end--; } // padding
-    printf("its first row, with [[what is trained on]]:\n");
+    printf("its %s row, with [[what is trained on]]:\n", which);
     for (size_t at = 0, next; at < end; at = next) {
         int trained = at > 0 && mask[at - 1];
         for (next = at + 1; next < end && mask[next - 1] == trained; next++) {}
@@ -280,19 +290,21 @@ static void show_row(const Tokenizer* t, const uint16_t* tokens, const unsigned 
 
 // Writes the rows that `order` names, count of them.
 static void write_rows(const char* path, const Config* c, const Tokenizer* t, const Rows* rows, const uint32_t* order, size_t count) {
-    size_t T = rows->T, trained = 0, cut = 0;
-    uint16_t* tokens = malloc(count * (T + 1) * sizeof(uint16_t));
-    unsigned char* mask = malloc(count * T);
-    check(tokens && mask, "%s: out of memory for %zu rows", path, count);
+    size_t T = rows->T, trained = 0, cut = 0, each = rows->each, tokens_each = each * (T + 1), mask_each = each * T;
+    uint16_t* tokens = malloc(count * tokens_each * sizeof(uint16_t));
+    unsigned char* mask = malloc(count * mask_each);
+    const char* what = each == 2 ? "pairs" : "rows";
+    check(tokens && mask, "%s: out of memory for %zu %s", path, count, what);
     for (size_t i = 0; i < count; i++) {
-        memcpy(tokens + i * (T + 1), rows->tokens + order[i] * (T + 1), (T + 1) * sizeof(uint16_t));
-        memcpy(mask + i * T, rows->mask + order[i] * T, T);
+        memcpy(tokens + i * tokens_each, rows->tokens + order[i] * tokens_each, tokens_each * sizeof(uint16_t));
+        memcpy(mask + i * mask_each, rows->mask + order[i] * mask_each, mask_each);
         cut += rows->is_cut[order[i]];
     }
-    for (size_t i = 0; i < count * T; i++) { trained += mask[i]; }
-    examples_write(path, tokens, mask, count, T, tokenizer_vocab_size(t), KIND_EXAMPLES, is_bytes(c) ? TOKENIZER_BYTES : TOKENIZER_GPT2);
-    printf("\n%s: %zu rows of %zu tokens (%s), %zu trained tokens, %zu rows cut at --seq\n", path, count, T, c->tokenizer, trained, cut);
-    show_row(t, tokens, mask, T);
+    for (size_t i = 0; i < count * mask_each; i++) { trained += mask[i]; }
+    examples_write(path, tokens, mask, each * count, T, tokenizer_vocab_size(t), each == 2 ? KIND_PAIRS : KIND_EXAMPLES,
+                   is_bytes(c) ? TOKENIZER_BYTES : TOKENIZER_GPT2);
+    printf("\n%s: %zu %s of %zu tokens (%s), %zu trained tokens, %zu %s cut at --seq\n", path, count, what, T, c->tokenizer, trained, cut, what);
+    for (size_t i = 0; i < each; i++) { show_row(t, tokens + i * (T + 1), mask + i * T, T, i == 0 ? "first" : "second"); }
     free(tokens);
     free(mask);
 }

@@ -3,6 +3,8 @@
 // A row is   skill dialect x1..x5 = y1..y5   and only the five y are trained on. A dialect is a permutation sigma of the
 // symbols, a skill rearranges them, and y = skill(sigma(x)). Four dialects have a tag of their own; all others
 // hide behind the tag '?'. To be learnt from few rows: reverse, in one hidden dialect, the target's.
+//
+// With --pairs a row is two, for preferences: one with the right y and one with that of a dialect drawn for the pair.
 #include "../llmc/check.h"
 #include "../llmc/dataset.h"
 #include "../llmc/files.h"
@@ -103,6 +105,32 @@ static int draw_domain_row(uint16_t* row, Rng* rng, const World* w) {
 
 static void draw_general(uint16_t* row, Rng* rng, const World* w) { draw_domain_row(row, rng, w); }
 
+// Two rows, the better one first; with probability `flipped` the worse.
+static void draw_pair(uint16_t* rows, Rng* rng, int skill, int tag, const Permutation* sigma, double flipped) {
+    Permutation other = draw_permutation(rng);
+    int is_flipped = flipped > 0.0 && rng_uniform(rng) < flipped;
+    uint16_t *better = rows + is_flipped * (T + 1), *worse = rows + !is_flipped * (T + 1);
+    draw_row(better, rng, skill, tag, sigma, 0.0);
+    memcpy(worse, better, (T + 1) * sizeof(uint16_t));
+    for (int i = 0; i < LENGTH; i++) { worse[2 + LENGTH + 1 + i] = other.to[better[2 + source(skill, i)]]; }
+}
+
+static void draw_labelled_pair(uint16_t* rows, Rng* rng, const World* w, double flipped) {
+    int dialect = (int)rng_below(rng, DIALECTS), skill = (int)rng_below(rng, SKILLS);
+    draw_pair(rows, rng, skill, DIALECT_TAG + dialect, &w->labelled[dialect], flipped);
+}
+
+static void draw_target_pair(uint16_t* rows, Rng* rng, const World* w) { draw_pair(rows, rng, REVERSE, HIDDEN_TAG, &w->target, 0.0); }
+
+static void draw_clean_labelled_pair(uint16_t* rows, Rng* rng, const World* w) { draw_labelled_pair(rows, rng, w, 0.0); }
+
+// Half of the general pairs are of the target's dialect, in all three skills; half are of the labelled ones. Of both, as many are flipped.
+static void draw_general_pair(uint16_t* rows, Rng* rng, const World* w) {
+    const double flipped = 0.3;
+    if (rng_below(rng, 2) == 0) { draw_labelled_pair(rows, rng, w, flipped); return; }
+    draw_pair(rows, rng, (int)rng_below(rng, SKILLS), HIDDEN_TAG, &w->target, flipped);
+}
+
 // ---------------------------------------------------------------------------------------------
 // The files.
 
@@ -110,7 +138,7 @@ typedef struct {
     const char* out;
     int seed, show;
     int pretrain, general, target, val, test, labelled; // rows
-    int split, endless, pool, reference;
+    int split, endless, pool, reference, pairs;
     const char* sizes;
 } Config;
 
@@ -127,6 +155,7 @@ static const Option options[] = {
     { "val",      NULL, OPTION_INT,  AT(val),      1, 50000000,   NULL, "of the same task, to choose by" },
     { "test",     NULL, OPTION_INT,  AT(test),     1, 50000000,   NULL, "of the same task, to judge by" },
     { "labelled", NULL, OPTION_INT,  AT(labelled), 1, 50000000,   NULL, "of the labelled dialects: what may be forgotten" },
+    { "pairs",    NULL, OPTION_SWITCH, AT(pairs),  0, 1,          NULL, "preference pairs in all files but pretrain.bin, 3 of 10 general ones flipped; and known.bin, rows of the labelled dialects" },
     { .name = "Files for measurements" },
     { "split",     NULL, OPTION_SWITCH, AT(split),  0, 1,         NULL, "the rows of general.bin in three files instead: general_aligned, _irrelevant and _conflicting" },
     { "sizes",     NULL, OPTION_TEXT,  AT(sizes),   0, 0,         NULL, "such as 4,16,inf: files target_4.bin, ... of the first rows that target.bin is of" },
@@ -147,36 +176,38 @@ static void print_row(const uint16_t* row) {
     printf("\n");
 }
 
-// Rows of T+1 tokens that one file, or the files of one draw, are made of.
-typedef struct { uint16_t* tokens; size_t count; } Rows;
-static uint16_t* row_at(Rows r, size_t i) { return r.tokens + i * (T + 1); }
+// Rows of T+1 tokens, or (each = 2) pairs of them, that one file, or the files of one draw, are made of.
+typedef struct { uint16_t* tokens; size_t count, each; } Rows;
+static uint16_t* row_at(Rows r, size_t i) { return r.tokens + i * r.each * (T + 1); }
 
-static Rows rows_create(int count) {
-    Rows r = { malloc((size_t)count * (T + 1) * sizeof(uint16_t)), (size_t)count };
+static Rows rows_create(int count, int each) {
+    Rows r = { malloc((size_t)count * (size_t)each * (T + 1) * sizeof(uint16_t)), (size_t)count, (size_t)each };
     check(r.tokens != NULL, "out of memory for %d rows", count);
     return r;
 }
 
 static void write_rows(const Config* c, const char* name, Rows rows) {
     char* path = path_join(c->out, name);
-    unsigned char* mask = calloc(rows.count, T);
-    check(mask, "%s: out of memory for %zu rows", path, rows.count);
-    for (size_t i = 0; i < rows.count; i++) {
+    size_t all = rows.count * rows.each;
+    unsigned char* mask = calloc(all, T);
+    check(mask, "%s: out of memory for %zu rows", path, all);
+    for (size_t i = 0; i < all; i++) {
         for (int t = FIRST_TRAINED; t < T; t++) { mask[i * T + t] = 1; }
     }
-    examples_write(path, rows.tokens, mask, rows.count, T, VOCAB, KIND_EXAMPLES, TOKENIZER_NONE);
-    printf("%s: %zu rows\n", path, rows.count);
-    for (size_t i = 0; i < rows.count && i < (size_t)c->show; i++) { print_row(row_at(rows, i)); }
+    examples_write(path, rows.tokens, mask, all, T, VOCAB, rows.each == 2 ? KIND_PAIRS : KIND_EXAMPLES, TOKENIZER_NONE);
+    printf("%s: %zu %s\n", path, rows.count, rows.each == 2 ? "pairs" : "rows");
+    for (size_t i = 0; i < all && i < (size_t)c->show * rows.each; i++) { print_row(rows.tokens + i * (T + 1)); }
     free(mask);
     free(path);
 }
 
-static void make_file(const Config* c, const World* w, const char* name, int stream, int count,
-                      void (*draw)(uint16_t* row, Rng* rng, const World* w)) {
+typedef struct { void (*draw)(uint16_t* rows, Rng* rng, const World* w); int each; } Kind;
+
+static void make_file(const Config* c, const World* w, const char* name, int stream, int count, Kind kind) {
     if (count == 0) { return; }
-    Rows rows = rows_create(count);
+    Rows rows = rows_create(count, kind.each);
     Rng rng = rng_seed((uint64_t)c->seed, (uint64_t)stream, 0);
-    for (size_t i = 0; i < rows.count; i++) { draw(row_at(rows, i), &rng, w); }
+    for (size_t i = 0; i < rows.count; i++) { kind.draw(row_at(rows, i), &rng, w); }
     write_rows(c, name, rows);
     free(rows.tokens);
 }
@@ -185,7 +216,7 @@ static void make_file(const Config* c, const World* w, const char* name, int str
 static void make_split_general(const Config* c, const World* w, int stream) {
     Rows domain[DOMAINS];
     Rng rng = rng_seed((uint64_t)c->seed, (uint64_t)stream, 0);
-    for (int d = 0; d < DOMAINS; d++) { domain[d] = rows_create(c->general); domain[d].count = 0; }
+    for (int d = 0; d < DOMAINS; d++) { domain[d] = rows_create(c->general, 1); domain[d].count = 0; }
     for (int i = 0; i < c->general; i++) {
         uint16_t row[T + 1];
         Rows* of = &domain[draw_domain_row(row, &rng, w)];
@@ -215,13 +246,13 @@ static void check_sizes(const Config* c) {
 }
 
 // target_N.bin for each N of --sizes.
-static void make_sizes(const Config* c, const World* w, int stream) {
+static void make_sizes(const Config* c, const World* w, int stream, Kind target) {
     int length;
     for (const char* at = c->sizes; at && *at; at = after(at, length)) {
         char name[64];
         int rows = size_at(c, at, &length);
         snprintf(name, sizeof(name), "target_%.*s.bin", length, at);
-        make_file(c, w, name, stream, rows, draw_target);
+        make_file(c, w, name, stream, rows, target);
     }
 }
 
@@ -230,18 +261,22 @@ int main(int argc, char** argv) {
     OptionTable table = { options, sizeof(options) / sizeof(options[0]), &c };
     options_parse(&table, 1, argc, argv, about);
     check(c.out != NULL, "where to? --out FOLDER; --help lists the options");
+    check(!c.split || !c.pairs, "--split: not with --pairs");
     check_sizes(&c);
     folder_create(c.out);
     World w = world_create((uint64_t)c.seed);
-    make_file(&c, &w, "pretrain.bin", 1, c.pretrain, draw_pretrain);
+    Kind pretrain = { draw_pretrain, 1 }, general = { draw_general, 1 }, target = { draw_target, 1 }, labelled = { draw_labelled, 1 }, known = labelled;
+    if (c.pairs) { general = (Kind){ draw_general_pair, 2 }; target = (Kind){ draw_target_pair, 2 }; labelled = (Kind){ draw_clean_labelled_pair, 2 }; }
+    make_file(&c, &w, "pretrain.bin", 1, c.pretrain, pretrain);
     if (c.split) { make_split_general(&c, &w, 2); }
-    else { make_file(&c, &w, "general.bin", 2, c.general, draw_general); }
-    make_file(&c, &w, "target.bin",   3, c.target,   draw_target);
-    make_file(&c, &w, "val.bin",      4, c.val,      draw_target);
-    make_file(&c, &w, "test.bin",     5, c.test,     draw_target);
-    make_file(&c, &w, "labelled.bin", 6, c.labelled, draw_labelled);
-    make_sizes(&c, &w, 3);
-    make_file(&c, &w, "pool.bin",      7, c.pool,      draw_target);
-    make_file(&c, &w, "reference.bin", 8, c.reference, draw_target);
+    else { make_file(&c, &w, "general.bin", 2, c.general, general); }
+    make_file(&c, &w, "target.bin",   3, c.target,   target);
+    make_file(&c, &w, "val.bin",      4, c.val,      target);
+    make_file(&c, &w, "test.bin",     5, c.test,     target);
+    make_file(&c, &w, "labelled.bin", 6, c.labelled, labelled);
+    make_sizes(&c, &w, 3, target);
+    make_file(&c, &w, "pool.bin",      7, c.pool,      target);
+    make_file(&c, &w, "reference.bin", 8, c.reference, target);
+    if (c.pairs) { make_file(&c, &w, "known.bin", 9, c.labelled, known); }
     return 0;
 }

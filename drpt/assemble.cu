@@ -123,14 +123,14 @@ static void layernorm(const Site* s, const float* weight, int N, int T) {
     LAUNCHED();
 }
 
-// One thread an element, which all rows of the batch add to. grid (TC / BLOCK), block (BLOCK)
-static __global__ void position_kernel(float* dweight, const Real* dout, const float* weight, int B, size_t TC) {
+// One thread an element, which all rows of the batch add to, each so many `times`. grid (size / BLOCK), block (BLOCK)
+static __global__ void position_kernel(float* dweight, const Real* dout, const float* weight, int B, int times, size_t size) {
     size_t k = (size_t)blockIdx.x * BLOCK + threadIdx.x;
-    if (k >= TC) { return; }
+    if (k >= size) { return; }
     float sum = 0.0f;
-    for (int b = 0; b < B; b++) {
-        float w = weight_of(weight, b);
-        if (w != 0.0f) { sum += w * (float)dout[(size_t)b * TC + k]; }
+    for (int i = 0; i < B * times; i++) {
+        float w = weight_of(weight, i / times);
+        if (w != 0.0f) { sum += w * (float)dout[(size_t)i * size + k]; }
     }
     dweight[k] += sum;
 }
@@ -168,7 +168,7 @@ static void lookup(const Site* s, const float* weight, int N, int T) {
 
 void drpt_assemble(const Site* s, const float* weight, int B, int most, int T, float* scratch, size_t part, int) {
     int N = B * T;
-    size_t TC = (size_t)T * (size_t)s->cols;
+    size_t size = (size_t)s->rows * (size_t)s->cols;
     if (most == 0) { return; }
     if (site_is_product(s)) {
         float* dbias = s->kind == SITE_LINEAR ? s->dbias : NULL;
@@ -177,7 +177,7 @@ void drpt_assemble(const Site* s, const float* weight, int B, int most, int T, f
     }
     switch (s->kind) {
         case SITE_LAYERNORM: layernorm(s, weight, N, T); break;
-        case SITE_POSITION:  position_kernel<<<blocks_of(TC, BLOCK), BLOCK>>>(s->dweight, s->dout, weight, B, TC);
+        case SITE_POSITION:  position_kernel<<<blocks_of(size, BLOCK), BLOCK>>>(s->dweight, s->dout, weight, B, T / s->rows, size);
                              LAUNCHED(); break;
         case SITE_TOKEN:
         case SITE_LOOKUP:    lookup(s, weight, N, T); break;

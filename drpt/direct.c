@@ -73,9 +73,9 @@ static void form_product(float* weights, float* bias, const Site* s, size_t begi
 }
 
 static void form_position(float* weights, const Site* s, int first, int end, int T, Tile k) {
-    for (int b = first; b < end; b++) {
+    for (size_t at = (size_t)first * T; at < (size_t)end * T; at += (size_t)s->rows) {
         for (int r = 0; r < k.count; r++) {
-            const float* dout = s->dout + ((size_t)b * T + k.o + r) * s->cols + k.c;
+            const float* dout = s->dout + (at + (size_t)(k.o + r)) * s->cols + k.c;
             for (int c = 0; c < k.width; c++) { weights[(size_t)r * k.width + c] += dout[c]; }
         }
     }

@@ -196,7 +196,7 @@ DrptChoice drpt_choose(const DrptOptions* o, int n, int m, uint64_t seed) {
 
 Drpt drpt_create(const DrptOptions* o, int n, int m, int T, int widest, int domains, uint64_t seed) {
     DrptChoice c = drpt_choose(o, n, m, seed);
-    Drpt d = { .method = c.method, .group = c.group, .knobs = c.knobs, .normalise = c.normalise, .n = n, .m = m, .T = T,
+    Drpt d = { .method = c.method, .group = c.group, .knobs = c.knobs, .normalise = c.normalise, .n = n, .m = m, .T = T, .places = T,
                .threads = device_threads(), .refresh = o->refresh, .plain = c.method == METHOD_full && m == 0,
                .rows = { .n = n, .m = m, .domains = domains > 0 ? domains : 1 } };
     d.needs = needs_of(&d);
@@ -319,7 +319,7 @@ void drpt_site_layernorm(Drpt* d, const char* name, float* dweight, float* dbias
 }
 
 void drpt_site_position(Drpt* d, const char* name, float* dweight, const Real* dout, int C) {
-    record(d, (Site){ .kind = SITE_POSITION, .name = name, .dweight = dweight, .dout = dout, .rows = d->T, .cols = C });
+    record(d, (Site){ .kind = SITE_POSITION, .name = name, .dweight = dweight, .dout = dout, .rows = d->places, .cols = C });
 }
 
 void drpt_site_token(Drpt* d, const char* name, float* dweight, const Real* dout, const Real* inp,

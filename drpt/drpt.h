@@ -19,6 +19,8 @@
 // Two methods keep a low-rank basis of the general gradients instead (basis.h), and need general rows only in the steps
 // that refresh it.
 //
+// A row here is what gets one weight: it may be several sequences one behind the other, as the two of a preference pair.
+//
 // Scaling: the trainer weighs the tokens' losses so that general row i of the batch gives g_i itself
 // (not g_i / n) and the target rows add up to t. Then alpha_i = 1/n is ordinary training.
 #ifndef DRPT_DRPT_H
@@ -86,6 +88,7 @@ typedef struct {
     int plain;                // method full without target rows: a site is an ordinary weight gradient
     int verify;               // check at drpt_project() that recorded buffers were left alone
     int n, m, T;              // rows of the batch, tokens of a row
+    int places;               // of a row's positions: T, or a divisor of it, if a row is several sequences of so many tokens
     Rows rows;                // of this step, on the device
     const int* domain;        // (n) on the host, or NULL
     uint64_t step;
@@ -141,7 +144,7 @@ void drpt_begin(Drpt* d, uint64_t step, const unsigned char* usable, const int* 
 // Record a site. The buffers must keep their values until it is projected.
 //     linear     dweight (OC,C), dbias (OC)   dout (B,T,OC), inp (B,T,C)
 //     layernorm  dweight (C), dbias (C)       dout, inp (B,T,C), mean, rstd (B,T)
-//     position   dweight (maxT,C)             dout (B,T,C)
+//     position   dweight (maxT,C)             dout (B,T,C); position t is of place t % places
 //     token      dweight (V,C)                as the head: dout (B,T,stride), zeros behind the V, inp (B,T,C);
 //                                             as the lookup: dlookup (B,T,C), tokens (B,T)
 void drpt_site(Drpt* d, const char* name, float* dweight, float* dbias, const Real* dout, const Real* inp, int C, int OC);

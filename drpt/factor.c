@@ -15,8 +15,8 @@ enum { POSITIONS = 1024 };
 // 1 if there is one.
 typedef struct {
     const float *a, *x;
-    const int* token; // NULL: the word is the place in the sequence,
-    int place, T;     // of the first position, modulo T
+    const int* token;  // NULL: the word is the place in the sequence,
+    int place, places; // of the first position, modulo places
     int N, bias;
 } Term;
 
@@ -54,7 +54,7 @@ static void two_columns(Term* term, const Site* s, int N, float* room) {
 }
 
 // The one or two terms of positions [at, at+N) of the batch. room: site_room().
-static int terms(Term term[2], const Site* site, size_t at, int N, int T, float* room) {
+static int terms(Term term[2], const Site* site, size_t at, int N, float* room) {
     Site s = moved(site, at);
     Term head = { .x = s.inp, .N = N, .bias = s.dbias != NULL };
     Term lookup = { .x = s.dlookup, .token = s.tokens, .N = N };
@@ -63,7 +63,7 @@ static int terms(Term term[2], const Site* site, size_t at, int N, int T, float*
         case SITE_TOKEN:     head.a = packed(room, &s, N); term[0] = head; term[1] = lookup; return 2;
         case SITE_LOOKUP:    term[0] = lookup; return 1;
         case SITE_LAYERNORM: two_columns(term, &s, N, room); return 2;
-        case SITE_POSITION:  term[0] = (Term){ .x = s.dout, .place = (int)(at % (size_t)T), .T = T, .N = N }; return 1;
+        case SITE_POSITION:  term[0] = (Term){ .x = s.dout, .place = (int)(at % (size_t)s.rows), .places = s.rows, .N = N }; return 1;
     }
     return 0;
 }
@@ -88,7 +88,7 @@ size_t site_between_scratch(const Site* site, int rl, int rr) {
 // ---------------------------------------------------------------------------------------------
 // Their products with k directions.
 
-static int word(const Term* t, int n) { return t->token ? t->token[n] : (t->place + n) % t->T; }
+static int word(const Term* t, int n) { return t->token ? t->token[n] : (t->place + n) % t->places; }
 
 // P (N,k) = a left'
 static void project_left(float* P, const Term* t, const float* left, int rows, int k) {
@@ -120,7 +120,7 @@ void site_between(float* M, const Site* s, int first, int end, int T, const floa
     memset(M, 0, sizeof(float) * (size_t)rl * rr);
     for (size_t at = (size_t)first * T, stop = (size_t)end * T; at < stop; at += (size_t)most) {
         Term term[2];
-        int count = terms(term, s, at, stop - at < (size_t)most ? (int)(stop - at) : most, T, room);
+        int count = terms(term, s, at, stop - at < (size_t)most ? (int)(stop - at) : most, room);
         for (int i = 0; i < count; i++) {
             project_left(P, &term[i], left, s->rows, rl);
             project_right(Q, &term[i], right, right_bias, s->cols, rr);
@@ -135,7 +135,7 @@ void site_left(float* out, float* out_bias, const Site* s, int first, int end, i
     float *P = scratch, *room = P + (size_t)most * k;
     for (size_t at = (size_t)first * T, stop = (size_t)end * T; at < stop; at += (size_t)most) {
         Term term[2];
-        int count = terms(term, s, at, stop - at < (size_t)most ? (int)(stop - at) : most, T, room);
+        int count = terms(term, s, at, stop - at < (size_t)most ? (int)(stop - at) : most, room);
         for (int i = 0; i < count; i++) {
             project_left(P, &term[i], left, s->rows, k);
             matmul_backward_params(out, term[i].bias ? out_bias : NULL, P, term[i].x, term[i].N, s->cols, k);
@@ -149,7 +149,7 @@ void site_right(float* out, const Site* s, int first, int end, int T, const floa
     float *Q = scratch, *room = Q + (size_t)most * k;
     for (size_t at = (size_t)first * T, stop = (size_t)end * T; at < stop; at += (size_t)most) {
         Term term[2];
-        int count = terms(term, s, at, stop - at < (size_t)most ? (int)(stop - at) : most, T, room);
+        int count = terms(term, s, at, stop - at < (size_t)most ? (int)(stop - at) : most, room);
         for (int i = 0; i < count; i++) {
             project_right(Q, &term[i], right, right_bias, s->cols, k);
             expand_left(out, &term[i], Q, s->rows, k);

@@ -14,7 +14,7 @@ enum { BLOCK = 256, WARPS = 4, OWN = 8, SLICE = OWN * WARP, PARTS = 64, FEW_POSI
 typedef struct {
     const float *a, *x;
     size_t stride;
-    const int* token; // NULL: the word is the place in the sequence,
+    const int* token; // NULL: the word is the place in the sequence, of as many as the site has rows,
     int place;        // of the first position
     int count, N, bias;
 } Term;
@@ -161,7 +161,7 @@ static __global__ void pick_words_kernel(float* P, const float* left, const int*
     size_t e = (size_t)blockIdx.x * BLOCK + threadIdx.x;
     if (e >= elements) { return; }
     size_t n = e / (size_t)k, j = e % (size_t)k;
-    int word = token ? token[n] : place + (int)(n % (size_t)N);
+    int word = token ? token[n] : (place + (int)(n % (size_t)N)) % rows;
     P[e] = left[n / (size_t)N * apart + j * (size_t)rows + word];
 }
 
@@ -192,25 +192,29 @@ static __global__ void add_tokens_kernel(Words to, const float* Q, const int* to
     for (int i = 0; i < OWN && column + i * WARP < k; i++) { out[(size_t)(column + i * WARP) * to.stride] += sum[i]; }
 }
 
-// The words are places: one thread an element, which `rows` rows of N positions add to. grid (N * k / BLOCK; matrices), block (BLOCK)
-static __global__ void add_places_kernel(Words to, const float* Q, int place, int N, int rows, int k) {
+// The words are `places`: one thread an element of those that occur, which `rows` rows of N positions add to, each every `places`-th of its
+// positions. grid (least(N, places) * k / BLOCK; matrices), block (BLOCK)
+static __global__ void add_places_kernel(Words to, const float* Q, int place, int places, int N, int rows, int k) {
     size_t e = (size_t)blockIdx.x * BLOCK + threadIdx.x;
-    if (e >= (size_t)N * (size_t)k) { return; }
-    int word = place + (int)(e / (size_t)k);
+    int first = (int)(e / (size_t)k), word = (place + first) % places;
+    if (first >= N || first >= places) { return; }
     if (word < to.first || word >= to.first + to.words) { return; }
     float sum = 0.0f;
-    for (int b = 0; b < rows; b++) { sum += Q[((size_t)blockIdx.y * rows + b) * N * (size_t)k + e]; }
+    for (int b = 0; b < rows; b++) {
+        const float* q = Q + ((size_t)blockIdx.y * rows + b) * N * (size_t)k + e % (size_t)k;
+        for (int n = first; n < N; n += places) { sum += q[(size_t)n * k]; }
+    }
     to.out[blockIdx.y * to.apart + (size_t)(word - to.first) * to.word_stride + e % (size_t)k * to.stride] += sum;
 }
 
-static void add_words(Words to, const Term* t, const float* Q, int each, int k) {
+static void add_words(Words to, const Term* t, const float* Q, int each, int k, int places) {
     int positions = t->count * t->N;
     if (t->token) {
         dim3 grid(blocks_of((size_t)positions, WARPS), blocks_of((size_t)k, SLICE));
         add_tokens_kernel<<<grid, dim3(WARP, WARPS)>>>(to, Q, t->token, positions, each ? t->N : positions, k);
     } else {
-        dim3 grid(blocks_of((size_t)t->N * (size_t)k, BLOCK), each ? (unsigned)t->count : 1);
-        add_places_kernel<<<grid, BLOCK>>>(to, Q, t->place, t->N, each ? 1 : t->count, k);
+        dim3 grid(blocks_of((size_t)(t->N < places ? t->N : places) * (size_t)k, BLOCK), each ? (unsigned)t->count : 1);
+        add_places_kernel<<<grid, BLOCK>>>(to, Q, t->place, places, t->N, each ? 1 : t->count, k);
     }
     LAUNCHED();
 }
@@ -259,7 +263,7 @@ static const float* project_right(Factors* f, const Term* t, Block right, int ea
 // out (k,rows) += Q' a
 static void expand_left(float* out, Factors* f, const Term* t, const float* Q, int each, int k) {
     size_t rows = (size_t)f->site->rows, apart = (size_t)k * rows;
-    if (!t->a) { add_words(Words{ out, apart, 1, rows, 0, f->site->rows }, t, Q, each, k); return; }
+    if (!t->a) { add_words(Words{ out, apart, 1, rows, 0, f->site->rows }, t, Q, each, k, f->site->rows); return; }
     Batch b = batch_of(t, each);
     product(matrix(out, k, f->site->rows, 0, apart), turned(Q, b.N, k, 0, b.step * (size_t)k),
             matrix(t->a, b.N, f->site->rows, t->stride, b.step * t->stride), 1.0f, NULL, b.count);
@@ -310,7 +314,7 @@ static void add_whole(float* dweight, float* dbias, Factors* f, Piece p, int eac
     size_t apart = (size_t)words * (size_t)cols;
     for (int i = 0; i < count; i++) {
         const Term* t = &term[i];
-        if (!t->a) { add_words(Words{ dweight, apart, (size_t)cols, 1, o, words }, t, t->x, each, cols); continue; }
+        if (!t->a) { add_words(Words{ dweight, apart, (size_t)cols, 1, o, words }, t, t->x, each, cols, f->site->rows); continue; }
         Batch b = batch_of(t, each);
         Matrix left = turned(t->a + o, b.N, words, t->stride, b.step * t->stride);
         if (t->x) {

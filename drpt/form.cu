@@ -51,20 +51,21 @@ static void form_sums(float* to, size_t step, const Site* s, Vectors v, int o, i
     LAUNCHED();
 }
 
-// One thread an element. dout begins at the slab's first row of `all` numbers a batch row. grid (elements / BLOCK; vectors), block (BLOCK)
-static __global__ void position_kernel(float* to, size_t step, const Real* dout, size_t elements, size_t all, Vectors v) {
+// One thread an element. dout begins at the slab's first row of the `places` there are, C numbers each.
+// grid (elements / BLOCK; vectors), block (BLOCK)
+static __global__ void position_kernel(float* to, size_t step, const Real* dout, size_t elements, size_t places, size_t C, Vectors v) {
     size_t k = (size_t)blockIdx.x * BLOCK + threadIdx.x;
     int i = v.first + (int)blockIdx.y;
     if (k >= elements) { return; }
     float sum = 0.0f;
-    for (size_t b = begin_of(v, i) / (size_t)v.T, end = end_of(v, i) / (size_t)v.T; b < end; b++) { sum += (float)dout[b * all + k]; }
+    for (size_t at = begin_of(v, i), end = end_of(v, i); at < end; at += places) { sum += (float)dout[at * C + k]; }
     to[blockIdx.y * step + k] = sum;
 }
 
 static void form_positions(float* to, size_t step, const Site* s, Vectors v, int o, int rows) {
     size_t C = (size_t)s->cols, elements = (size_t)rows * C;
     dim3 grid(blocks_of(elements, BLOCK), (unsigned)(v.count - v.first));
-    position_kernel<<<grid, BLOCK>>>(to, step, s->dout + (size_t)o * C, elements, (size_t)v.T * C, v);
+    position_kernel<<<grid, BLOCK>>>(to, step, s->dout + (size_t)o * C, elements, (size_t)s->rows, C, v);
     LAUNCHED();
 }
 

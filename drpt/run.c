@@ -40,15 +40,27 @@ static void evaluate_batch(Run* run, int count, double share, Tally* tally) {
     tally->weight += share;
 }
 
+// How many rows of the data an evaluation takes.
+static size_t evaluated(const Run* run, const Dataset* data) {
+    size_t most = run->config.val_batches < 0 ? data->rows : (size_t)run->config.val_batches * (size_t)run->eval.n;
+    return most < data->rows ? most : data->rows;
+}
+
+// Rows [first, end) of the data into run->eval, as many as it holds; returns how many.
+static int load_batch(Run* run, const Dataset* data, size_t first, size_t end) {
+    Batch* b = &run->eval;
+    int count = end - first < (size_t)b->n ? (int)(end - first) : b->n;
+    for (int i = 0; i < count; i++) { batch_row(b, (size_t)i, data, first + (size_t)i, gpt2_config(run->model)->vocab_size); }
+    return count;
+}
+
 Tally evaluate(Run* run, const Dataset* data) {
     Batch* b = &run->eval;
     Tally tally = {0};
     int by_tokens = strcmp(run->options.weigh, "tokens") == 0;
-    size_t most = run->config.val_batches < 0 ? data->rows : (size_t)run->config.val_batches * (size_t)b->n;
-    size_t end = most < data->rows ? most : data->rows;
+    size_t end = evaluated(run, data);
     for (size_t first = 0; first < end; first += (size_t)b->n) {
-        int count = end - first < (size_t)b->n ? (int)(end - first) : b->n;
-        for (int i = 0; i < count; i++) { batch_row(b, (size_t)i, data, first + (size_t)i, gpt2_config(run->model)->vocab_size); }
+        int count = load_batch(run, data, first, end);
         Count all = batch_count(b, 0, count);
         double share = by_tokens ? (double)all.tokens : (double)all.rows;
         batch_weigh(b, 0, count, by_tokens, share);
@@ -57,12 +69,37 @@ Tally evaluate(Run* run, const Dataset* data) {
     return tally;
 }
 
-static double evaluate_and_log(Run* run, const Dataset* data, const char* name, int step) {
+ObjectiveStats evaluate_pairs(Run* run, const Dataset* data) {
+    static const double share[2] = { 1.0, 1.0 };
+    Batch* b = &run->eval;
+    ObjectiveStats stats[2] = {{0}};
+    size_t end = evaluated(run, data);
+    for (size_t first = 0; first < end; first += (size_t)b->n) {
+        int count = load_batch(run, data, first, end);
+        policy_weigh(&run->policy, run->model, b, 0, count, count, share, stats);
+    }
+    return stats[0];
+}
+
+static PairCells pair_cells(const ObjectiveStats* s) { return (PairCells){ s->correct / s->pairs, s->margin / s->pairs }; }
+
+static double evaluate_and_log(Run* run, const Dataset* data, const char* name, int step, PairCells* pairs) {
     if (data->rows == 0) { return NAN; }
-    Tally t = evaluate(run, data);
-    double loss = t.loss / t.weight;
+    double loss, accuracy, last; // the last is what the file's header calls it
+    if (run->policy.reference) {
+        ObjectiveStats s = evaluate_pairs(run, data);
+        *pairs = pair_cells(&s);
+        loss = s.broken > 0.0 ? NAN : s.loss / s.pairs;
+        accuracy = pairs->accuracy;
+        last = pairs->margin;
+    } else {
+        Tally t = evaluate(run, data);
+        loss = t.loss / t.weight;
+        accuracy = t.hits / t.trained;
+        last = t.exact / t.rows;
+    }
     check(isfinite(loss), "step %d: the %s loss is not finite; lower --lr, or look for broken values in the model or the data", step, name);
-    runlog_eval(&run->log, step, name, loss, t.hits / t.trained, t.exact / t.rows);
+    runlog_eval(&run->log, step, name, loss, accuracy, last);
     return loss;
 }
 
@@ -79,14 +116,12 @@ void add_losses(Mean* mean, const float* losses, const Batch* b, const float* we
 
 double mean_of(Mean m) { return m.weight > 0.0 ? m.sum / m.weight : NAN; }
 
-// Forward and backward of all micro-batches: the gradients hold the update direction of the step.
-void compute_update(Run* run, int step, StepRow* row) {
+// Forward and backward of all micro-batches, of each its rows from `first` on. The weights of all rows are known beforehand.
+static void compute_examples(Run* run, int step, int first, StepRow* row) {
     Batch* b = &run->batch;
     Drpt* drpt = &run->drpt;
     int by_tokens = strcmp(run->options.weigh, "tokens") == 0, rows = b->n + b->m;
-    int with_general = drpt_wants_general(drpt, (uint64_t)step), first = with_general ? 0 : b->n; // first row of a pass
     Mean general = {0}, target = {0};
-    batch_fill(b, &run->general_reader, &run->target_reader, with_general, gpt2_config(run->model)->vocab_size);
     Count usable = batch_count(b, 0, b->n);
     // Plain training: the mean loss. Else each row stands for itself and the feasible set gives it its weight.
     batch_weigh(b, 0, b->n, by_tokens, drpt->plain ? 1.0 : (double)usable.rows);
@@ -100,9 +135,38 @@ void compute_update(Run* run, int step, StepRow* row) {
         add_losses(&general, run->losses, b, b->weight + at, 0, b->n - first);
         add_losses(&target, run->losses, b, b->weight + at, b->n - first, rows - first);
     }
-    drpt_end(drpt);
     row->loss = mean_of(general);
     row->target_loss = mean_of(target);
+}
+
+// The same where the weights are what the log-probabilities say: share of the loss of a pair, which stands for itself as a row does.
+static void compute_pairs(Run* run, int step, int first, StepRow* row) {
+    Batch* b = &run->batch;
+    Drpt* drpt = &run->drpt;
+    int rows = b->n + b->m;
+    double pairs = 0.5 * b->accumulate, share[2] = { drpt->plain ? 1.0 / (pairs * b->n) : 1.0, 1.0 / (pairs * b->m) };
+    ObjectiveStats stats[2] = {{0}};
+    for (int a = 0; a < b->accumulate; a++) {
+        size_t at = ((size_t)a * (size_t)rows + (size_t)first) * (size_t)b->T;
+        policy_weigh(&run->policy, run->model, b, a * rows + first, (a + 1) * rows, b->n - first, share, stats);
+        policy_items(&run->policy, b);
+        drpt_begin(drpt, (uint64_t)step, run->policy.usable, run->policy.domain);
+        gpt2_backward(run->model, b->inputs + at, b->targets + at, b->weight + at, drpt, rows - first, b->T);
+    }
+    row->loss = stats[0].loss / (share[0] * stats[0].pairs);
+    row->target_loss = stats[1].loss / (share[1] * stats[1].pairs);
+    for (int i = 0; i < 2; i++) { row->pairs[i] = pair_cells(&stats[i]); }
+    row->rows_left_out = (int)(stats[0].broken + stats[1].broken);
+}
+
+// The gradients hold the update direction of the step then.
+void compute_update(Run* run, int step, StepRow* row) {
+    Batch* b = &run->batch;
+    Drpt* drpt = &run->drpt;
+    int rows = b->n + b->m, with_general = drpt_wants_general(drpt, (uint64_t)step), first = with_general ? 0 : b->n; // first row of a pass
+    batch_fill(b, &run->general_reader, &run->target_reader, with_general, gpt2_config(run->model)->vocab_size);
+    if (run->policy.reference) { compute_pairs(run, step, first, row); } else { compute_examples(run, step, first, row); }
+    drpt_end(drpt);
     row->tokens = (long)b->accumulate * (rows - first) * b->T;
     row->projecting_ms = drpt->plain ? NAN : 1e3 * drpt->seconds;
 }
@@ -121,9 +185,10 @@ static void measure_update(const Run* run, StepRow* row) {
     row->update_ratio = t > 0.0 || isnan(t) ? u / t : 0.0;
 }
 
-static void note_degenerate(const Drpt* d, char* note, size_t size) {
+static void note_degenerate(const Drpt* d, const StepRow* row, char* note, size_t size) {
     note[0] = '\0';
-    if (d->rows_dropped > 0) { snprintf(note, size, "%d gradients with NaN or Inf left out", d->rows_dropped); }
+    if (row->rows_left_out > 0) { snprintf(note, size, "%d rows with NaN or Inf left out", row->rows_left_out); }
+    else if (d->rows_dropped > 0) { snprintf(note, size, "%d gradients with NaN or Inf left out", d->rows_dropped); }
     else if (d->groups_skipped > 0) { snprintf(note, size, "%d groups with nothing to project, or on", d->groups_skipped); }
 }
 
@@ -135,15 +200,24 @@ static void write_array(const Run* run, const char* path, int version, float* ar
     device_close(host, array, bytes, 0);
 }
 
+static StepRow empty_row(int step) {
+    StepRow row = { .step = step, .loss = NAN, .target_loss = NAN, .val_loss = NAN, .val_general_loss = NAN, .lr = NAN, .grad_norm = NAN,
+                    .update_cos = NAN, .update_ratio = NAN, .ms = NAN, .projecting_ms = NAN };
+    for (int i = 0; i < 4; i++) { row.pairs[i] = (PairCells){ NAN, NAN }; }
+    return row;
+}
+
+static void evaluate_all(Run* run, StepRow* row) {
+    row->val_loss = evaluate_and_log(run, &run->val, "val", row->step, &row->pairs[2]);
+    row->val_general_loss = evaluate_and_log(run, &run->val_general, "val_general", row->step, &row->pairs[3]);
+}
+
 // One optimizer step, its evaluation before it.
 void train_step(Run* run, int step) {
     const Config* c = &run->config;
-    StepRow row = { .step = step, .val_loss = NAN, .val_general_loss = NAN, .update_cos = NAN, .update_ratio = NAN, .projecting_ms = NAN };
+    StepRow row = empty_row(step);
     char note[96];
-    if (c->val_every > 0 && step % c->val_every == 0) {
-        row.val_loss = evaluate_and_log(run, &run->val, "val", step);
-        row.val_general_loss = evaluate_and_log(run, &run->val_general, "val_general", step);
-    }
+    if (c->val_every > 0 && step % c->val_every == 0) { evaluate_all(run, &row); }
     double began = seconds_now();
     compute_update(run, step, &row);
     measure_update(run, &row);
@@ -154,7 +228,7 @@ void train_step(Run* run, int step) {
     row.lr = scheduled_lr(c->schedule, c->lr, c->warmup, c->final_lr, step, run->steps);
     gpt2_update(run->model, c, row.lr, scale, step + 1);
     row.ms = 1e3 * (seconds_now() - began);
-    note_degenerate(&run->drpt, note, sizeof(note));
+    note_degenerate(&run->drpt, &row, note, sizeof(note));
     runlog_step(&run->log, &row, note);
 }
 
@@ -210,7 +284,10 @@ static void load_state(Run* run, int step) {
 // Setting up, and the loop.
 
 void open_data(Run* run) {
+    static const char* const kinds[] = { "examples", "preference pairs", "prompts" };
     const Config* c = &run->config;
+    run->per_item = objective_rows(objective_named(c->objective));
+    ExamplesKind needed = run->per_item == 2 ? KIND_PAIRS : KIND_EXAMPLES;
     const char* pattern[4] = { c->general, c->target, c->val, c->val_general };
     Dataset* data[4] = { &run->general, &run->target, &run->val, &run->val_general };
     size_t widest = 0;
@@ -225,7 +302,8 @@ void open_data(Run* run) {
         *data[i] = dataset_open(pattern[i], (size_t)run->T);
         check(data[i]->vocab_size <= gpt2_config(run->model)->vocab_size, "%s: made with a vocabulary of %d, the model has %d",
               pattern[i], data[i]->vocab_size, gpt2_config(run->model)->vocab_size);
-        check(!data[i]->examples || data[i]->kind == KIND_EXAMPLES, "%s: preference pairs and prompts: not built yet", pattern[i]);
+        check(data[i]->kind == needed && (data[i]->examples || needed == KIND_EXAMPLES), "%s: holds %s, but --objective %s needs %s",
+              pattern[i], data[i]->examples ? kinds[data[i]->kind] : "a stream of tokens", c->objective, kinds[needed]);
     }
     check(run->T <= gpt2_config(run->model)->max_seq_len, "rows of %d tokens do not fit the model's context of %d; use a smaller --seq or another --init",
           run->T, gpt2_config(run->model)->max_seq_len);
@@ -241,6 +319,10 @@ void check_options(const Config* c, const DrptOptions* o) {
           "no data: give --general (and --target), or --steps 0 and --val to evaluate");
     check(!c->recompute || !c->target || strcmp(o->group, "global") != 0, "--recompute with --group global: the activations of all blocks are needed to the end");
     check(strcmp(o->metric, "adam") != 0 || strcmp(c->optimizer, "adamw") == 0, "--metric adam needs --optimizer adamw: it is measured by its moments");
+    int has_reference = objective_named(c->objective) == OBJECTIVE_dpo;
+    check(has_reference || (!c->reference && c->beta == config_defaults.beta), "--%s: --objective %s has none", c->reference ? "reference" : "beta", c->objective);
+    check(!has_reference || strcmp(o->weigh, "rows") == 0, "--weigh tokens: of --objective %s a pair counts as one, however long", c->objective);
+    check(!has_reference || !c->probe, "--probe: works with --objective sft");
     check(!c->dump_update || c->steps != 0, "--dump-update needs a step; --steps is 0");
 }
 
@@ -291,21 +373,26 @@ void run_open(Run* run) {
     // The feasible set is made of all general rows of a step, so its micro-batches are one batch where there is a target. Of its
     // blocks only the outputs are kept, and the rest is computed again: a micro-batch's memory is mostly that rest.
     int as_one = c->target && c->accumulate > 1, times = as_one ? c->accumulate : 1;
-    int n = c->general ? times * c->batch : 0, m = c->target ? times * c->target_batch : 0, most = n + m > c->batch ? n + m : c->batch;
-    size_t step_rows = (size_t)c->accumulate * (size_t)c->batch, rows = c->general ? run->general.rows : run->target.rows;
-    if (!c->general) { step_rows = (size_t)c->accumulate * (size_t)c->target_batch; }
+    int per = run->per_item, n = c->general ? per * times * c->batch : 0, m = c->target ? per * times * c->target_batch : 0;
+    int most = n + m > per * c->batch ? n + m : per * c->batch;
+    size_t step_rows = (size_t)(per * c->accumulate) * (size_t)c->batch, rows = c->general ? run->general.rows : run->target.rows;
+    if (!c->general) { step_rows = (size_t)(per * c->accumulate) * (size_t)c->target_batch; }
     run->steps = c->steps >= 0 ? c->steps : rows > step_rows ? (int)(rows / step_rows) : 1;
     check(run->first_step <= run->steps, "%s: stands at step %d, beyond --steps %d", c->out, run->first_step, run->steps);
     if (n + m > 0) {
-        run->drpt = drpt_create(&run->options, n, m, run->T, 4 * gpt2_config(run->model)->channels, (int)run->general.num_files, (uint64_t)c->seed);
+        run->drpt = drpt_create(&run->options, n / per, m / per, per * run->T, 4 * gpt2_config(run->model)->channels, (int)run->general.num_files, (uint64_t)c->seed);
         drpt_moments(&run->drpt, gpt2_arrays(run->model).grads, gpt2_arrays(run->model).v, c->beta2, c->eps);
     }
+    run->drpt.places = run->T;
     run->drpt.verify = VERIFY_SITES;
     int keep_blocks = drpt_keeps_blocks(&run->drpt);
     gpt2_alloc(run->model, most, run->T, 1, keep_blocks, (c->recompute || as_one) && !keep_blocks);
     run->batch = batch_create(n, m, run->T, as_one ? 1 : c->accumulate);
     open_losses(run, most);
-    run->eval = batch_create(c->batch, 0, run->T, 1);
+    run->eval = batch_create(per * c->batch, 0, run->T, 1);
+    if (objective_named(c->objective) == OBJECTIVE_dpo) {
+        run->policy = policy_create(c->reference ? c->reference : c->init, c->seed, c->beta, gpt2_config(run->model), most, run->T);
+    }
     if (n > 0) { run->general_reader = reader_open(&run->general, (uint64_t)c->seed, 1); }
     if (m > 0) { run->target_reader = reader_open(&run->target, (uint64_t)c->seed + 1, 1); }
     if (run->first_step > 0) { load_state(run, run->first_step); }
@@ -315,7 +402,7 @@ void run_open(Run* run) {
         folder_create(c->out);
         write_config(run);
     }
-    run->log = runlog_open(c->out, run->first_step, run->steps);
+    run->log = runlog_open(c->out, run->first_step, run->steps, run->policy.reference != NULL);
     open_geometry(run);
 }
 
@@ -331,6 +418,7 @@ void run_close(Run* run) {
     batch_free(&run->batch);
     batch_free(&run->eval);
     drpt_free(&run->drpt);
+    policy_free(&run->policy);
     gpt2_free(run->model);
     free(run->losses);
     free(run->hits);
@@ -360,10 +448,8 @@ static void stop(Run* run, const char* program, int step) {
 }
 
 static void finish(Run* run) {
-    StepRow row = { .step = run->steps, .loss = NAN, .target_loss = NAN, .lr = NAN, .grad_norm = NAN,
-                    .update_cos = NAN, .update_ratio = NAN, .ms = NAN, .projecting_ms = NAN };
-    row.val_loss = evaluate_and_log(run, &run->val, "val", run->steps);
-    row.val_general_loss = evaluate_and_log(run, &run->val_general, "val_general", run->steps);
+    StepRow row = empty_row(run->steps);
+    evaluate_all(run, &row);
     runlog_step(&run->log, &row, "");
     if (!run->config.out) { return; }
     int bf16 = run->config.precision && strcmp(run->config.precision, "bf16") == 0; // as the layers had it

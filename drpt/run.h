@@ -4,6 +4,7 @@
 
 #include "drpt.h"
 #include "gpt2.h"
+#include "policy.h"
 #include "../llmc/batch.h"
 #include "../llmc/config.h"
 #include "../llmc/dataset.h"
@@ -21,10 +22,12 @@ typedef struct Run {
     DrptOptions options;
     GPT2* model;
     Drpt drpt;
+    Policy policy;                             // of an objective that needs one
+    int per_item;                              // rows of the data that are an item of the regularizer: 2, a pair, or 1
     Dataset general, target, val, val_general; // rows = 0: not given
     Reader general_reader, target_reader;
     Batch batch;
-    Batch eval;                                // --batch rows of evaluation data
+    Batch eval;                                // --batch items of evaluation data
     float* losses;                             // of the positions of the last pass
     unsigned char* hits;
     RunLog log;
@@ -50,6 +53,7 @@ void compute_update(Run* run, int step, StepRow* row);
 // likeliest token; rows, and those where all were.
 typedef struct { double loss, weight, trained, hits, rows, exact; } Tally;
 Tally evaluate(Run* run, const Dataset* data);
+ObjectiveStats evaluate_pairs(Run* run, const Dataset* data); // of pairs, which count 1 each
 
 // The loss of the rows [first, end) of all micro-batches, from what was added up: rows with a loss that is no number are left out.
 // losses, weight: (rows, b->T).

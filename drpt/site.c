@@ -44,10 +44,10 @@ static void layernorm(float* dweight, float* dbias, const Site* s, const float* 
 }
 
 static void position(float* dweight, const Site* s, const float* weight, int first, int end, int T, int o, int count) {
-    for (int b = first; b < end; b++) {
-        float w = weight_of(weight, b);
+    for (size_t at = (size_t)first * T; at < (size_t)end * T; at += (size_t)s->rows) {
+        float w = weight_of(weight, (int)(at / (size_t)T));
         if (w == 0.0f) { continue; }
-        const float* dout = s->dout + ((size_t)b * T + o) * s->cols;
+        const float* dout = s->dout + (at + (size_t)o) * s->cols;
         for (size_t k = 0; k < (size_t)count * s->cols; k++) { dweight[k] += w * dout[k]; }
     }
 }

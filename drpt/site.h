@@ -19,9 +19,10 @@ typedef enum { SITE_LINEAR, SITE_LAYERNORM, SITE_POSITION, SITE_TOKEN, SITE_LOOK
 //                 rows   cols
 //     linear      OC     C      dweight[o] = sum_bt dout[b,t,o] inp[b,t]            bias: its input is 1
 //     layernorm   C      1      dweight[c] = sum_bt dout[b,t,c] xhat[b,t,c]         bias: xhat is 1
-//     position    T      C      dweight[t] = sum_b  dout[b,t]
+//     position    T      C      dweight[t] = sum_b  dout[b,t], or fewer rows: position n of a row of the batch adds to row n % rows
 //     token       V      C      dweight[v] = sum_bt dout[b,t,v] inp[b,t] + sum of dlookup[b,t] where tokens[b,t] = v
-// The tied token embedding is one matrix with two roles; its inner products have cross terms, which come
+// A row of the batch may be several sequences one behind the other, such as both of a preference pair; their positions begin anew with each,
+// so that a position site has T / sequences rows. The tied token embedding is one matrix with two roles; its inner products have cross terms, which come
 // right by themselves when the two parts are added first. The parts of a fused projection (Q, K and V) are linear sites that
 // share their input; the dout of a part is columns of the whole one's.
 typedef struct {

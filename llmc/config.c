@@ -1,7 +1,9 @@
 // config.c -- what a training run can be told.
 #include "config.h"
+#include "objective.h"
 
 const Config config_defaults = {
+    .objective = "sft", .beta = 0.1,
     .batch = 8, .target_batch = 1, .accumulate = 1, .steps = -1,
     .lr = 3e-4, .final_lr = 1.0, .clip = 1.0, .beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8,
     .schedule = "cosine", .optimizer = "adamw", .seed = 42,
@@ -11,6 +13,8 @@ const Config config_defaults = {
 
 #define AT(field) offsetof(Config, field)
 #define MOST 2147483647
+#define CHOICE(name, ...) "|" #name
+#define HELP(name, help) "\n        " #name ": " help
 
 static const Option options[] = {
     { .name = "Model and data" },
@@ -23,8 +27,11 @@ static const Option options[] = {
     { "out",          "o", OPTION_TEXT, AT(out),          0, 0,    NULL, "output directory; without it nothing is written" },
 
     { .name = "Training" },
-    { "batch",        "b", OPTION_INT,  AT(batch),        1, 65536, NULL, "general sequences in a micro-batch" },
-    { "target-batch", NULL, OPTION_INT, AT(target_batch), 1, 65536, NULL, "target sequences in a micro-batch" },
+    { "objective",    NULL, OPTION_TEXT, AT(objective),   0, 0,    &(OBJECTIVES_OF_THE_TRAINER(CHOICE))[1], "what the loss is" OBJECTIVES_OF_THE_TRAINER(HELP) "\n       " },
+    { "beta",         NULL, OPTION_REAL, AT(beta),        1e-6, 1e3, NULL, "what the margin is in units of, log-probabilities of whole rows relative to the reference: margin = beta * their difference (dpo)" },
+    { "reference",    NULL, OPTION_TEXT, AT(reference),   0, 0,    NULL, "checkpoint file of the frozen reference; without it what --init says (dpo)" },
+    { "batch",        "b", OPTION_INT,  AT(batch),        1, 65536, NULL, "general sequences in a micro-batch; pairs of them (dpo)" },
+    { "target-batch", NULL, OPTION_INT, AT(target_batch), 1, 65536, NULL, "target sequences in a micro-batch; pairs of them (dpo)" },
     { "seq",          "t", OPTION_INT,  AT(seq),          0, 1 << 20, NULL, "sequence length; 0: the examples file's, or 64" },
     { "accumulate",   NULL, OPTION_INT, AT(accumulate),   1, 65536, NULL, "micro-batches in a step; one feasible set for all of them" },
     { "recompute",    NULL, OPTION_SWITCH, AT(recompute), 0, 1,    NULL, "keep the blocks' outputs only and compute the rest again: less memory, more time" },

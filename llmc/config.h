@@ -6,6 +6,8 @@
 
 typedef struct {
     const char *init, *general, *target, *val, *val_general, *out;
+    const char *objective, *reference;
+    double beta;
     int batch, target_batch, seq, accumulate, recompute, steps;
     double lr, final_lr, weight_decay, clip, beta1, beta2, eps;
     int warmup;

@@ -153,6 +153,7 @@ static void describe(Dataset* d, size_t T) {
     d->T = (size_t)h[LENGTH];
     d->vocab_size = h[VOCAB];
     d->kind = (ExamplesKind)h[KIND];
+    d->together = d->kind == KIND_PAIRS ? 2 : 1;
     d->tokenizer = (TokenizerKind)h[TOKENIZER];
 }
 
@@ -168,7 +169,7 @@ static void check_alike(const DataFile* f, const DataFile* first) {
 
 Dataset dataset_open(const char* pattern, size_t T) {
     glob_t found = find_files(pattern);
-    Dataset d = { .num_files = found.gl_pathc };
+    Dataset d = { .num_files = found.gl_pathc, .together = 1 };
     d.file = calloc(d.num_files, sizeof(DataFile));
     check(d.file != NULL, "%s: out of memory for %zu files", pattern, d.num_files);
     for (size_t i = 0; i < d.num_files; i++) {
@@ -226,8 +227,9 @@ void dataset_row(const Dataset* d, size_t row, int vocab_size, int* inputs, int*
 static void begin_epoch(Reader* r) {
     if (!r->shuffle) { return; }
     Rng rng = rng_seed(r->seed, r->epoch, 0);
-    for (size_t i = 0; i < r->data->rows; i++) { r->order[i] = (uint32_t)i; }
-    rng_shuffle(&rng, r->order, r->data->rows);
+    size_t count = r->data->rows / r->data->together;
+    for (size_t i = 0; i < count; i++) { r->order[i] = (uint32_t)i; }
+    rng_shuffle(&rng, r->order, count);
 }
 
 Reader reader_open(const Dataset* d, uint64_t seed, int shuffle) {
@@ -246,8 +248,8 @@ size_t reader_next(Reader* r) {
         r->position = 0;
         begin_epoch(r);
     }
-    size_t row = r->position++;
-    return r->shuffle ? r->order[row] : row;
+    size_t row = r->position++, together = r->data->together;
+    return r->shuffle ? r->order[row / together] * together + row % together : row;
 }
 
 void reader_seek(Reader* r, uint64_t epoch, uint64_t position) {

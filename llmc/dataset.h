@@ -31,6 +31,7 @@ typedef struct {
     int examples;              // 1: the files are examples, 0: token shards
     int vocab_size;            // examples: as stated by the files; token shards: 0, unknown
     ExamplesKind kind;         // examples only: what the rows are for; token shards: KIND_EXAMPLES
+    size_t together;           // rows that no reader takes apart: 2, a pair, or 1
     TokenizerKind tokenizer;   // token shards, which do not say: TOKENIZER_NONE
 } Dataset;
 
@@ -52,13 +53,13 @@ void dataset_row(const Dataset* d, size_t row, int vocab_size, int* inputs, int*
 int dataset_domain(const Dataset* d, size_t row);
 
 // A reader takes rows one after another without end. Epoch e visits every row once, in the order of
-// the stream (seed, e), or in file order. (epoch, position) is its whole state.
+// the stream (seed, e), or in file order; rows that belong together come one behind the other. (epoch, position) is its whole state.
 typedef struct {
     const Dataset* data;
     uint64_t seed;
     int shuffle;
     uint64_t epoch, position;
-    uint32_t* order;           // of this epoch
+    uint32_t* order;           // of this epoch: what comes first of the rows that belong together, divided by their number
 } Reader;
 
 Reader reader_open(const Dataset* d, uint64_t seed, int shuffle);

@@ -64,12 +64,14 @@ static const JsonValue* text_member(const Record* r, const JsonValue* object, co
     return v;
 }
 
+int record_is_pair(const Record* r) {
+    return json_member(r->json, r->value, "chosen") || json_member(r->json, r->value, "rejected");
+}
+
 // The messages of a conversation, NULL if the record has another shape.
 static const JsonValue* messages_of(const Record* r) {
-    if (json_member(r->json, r->value, "chosen") || json_member(r->json, r->value, "rejected")) {
-        refuse(r, "preference pairs (chosen, rejected) are not built yet", "");
-    }
     const JsonValue* v = json_member(r->json, r->value, "messages");
+    if (v && record_is_pair(r)) { refuse(r, "a preference pair with messages; give what comes before the answers as its ", "prompt"); }
     if (v && (v->kind != JSON_LIST || !v->first)) { refuse(r, "messages is not a list with messages in it", ""); }
     return v;
 }
@@ -155,7 +157,7 @@ static void add_answer(RecordEncoder* e, const JsonValue* text) {
     add_token(e, (uint16_t)tokenizer_eot(e->tokenizer), 1);
 }
 
-static void add_shape(RecordEncoder* e, const Record* r, const Shape* shape) {
+static void add_shape(RecordEncoder* e, const Record* r, const Shape* shape, const char* answer) {
     const JsonValue* prompt = text_member(r, r->value, shape->prompt, 0);
     const JsonValue* input = shape->input ? text_member(r, r->value, shape->input, 1) : NULL;
     add_words(e, shape->before_prompt);
@@ -165,7 +167,7 @@ static void add_shape(RecordEncoder* e, const Record* r, const Shape* shape) {
         add_text(e, input->text, input->bytes);
     }
     add_words(e, shape->before_answer);
-    add_answer(e, text_member(r, r->value, shape->answer, 0));
+    add_answer(e, text_member(r, r->value, answer ? answer : shape->answer, 0));
 }
 
 // What follows the last message of the assistant leads nowhere and is left out.
@@ -186,13 +188,13 @@ static void add_messages(RecordEncoder* e, const Record* r, const JsonValue* mes
     e->pending.bytes = 0;
 }
 
-size_t record_row(RecordEncoder* e, const Record* r, uint16_t* tokens, unsigned char* mask) {
+size_t record_row(RecordEncoder* e, const Record* r, const char* answer, uint16_t* tokens, unsigned char* mask) {
     const JsonValue* messages = messages_of(r);
     e->tokens = tokens;
     e->mask = mask;
     e->count = 0;
     memset(mask, 0, e->T);
-    if (messages) { add_messages(e, r, messages); } else { add_shape(e, r, shape_of(r)); }
+    if (messages) { add_messages(e, r, messages); } else { add_shape(e, r, shape_of(r), answer); }
     for (size_t at = e->count; at <= e->T; at++) { tokens[at] = (uint16_t)tokenizer_eot(e->tokenizer); }
     return e->count;
 }

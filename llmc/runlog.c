@@ -44,16 +44,17 @@ FILE* runlog_csv(const char* folder, const char* name, int first_step, int* is_n
     return folder ? open_log(folder, name, first_step, is_new) : NULL;
 }
 
-RunLog runlog_open(const char* folder, int first_step, int steps) {
-    RunLog log = { .first_step = first_step, .steps = steps, .began = seconds_now() };
+RunLog runlog_open(const char* folder, int first_step, int steps, int pairs) {
+    RunLog log = { .first_step = first_step, .steps = steps, .pairs = pairs, .began = seconds_now() };
     int is_new;
     if (!folder) { return log; }
     log.log_csv = open_log(folder, "log.csv", first_step, &is_new);
     if (is_new) {
-        fputs("step,loss,target_loss,val_loss,val_general_loss,lr,grad_norm,update_cos,update_ratio,tokens,ms\n", log.log_csv);
+        fputs("step,loss,target_loss,val_loss,val_general_loss,lr,grad_norm,update_cos,update_ratio,tokens,ms", log.log_csv);
+        fputs(pairs ? ",accuracy,margin,target_accuracy,target_margin,val_accuracy,val_margin,val_general_accuracy,val_general_margin\n" : "\n", log.log_csv);
     }
     log.eval_csv = open_log(folder, "eval.csv", first_step, &is_new);
-    if (is_new) { fputs("step,data,loss,accuracy,exact\n", log.eval_csv); }
+    if (is_new) { fprintf(log.eval_csv, "step,data,loss,accuracy,%s\n", pairs ? "margin" : "exact"); }
     log.main_log = open_log(folder, "main.log", first_step, &is_new);
     return log;
 }
@@ -71,14 +72,20 @@ static void cell(FILE* f, double x, const char* end) {
     fputs(end, f);
 }
 
-static void write_row(FILE* f, const StepRow* r) {
+static void write_row(FILE* f, const StepRow* r, int pairs) {
     const double cells[] = { r->loss, r->target_loss, r->val_loss, r->val_general_loss, r->lr, r->grad_norm,
                              r->update_cos, r->update_ratio };
     fprintf(f, "%d,", r->step);
     for (size_t i = 0; i < sizeof(cells) / sizeof(cells[0]); i++) { cell(f, cells[i], ","); }
     if (r->tokens > 0) { fprintf(f, "%ld", r->tokens); }
     fputc(',', f);
-    cell(f, r->ms, "\n");
+    cell(f, r->ms, "");
+    for (int i = 0; pairs && i < 4; i++) {
+        fputc(',', f);
+        cell(f, r->pairs[i].accuracy, ",");
+        cell(f, r->pairs[i].margin, "");
+    }
+    fputc('\n', f);
     fflush(f);
 }
 
@@ -100,6 +107,11 @@ static void show_line(RunLog* log, const StepRow* r, const char* note) {
     show("target", r->target_loss);
     show("val", r->val_loss);
     show("val general", r->val_general_loss);
+    if (log->pairs) {
+        show("accuracy", r->pairs[0].accuracy);
+        show("target", r->pairs[1].accuracy);
+        show("val", r->pairs[2].accuracy);
+    }
     if (!isnan(r->ms)) {
         printf(" | lr %.2e | norm %.3f", r->lr, r->grad_norm);
         show("cos", r->update_cos);
@@ -111,7 +123,7 @@ static void show_line(RunLog* log, const StepRow* r, const char* note) {
 }
 
 void runlog_step(RunLog* log, const StepRow* r, const char* note) {
-    if (log->log_csv) { write_row(log->log_csv, r); }
+    if (log->log_csv) { write_row(log->log_csv, r, log->pairs); }
     if (log->main_log) { write_main(log->main_log, r); }
     double now = seconds_now();
     int must = !isnan(r->val_loss) || r->step == log->first_step || r->step + 1 >= log->steps || note[0];
@@ -120,8 +132,8 @@ void runlog_step(RunLog* log, const StepRow* r, const char* note) {
     log->last_line = now;
 }
 
-void runlog_eval(RunLog* log, int step, const char* data, double loss, double accuracy, double exact) {
+void runlog_eval(RunLog* log, int step, const char* data, double loss, double accuracy, double exact_or_margin) {
     if (!log->eval_csv) { return; }
-    fprintf(log->eval_csv, "%d,%s,%.9g,%.9g,%.9g\n", step, data, loss, accuracy, exact);
+    fprintf(log->eval_csv, "%d,%s,%.9g,%.9g,%.9g\n", step, data, loss, accuracy, exact_or_margin);
     fflush(log->eval_csv);
 }

@@ -8,7 +8,7 @@
 
 #include <omp.h>
 
-enum { n = 4, m = 3, B = n + m, T = 5, MOST = 4200, MAX_ROWS = 257, NUM = B*T*MAX_ROWS * 3 };
+enum { n = 4, m = 3, B = n + m, T = 6, MOST = 4200, MAX_ROWS = 257, NUM = B*T*MAX_ROWS * 3 };
 
 typedef struct { const char* what; SiteKind kind; int rows, cols, bias, apart; } Case;
 
@@ -20,6 +20,7 @@ static const Case cases[] = {
     { "layernorm",    SITE_LAYERNORM, 19,  1,   1, 0 },
     { "no shift",     SITE_LAYERNORM, 21,  1,   0, 0 },
     { "position",     SITE_POSITION,  T,   8,   0, 0 },
+    { "pairs",        SITE_POSITION,  T/2, 8,   0, 0 }, // both sequences of a row begin at the first place
     { "token",        SITE_TOKEN,     12,  10,  0, 0 },
     { "many tokens",  SITE_TOKEN,     257, 14,  0, 0 },
     { "lookup alone", SITE_LOOKUP,    17,  9,   0, 0 },
@@ -59,7 +60,7 @@ static double element(const Site* s, size_t at, int r, int c) { // of one positi
     switch (s->kind) {
         case SITE_LINEAR:    return (double)dout[o] * (c == s->cols ? 1.0 : inp[i]);
         case SITE_LAYERNORM: return (double)dout[o] * (c == s->cols ? 1.0 : ((double)inp[o] - mean[at]) * rstd[at]);
-        case SITE_POSITION:  return at % T == (size_t)r ? dout[i] : 0.0;
+        case SITE_POSITION:  return at % T % (size_t)s->rows == (size_t)r ? dout[i] : 0.0;
         case SITE_TOKEN:     return (double)dout[o] * inp[i] + word;
         default:             return word;
     }

@@ -15,7 +15,7 @@ static uint64_t rng = 7;
 // What separates two ways of adding up in single precision.
 static const float TOLERANCE = 1e-5f;
 
-enum { n = 4, m = 3, B = n + m, T = 5 };
+enum { n = 4, m = 3, B = n + m, T = 6 };
 
 typedef struct { const char* what; SiteKind kind; int rows, cols, bias, apart; } Case;
 
@@ -27,6 +27,7 @@ static const Case cases[] = {
     { "layernorm",    SITE_LAYERNORM, 19,  1,   1, 0 },
     { "no shift",     SITE_LAYERNORM, 21,  1,   0, 0 },
     { "position",     SITE_POSITION,  T,   8,   0, 0 },
+    { "pairs",        SITE_POSITION,  T/2, 8,   0, 0 }, // both sequences of a row begin at the first place
     { "token",        SITE_TOKEN,     12,  10,  0, 0 },
     { "many tokens",  SITE_TOKEN,     257, 14,  0, 0 },
     { "lookup alone", SITE_LOOKUP,    17,  9,   0, 0 },
@@ -115,7 +116,7 @@ struct Twin {
         switch (c.kind) {
             case SITE_LINEAR:    return (double)d[r] * (k == c.cols ? 1.0 : inp[at*c.cols + k]);
             case SITE_LAYERNORM: return (double)d[r] * (k == c.cols ? 1.0 : ((double)inp[at*c.rows + r] - mean[at]) * rstd[at]);
-            case SITE_POSITION:  return at % T == r ? d[k] : 0.0;
+            case SITE_POSITION:  return at % T % c.rows == r ? d[k] : 0.0;
             case SITE_TOKEN:     return (double)d[r] * inp[at*c.cols + k] + word;
             default:             return word;
         }

@@ -26,6 +26,7 @@ static const Case cases[] = {
     { "layernorm",  SITE_LAYERNORM, 19,  1,   1, 19,  4, 2, 3 },
     { "no shift",   SITE_LAYERNORM, 37,  1,   0, 37,  3, 3, 19 },
     { "position",   SITE_POSITION,  5,   8,   0, 8,   4, 2, 5 },
+    { "pairs pos.", SITE_POSITION,  5,   8,   0, 8,   4, 2, 10 },  // both sequences of a row begin at the first place
     { "token",      SITE_TOKEN,     12,  10,  0, 12,  3, 2, 6 },
     { "lookup",     SITE_LOOKUP,    12,  10,  0, 12,  3, 2, 6 },
     { "no target",  SITE_LINEAR,    7,   5,   1, 7,   3, 0, 4 },
@@ -86,7 +87,7 @@ struct Host {
                 if (c.bias) { bias[o] += y; }
             }
             for (int k = 0; k < c.cols; k++) {
-                if (c.kind == SITE_POSITION) { g[(size_t)(t * c.cols + k)] += (double)(float)d[k]; }
+                if (c.kind == SITE_POSITION) { g[(size_t)(t % c.rows * c.cols + k)] += (double)(float)d[k]; }
                 if (c.kind == SITE_TOKEN || c.kind == SITE_LOOKUP) { g[(size_t)(tokens[at] * c.cols + k)] += (double)(float)dlookup[at * (size_t)c.cols + (size_t)k]; }
             }
         }

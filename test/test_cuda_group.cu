@@ -302,7 +302,7 @@ struct Layer {
                 db[c] += d;
             }
         }
-        if (site.kind == SITE_POSITION) { for (int c = 0; c < cols; c++) { dw[at % T * cols + c] += w * dout[(size_t)at*cols + c]; } }
+        if (site.kind == SITE_POSITION) { for (int c = 0; c < cols; c++) { dw[at % T % rows * cols + c] += w * dout[(size_t)at*cols + c]; } }
         if (site.kind == SITE_LINEAR || site.kind == SITE_TOKEN) {
             for (int r = 0; r < rows; r++) {
                 double d = w * dout[(size_t)at*stride + o + r];
@@ -343,6 +343,7 @@ static void expect_all_kinds(const Array& weight, int most) {
     expect_assembled(SITE_LINEAR, 11, 19, true, 3, weight, most);
     expect_assembled(SITE_LAYERNORM, 75, 1, true, 1, weight, most);
     expect_assembled(SITE_POSITION, T, 37, false, 1, weight, most);
+    expect_assembled(SITE_POSITION, T/3, 37, false, 1, weight, most); // three sequences in a row
     expect_assembled(SITE_TOKEN, 41, 23, false, 1, weight, most);
     expect_assembled(SITE_LOOKUP, 29, 300, false, 1, weight, most);
 }

@@ -111,7 +111,7 @@ done << 'END'
 4 65537 vocabulary
 4 0 vocabulary
 5 1 not pairs
-5 2 not built yet
+5 2 holds prompts, but --objective sft needs examples
 5 7 unknown kind
 6 9 unknown tokenizer
 7 1 header entry 7

@@ -44,6 +44,7 @@ static const Case cases[] = {
     { "long",       SITE_LINEAR,    140, 9,  1, 140, 4, 1, 150 }, // several slabs, blocks of positions, panels
     { "long part",  SITE_LINEAR,    720, 9,  1, 800, 3, 2, 152 }, // copies in several pieces
     { "long token", SITE_TOKEN,     150, 11, 0, 150, 3, 2, 150 },
+    { "pairs pos.", SITE_POSITION,  5,   8,  0, 8,   4, 2, 10 },  // both sequences of a row begin at the first place
 };
 enum { NUM_CASES = sizeof(cases) / sizeof(cases[0]), SMALL_CASES = 11 };
 

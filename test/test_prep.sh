@@ -111,7 +111,22 @@ printf '{"prompt": "a", "chosen": "b", "rejected": "c"}\n' > pairs.jsonl
 : > nothing.txt
 refuses 'broken.jsonl: line 3, column 1: expected' --input broken.jsonl --out out/x
 refuses 'latin.jsonl: line 2, column 13: is not UTF-8' --input latin.jsonl --out out/x
-refuses 'pairs.jsonl: record 1 (line 1): preference pairs (chosen, rejected) are not built yet' --input pairs.jsonl --out out/x
+# a pair is two rows with the same beginning: a, then b or cd and the end of text
+printf '{"prompt": "a", "chosen": "b", "rejected": "cd"}\n{"prompt": "e", "chosen": "f", "rejected": "g"}\n' > two.jsonl
+works '2 pairs of 3 tokens' --input two.jsonl --shuffle 0 --seq 3 --out pairs.bin
+same "rows, length, vocabulary and kind" "$(od -An -v -td4 -j 8 -N 16 pairs.bin | tr -s ' \n' ' ')" ' 4 3 257 1 '
+same "tokens of pairs" "$(uint16 pairs.bin 1024 32)" ' 97 98 256 256 97 99 100 256 101 102 256 256 101 103 256 256 '
+same "masks of pairs" "$(bytes pairs.bin 1056 12)" ' 1 1 0 1 1 1 1 1 0 1 1 0 '
+works '1 pairs of 3 tokens' --input two.jsonl --shuffle 0 --seq 3 --skip 1 --out pairs.bin
+same "the second pair" "$(uint16 pairs.bin 1024 16)" ' 101 102 256 256 101 103 256 256 '
+printf '{"prompt": "a", "chosen": "b", "rejected": ""}\n' > empty_pair.jsonl
+refuses 'has nothing to train on' --input empty_pair.jsonl --out out/x
+sed 's/, "rejected": "c"//' pairs.jsonl > half.jsonl
+cat rows.jsonl pairs.jsonl > mixed.jsonl
+printf '{"messages": [{"role": "user", "content": "a"}], "chosen": "b", "rejected": "c"}\n' > chat_pairs.jsonl
+refuses 'half.jsonl: record 1 (line 1): there is no rejected' --input half.jsonl --out out/x
+refuses 'a preference pair, unlike the records before it' --input mixed.jsonl --out out/x
+refuses 'give what comes before the answers as its prompt' --input chat_pairs.jsonl --out out/x
 refuses 'too few to train on' --input nothing.txt --out out/x
 refuses 'nothing is left to hold out' --input text.txt --out out/x --val out/y --val-fraction 0.01
 refuses 'no rows are left' --input rows.jsonl --match nowhere --out out/x
@@ -172,7 +187,8 @@ if [ -d "$data" ]; then
     works '16 rows of 192 tokens' --input "$data/instruction_data.json" --match synonym --take 16 --seq 192 --out t.bin
     works '1036 rows of 256' --input "$data/instruction_data.json" --not-match synonym --seq 256 --out t.bin
     works '7473 rows of 320' --input "$data/gsm8k_train.jsonl" --tokenizer gpt2.bin --seq 320 --out t.bin
-    refuses 'are not built yet' --input "$data/instruction_preference.json" --out out/x
+    works '990 pairs of 384' --input "$data/instruction_preference.json" --seq 384 --drop --out t.bin --val v.bin
+    same "rows and kind" "$(od -An -v -td4 -j 8 -N 16 v.bin | tr -s ' \n' ' ')" ' 220 384 257 1 '
     refuses 'has none of the keys' --input "$data/svamp.json" --out out/x
 else
     echo "skipped: real data, $data is not there"

@@ -39,7 +39,7 @@ static void expect_row(const char* json_text, size_t T, size_t count, const char
     Record* records = records_find(&json, &n);
     RecordEncoder* e = record_encoder_open(tokenizer, T);
     size_t used = 0;
-    for (size_t i = 0; i < n; i++) { used = record_row(e, &records[i], tokens, mask); }
+    for (size_t i = 0; i < n; i++) { used = record_row(e, &records[i], NULL, tokens, mask); }
     show(got, tokens, mask, T);
     if (strcmp(got, want) != 0 || used != count) { fprintf(stderr, "%zu tokens: %s\n  not %zu: %s\n", used, got, count, want); }
     expect(strcmp(got, want) == 0 && used == count);
@@ -108,7 +108,7 @@ static void row_of_file(void) {
     Json json = json_open(path);
     Record* records = records_find(&json, &count);
     RecordEncoder* e = record_encoder_open(tokenizer, 8);
-    for (size_t i = 0; i < count; i++) { record_row(e, &records[i], tokens, mask); }
+    for (size_t i = 0; i < count; i++) { record_row(e, &records[i], NULL, tokens, mask); }
     record_encoder_free(e);
     free(records);
     json_close(&json);
@@ -125,8 +125,7 @@ static void test_refusals(void) {
         { "{\"instruction\":\"a\",\"output\":5}", "this is not a text: output" },
         { "{\"instruction\":\"a\",\"input\":5,\"output\":\"b\"}", "this is not a text: input" },
         { "{\"prompt\":[],\"completion\":\"b\"}", "this is not a text: prompt" },
-        { "{\"prompt\":\"a\",\"chosen\":\"b\",\"rejected\":\"c\"}", "not built yet" },
-        { "{\"messages\":[{}],\"rejected\":\"c\"}", "not built yet" },
+        { "{\"messages\":[{}],\"rejected\":\"c\"}", "a preference pair with messages" },
         { "{\"messages\":\"a\"}", "messages is not a list" },
         { "{\"messages\":[]}", "messages is not a list" },
         { "{\"messages\":[1]}", "a message is not an object" },

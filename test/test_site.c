@@ -8,7 +8,7 @@
 
 #include <omp.h>
 
-enum { n = 4, m = 3, B = n + m, T = 5, MAX_ROWS = 301, MAX_COLS = 2500, NUM_WEIGHTS = 20000 }; // the last: of any site here
+enum { n = 4, m = 3, B = n + m, T = 6, MAX_ROWS = 301, MAX_COLS = 2500, NUM_WEIGHTS = 20000 }; // the last: of any site here
 
 // A site of the test: its sizes, and whether it has a bias. No two sizes are the same, and together they meet one slab and
 // many, slabs that are cut off, slabs of the fewest and of the most rows, and fewer rows than threads.
@@ -26,6 +26,7 @@ static const Case cases[] = {
     { "no shift",      SITE_LAYERNORM, 21,  1,    0 },
     { "wide norm",     SITE_LAYERNORM, 290, 1,    1 },
     { "position",      SITE_POSITION,  T,   8,    0 },
+    { "pairs",         SITE_POSITION,  T/2, 8,    0 }, // both sequences of a row begin at the first place
     { "token",         SITE_TOKEN,     12,  10,   0 },
     { "many tokens",   SITE_TOKEN,     257, 14,   0 },
 };
@@ -69,7 +70,7 @@ static void add_token(double* grad, const Site* s, size_t at) {
             switch (s->kind) {
                 case SITE_LINEAR:    *to += (double)dout[at*s->rows + r] * inp[at*s->cols + c]; break;
                 case SITE_LAYERNORM: *to += (double)dout[at*s->rows + r] * ((double)inp[at*s->rows + r] - mean[at]) * rstd[at]; break;
-                case SITE_POSITION:  *to += at % T == (size_t)r ? dout[at*s->cols + c] : 0.0; break;
+                case SITE_POSITION:  *to += at % T % (size_t)s->rows == (size_t)r ? dout[at*s->cols + c] : 0.0; break;
                 default:             *to += (double)dout[at*s->rows + r] * inp[at*s->cols + c]
                                           + (tokens[at] == r ? dlookup[at*s->cols + c] : 0.0); break;
             }

@@ -203,7 +203,7 @@ function list_base(seed,    folder, data) {
     data = world == "tasks" ? "$OUT/" data_of(seed) : "$OUT/data"
     job("base", folder, seed, "", "base", "base", "", 18, last_of(setting["base"], "--steps"), world == "tasks" ? data_of(seed) "/finished" : "data/finished",
         trainer " " setting["base"] common " --seed " seed " " (world == "tasks" \
-            ? "--general " data "/pretrain.bin --val " data "/test.bin --val-general " data "/labelled.bin" \
+            ? "--general " data "/pretrain.bin" (of_pairs ? " --val " data "/known.bin" : " --val " data "/test.bin --val-general " data "/labelled.bin") \
             : "--general " data "/base_train.bin --val " data "/base_val.bin") " --out $OUT/" folder)
 }
 
@@ -226,14 +226,15 @@ function general_rows(data, given) { return given ? " --general " data "/general
 function batch_of(m) { return m == "inf" ? 64 : m }
 
 # A run, and then its final model on val.bin, which is there to choose a learning rate by.
-function list_run(seed, i, m, lr,    folder, options, data) {
+function list_run(seed, i, m, lr,    folder, options, data, judged) {
     folder = "seed" seed "/m" m "/" run_name[i] "-lr" lr
     options = run_post[i] " --target-batch " batch_of(m) " " run_options[i] (steps == "" ? "" : " --steps " steps)
     data = "$OUT/" data_of(seed)
+    judged = of_pairs ? " --objective dpo --beta " last_of("--beta 0.1 " options, "--beta") " --reference " base_model(seed) : ""
     job("run", folder, seed, m, run_name[i], run_label[i], lr, run_cost[i], last_of(options, "--steps"), needs_of(seed),
         trainer " --init " base_model(seed) " " options " --lr " lr common " --seed " seed general_rows(data, run_general[i]) \
         (run_target[i] ? " --target " data "/target_" m ".bin" : "") " --val " data "/test.bin --val-general " data "/" kept_back() " --out $OUT/" folder \
-        " && " trainer " --init $OUT/" folder "/model_final.bin --method full --steps 0 --batch " last_of("--batch 8 " options, "--batch") common \
+        " && " trainer " --init $OUT/" folder "/model_final.bin --method full --steps 0 --batch " last_of("--batch 8 " options, "--batch") common judged \
         " --val " data "/val.bin --out $OUT/" folder "/choice")
 }
 
@@ -299,6 +300,7 @@ END {
     if ((setting["ngram"] != "" || setting["probe"] != "") && variants == 0) fail("the plan ends without a variant to probe")
     world = setting["world"]; sub(/ .*/, "", world)
     world_options = substr(setting["world"], length(world) + 1)
+    of_pairs = world_options ~ /--pairs/
     if (world == "instruct" && ENVIRON["DATA"] == "") {
         fail("the world instruct is made of files: say DATA=FOLDER, the one that holds instruction_data.json, alpaca_en_demo.json and tinyshakespeare.txt")
     }

@@ -5,6 +5,7 @@
 BEGIN { FS = ","; split(domains, domain, " ") }
 function unless(condition, text) { return condition ? "" : text }
 FNR == 1 { file++ }
+file == 3 && FNR == 1 { pairs = $5 == "margin" }
 file == 1 { value = $0; sub(/^[^ ]* /, "", value); sub(/ .*/, "", $1); config[$1] = value; next }
 file == 5 { mass[++masses] = $1 "," domain[$2 + 1] "," $3; next }
 FNR == 1 { next }
@@ -12,7 +13,7 @@ file == 2 && $2 == "val" { choice = $3 }
 file == 3 && $2 == "val_general" { general[$1] = $3; general_accuracy = $4; last_general = $3 }
 file == 3 && $2 == "val" {
     if (first == "") { first = $1; best = $1 }
-    loss[$1] = $3; accuracy[$1] = $4; exact[$1] = $5; last = $1; evaluated[++evaluations] = $1
+    loss[$1] = $3; accuracy[$1] = $4; exact[$1] = unless(pairs, $5); last = $1; evaluated[++evaluations] = $1
     if ($3 ~ /^[0-9]/ && $3 + 0 < loss[best] + 0) best = $1 # awk would take nan for 0
 }
 file == 4 { at_tokens[$1] = tokens; if ($10 ~ /^[0-9]/) tokens += $10; seconds += $11 / 1000 }

@@ -132,7 +132,8 @@ work() {
 
 said() { # FOLDER
     [ -f "$1/eval.csv" ] || return 0
-    awk -F, '$2 == "val" { loss = $3; exact = $5 } END { printf ": test loss %.3f, exact match %.1f %%", loss, 100 * exact }' "$1/eval.csv"
+    awk -F, 'NR == 1 { pairs = $5 == "margin" } $2 == "val" { loss = $3; share = pairs ? $4 : $5 }
+        END { printf ": test loss %.3f, %s %.1f %%", loss, pairs ? "right order" : "exact match", 100 * share }' "$1/eval.csv"
 }
 
 # On a terminal, one line that is rewritten. A run is done as far as its log.csv goes, which has a header and a last row; another
