@@ -7,7 +7,7 @@
 #include <omp.h>
 #include <stddef.h>
 
-enum { n = 4, m = 2, B = n + m, T = 3, N = B*T, C = 5, H = 7, V = 11 }; // rows, tokens, widths
+enum { n = 4, m = 2, B = n + m, T = 4, N = B*T, C = 5, H = 7, V = 11 }; // rows, tokens, widths
 
 //     x = wte[token] + wpe[t]    normed = layernorm(x)    hidden = normed w1' + b1    act = hidden^2
 //     y = act w2' + b2    logits = y wte'    loss of a row = sum of its logits * dlogits
@@ -30,6 +30,7 @@ static const char* const method_name[] = { DRPT_METHODS(NAME) };
 enum { NUM_SOLVED = METHOD_inside }; // the methods that solve.h knows; a basis has tests of its own
 
 static Params w;
+static int places = T;          // of a row's positions: T, or half of it, if a row is a pair
 static float dlogits[N*V];
 static int tokens[N];
 static uint64_t rng = 7;
@@ -47,7 +48,7 @@ static void forward(void) {
     for (int i = 0; i < N; i++) {
         double sum = 0.0, square = 0.0;
         for (int c = 0; c < C; c++) {
-            x[i*C + c] = w.wte[tokens[i]*C + c] + w.wpe[i % T * C + c];
+            x[i*C + c] = w.wte[tokens[i]*C + c] + w.wpe[i % places * C + c];
             sum += x[i*C + c];
             square += (double)x[i*C + c] * x[i*C + c];
         }
@@ -125,6 +126,7 @@ static void create(const char* method, const char* group) {
     o.ridge = 0.05;
     o.mix = 0.3;
     plugin = drpt_create(&o, n, m, T, H, 1, 99);
+    plugin.places = places;
     plugin.verify = 1;
 }
 
@@ -135,12 +137,17 @@ static void step(uint64_t at, const unsigned char* usable) {
     drpt_end(&plugin);
 }
 
+static Drpt plain_pass(void) {
+    DrptOptions o = drpt_defaults;
+    Drpt d = drpt_create(&o, B, 0, T, H, 1, 0);
+    d.places = places;
+    return d;
+}
+
 // The gradients of the batch's rows, each alone in a plain pass: the losses of all others count nothing.
 static void single_rows(void) {
     static float all[N*V];
-    DrptOptions o = drpt_defaults;
-    o.method = "full";
-    Drpt plain = drpt_create(&o, B, 0, T, H, 1, 0);
+    Drpt plain = plain_pass();
     memcpy(all, dlogits, sizeof(all));
     for (int b = 0; b < B; b++) {
         for (int i = 0; i < N*V; i++) { dlogits[i] = i / (T*V) == b ? all[i] : 0.0f; }
@@ -205,8 +212,7 @@ static void test_plain_is_the_gradient(void) {
     static Params v, kept;
     const float h = 3e-3f;
     draw();
-    DrptOptions o = drpt_defaults;
-    plugin = drpt_create(&o, B, 0, T, H, 1, 0);
+    plugin = plain_pass();
     expect(plugin.method == METHOD_full && !drpt_keeps_blocks(&plugin));
     step(0, all_usable);
     kept = w;
@@ -289,8 +295,7 @@ static void test_global_is_the_weighted_loss(void) {
     static float all[N*V];
     for (int method = 0; method < NUM_SOLVED; method++) {
         create(method_name[method], "global");
-        DrptOptions o = drpt_defaults;
-        Drpt plain = drpt_create(&o, B, 0, T, H, 1, 0);
+        Drpt plain = plain_pass();
         for (int at = 0; at < 2; at++) {
             draw();
             step((uint64_t)at, all_usable);
@@ -307,6 +312,20 @@ static void test_global_is_the_weighted_loss(void) {
         drpt_free(&plugin);
         drpt_free(&plain);
     }
+}
+
+// Rows that are pairs: both halves of a row are at the same places, for every method, group and route of the rest.
+static void test_rows_that_are_pairs(void) {
+    places = T / 2;
+    test_plain_is_the_gradient();
+    test_every_method_and_group();
+    test_global_is_the_weighted_loss();
+    draw();
+    create("subset", "layer");
+    step(0, all_usable);
+    for (int k = places * C; k < T * C; k++) { expect(got.wpe[k] == 0.0f); }
+    drpt_free(&plugin);
+    places = T;
 }
 
 static void test_a_step_repeats_itself(void) {
@@ -951,6 +970,7 @@ int main(int argc, char** argv) {
         { "drpt/plain_is_the_sum_of_the_rows", test_plain_is_the_sum_of_the_rows },
         { "drpt/every_method_and_group", test_every_method_and_group },
         { "drpt/global_is_the_weighted_loss", test_global_is_the_weighted_loss },
+        { "drpt/rows_that_are_pairs", test_rows_that_are_pairs },
         { "drpt/a_step_repeats_itself", test_a_step_repeats_itself },
         { "drpt/geometry", test_geometry },
         { "drpt/geometry_of_domains", test_geometry_of_domains },

@@ -329,6 +329,93 @@ static void test_mixed_model(void) {
     }
 }
 
+// ---------------------------------------------------------------------------------------------
+// Preference pairs: the same, with the mean DPO loss of the pairs by its definition.
+
+enum { PAIR_ROWS = 6, PAIR_TARGETS = 4, PAIR_T = 7 };
+static Policy policy;
+static double reference_sum[PAIR_ROWS + PAIR_TARGETS]; // of the reference's log-probabilities of a row
+static const double pair_beta = 0.7;
+
+// log p of the trained targets of a row, by the definition.
+static double row_sum(const GPT2* of, int i) {
+    double sum = 0.0;
+    for (int t = i * batch.T; t < (i + 1) * batch.T; t++) {
+        const float* x = of->logits + (size_t)t * (size_t)of->config.vocab_size;
+        double total = 0.0;
+        for (int v = 0; v < of->config.vocab_size; v++) { total += exp(x[v]); }
+        sum += batch.mask[t] ? x[batch.targets[t]] - log(total) : 0.0;
+    }
+    return sum;
+}
+
+static double mean_pair_loss(int first, int end) {
+    double loss = 0.0;
+    for (int i = first; i < end; i += 2) {
+        double better = row_sum(model, i) - reference_sum[i], worse = row_sum(model, i + 1) - reference_sum[i + 1];
+        loss += log(1.0 + exp(-pair_beta * (better - worse)));
+    }
+    return loss / ((end - first) / 2);
+}
+
+static double pair_loss(void) {
+    int n = batch.n, rows = batch.n + batch.m;
+    gpt2_forward(model, batch.inputs, rows, batch.T);
+    return (1.0 - mix) * mean_pair_loss(0, n) + (rows > n ? mix * mean_pair_loss(n, rows) : 0.0);
+}
+
+static void open_pairs(int m, int keep_blocks) {
+    static const char init[] = "L2,H3,C12,V17,T9";
+    int rows = PAIR_ROWS + m;
+    model_open_random(init, PAIR_ROWS, m, PAIR_T, keep_blocks);
+    for (int t = PAIR_T; t < 2 * PAIR_T; t++) { batch.mask[t] = t % 3 == 1; } // the row that has nothing to train on elsewhere
+    batch.usable[1] = 1;
+    policy = policy_create(init, 8, pair_beta, &model->config, rows, PAIR_T);
+    fill_params(policy.reference, 0.3);
+    gpt2_forward(policy.reference, batch.inputs, rows, PAIR_T);
+    for (int i = 0; i < rows; i++) { reference_sum[i] = row_sum(policy.reference, i); }
+}
+
+static void expect_pair_gradient(Drpt* drpt) {
+    int rows = batch.n + batch.m;
+    const double share[2] = { drpt->plain ? 2.0 / batch.n : 1.0, 2.0 / batch.m };
+    ObjectiveStats stats[2] = {{0}};
+    memset(model->grads, 0, sizeof(float) * model->num_params);
+    policy_weigh(&policy, model, &batch, 0, rows, batch.n, share, stats);
+    policy_items(&policy, &batch);
+    drpt_begin(drpt, 0, policy.usable, policy.domain);
+    gpt2_backward(model, batch.inputs, batch.targets, batch.weight, drpt, rows, batch.T);
+    gpt2_forward(model, batch.inputs, rows, batch.T);
+    expect(fabs(stats[0].loss / (share[0] * stats[0].pairs) - mean_pair_loss(0, batch.n)) < 1e-12);
+    expect(batch.m == 0 || fabs(stats[1].loss / (share[1] * stats[1].pairs) - mean_pair_loss(batch.n, rows)) < 1e-12);
+    for (int i = 0; i < NUM_TENSORS; i++) {
+        const Tensor* t = &model->tensor[i];
+        expect_slope("pairs", pair_loss, model->params + t->begin, model->grads + t->begin, t->blocks * t->rows * t->cols);
+    }
+}
+
+static void test_pairs(void) {
+    static const char* const groups[] = { "layer", "sublayer", "block", "global" };
+    static const struct { const char* method; double mix; int m; } methods[] = {
+        { NULL, 0.0, 0 }, { "mix", 0.3, PAIR_TARGETS }, { "full", 0.0, PAIR_TARGETS }, { "target", 1.0, PAIR_TARGETS },
+    };
+    for (int i = 0; i < 16; i++) {
+        DrptOptions o = drpt_defaults;
+        o.method = methods[i / 4].method;
+        o.group = groups[i % 4];
+        o.mix = mix = methods[i / 4].mix;
+        Drpt drpt = drpt_create(&o, PAIR_ROWS / 2, methods[i / 4].m / 2, 2 * PAIR_T, 48, 1, 1);
+        drpt.places = PAIR_T;
+        drpt.verify = 1;
+        open_pairs(methods[i / 4].m, drpt_keeps_blocks(&drpt));
+        expect_pair_gradient(&drpt);
+        drpt_free(&drpt);
+        policy_free(&policy);
+        batch_free(&batch);
+        gpt2_free(model);
+    }
+}
+
 int main(int argc, char** argv) {
     static const Test tests[] = {
         { "layernorm", test_layernorm },
@@ -340,6 +427,7 @@ int main(int argc, char** argv) {
         { "plain_model", test_plain_model },
         { "gradients_add_up", test_gradients_add_up },
         { "mixed_model", test_mixed_model },
+        { "pairs", test_pairs },
     };
     omp_set_num_threads(1); // sizes so small that threads would only wait for each other
     return test_main(argc, argv, tests, sizeof(tests) / sizeof(tests[0]));

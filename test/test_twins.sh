@@ -11,6 +11,10 @@ trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1
 "$OLDPWD/$build/dev/tasks" --out tasks --target 5 --pretrain 1 --general 1 --test 1 --labelled 1 --val 1 --endless 1 --show 0 >said.txt || { cat said.txt; exit 1; }
 cp tasks/target.bin few.bin
+"$OLDPWD/$build/dev/tasks" --pairs 1 --out pairs --target 5 --pretrain 1 --general 5 --test 4 --labelled 1 --val 1 --endless 1 --show 0 >said.txt || { cat said.txt; exit 1; }
+cp pairs/general.bin pairs.bin
+cp pairs/target.bin few_pairs.bin
+cp pairs/test.bin val_pairs.bin
 cp "$fixture" data.bin # 5 rows: with batches of 3 every epoch begins somewhere else
 failed=0 cases=0
 fail() { echo "test_twins.sh: $*"; failed=$((failed + 1)); }
@@ -58,7 +62,7 @@ same_run() {
         eval program=\$$p
         train "$program" $model $data --val data.bin --val-every 2 --steps 5 --out $p --dump-update $p.update "$@"
     done
-    same_numbers cpu/log.csv gpu/log.csv 1-10 || fail "$*: another log.csv"
+    same_numbers cpu/log.csv gpu/log.csv 1-10,12- || fail "$*: another log.csv"
     same_numbers cpu/eval.csv gpu/eval.csv 1- || fail "$*: another eval.csv"
     if [ -e cpu/geometry.csv ]; then
         for p in cpu gpu; do sed -E 's/,(direct|pairs|tokens|sketch),/,a route,/' $p/geometry.csv >$p.geometry; done # whichever takes least time there
@@ -106,6 +110,13 @@ done <<'LIST'
 --target few.bin --target-batch 2 --method cone --score sketch --sketch 4
 --target few.bin --target-batch 2 --method inside --rank 3 --group matrix --log-geometry 1
 --target few.bin --target-batch 2 --method outside --rank 4 --sides left --refresh 2
+--objective dpo --general pairs.bin --val val_pairs.bin --batch 2 --method full --accumulate 2
+--objective dpo --general pairs.bin --val val_pairs.bin --target few_pairs.bin --target-batch 2 --method subset --log-geometry 1
+--objective dpo --general pairs.bin --val val_pairs.bin --target few_pairs.bin --target-batch 2 --method mix --beta 2 --reference L1,H2,C8,V41,T12
+--objective dpo --general pairs.bin --val val_pairs.bin --target few_pairs.bin --target-batch 2 --method cone --group global --score direct --log-geometry 1
+--objective dpo --general pairs.bin --val val_pairs.bin --target few_pairs.bin --target-batch 2 --method cone --strength auto --accumulate 2
+--objective dpo --general pairs.bin --val val_pairs.bin --target few_pairs.bin --target-batch 2 --method inside --rank 3 --log-geometry 1
+--objective dpo --general pairs.bin --val val_pairs.bin --target few_pairs.bin --target-batch 2 --method outside --rank 2 --sides right --refresh 2
 LIST
 
 # ---- what one saves the other continues
@@ -154,6 +165,10 @@ ln "$gpu" alone
 [ $? -eq 1 ] && grep -q '^error: --precision fp32' errors.txt || { fail "the bf16 program should refuse fp32"; cat errors.txt; }
 cases=$((cases + 5))
 
+train "$gpu" ${model% *} bf16 --objective dpo --general pairs.bin --batch 2 --steps 2 --out pairs16
+sed -n 2p pairs16/log.csv | grep -q '^0,0.693147181,.*,0.5,0,' || { fail "bf16: the model should be its own reference at first"; cat pairs16/log.csv; }
+cases=$((cases + 1))
+
 # ---- evaluation alone; texts; samples
 for p in cpu gpu; do
     eval program=\$$p
@@ -201,6 +216,8 @@ done <<'LIST'
 --init L2,H2,C16,V41,T12 --general data.bin --resume 1
 --init L2,H2,C16,V41,T12 --general data.bin --precision fp16
 --init L2,H2,C16,V41,T12 --generate x
+--init L2,H2,C16,V41,T12 --general data.bin --objective dpo
+--init L2,H2,C16,V41,T12 --general pairs.bin --objective dpo --reference L2,H2,C16,V40,T12
 LIST
 "$gpu" $model $data --target data.bin --val data.bin --out cpu --probe list.txt >said.txt 2>errors.txt
 [ $? -eq 1 ] && grep -q '^error: --probe' errors.txt && [ "$(wc -l <errors.txt)" -eq 1 ] || { fail "--probe should be refused in one line"; cat errors.txt; }
