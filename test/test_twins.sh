@@ -116,7 +116,7 @@ done <<'LIST'
 --objective dpo --general pairs.bin --val val_pairs.bin --target few_pairs.bin --target-batch 2 --method cone --group global --score direct --log-geometry 1
 --objective dpo --general pairs.bin --val val_pairs.bin --target few_pairs.bin --target-batch 2 --method cone --strength auto --accumulate 2
 --objective dpo --general pairs.bin --val val_pairs.bin --target few_pairs.bin --target-batch 2 --method inside --rank 3 --log-geometry 1
---objective dpo --general pairs.bin --val val_pairs.bin --target few_pairs.bin --target-batch 2 --method outside --rank 2 --sides right --refresh 2
+--objective dpo --general pairs.bin --val val_pairs.bin --target few_pairs.bin --target-batch 2 --method outside --rank 2 --refresh 2
 LIST
 
 # ---- what one saves the other continues
