@@ -467,6 +467,13 @@ llmc/schedule.c~s/0.5 \* (1.0 + cos/(cos/~test_gpt2 schedules~another cosine
 llmc/schedule.c~s/final + (1.0 - final) \* left/final + left/~test_gpt2 schedules~final added on top
 
 # ---- files
+llmc/gpt2_file.c~s/0x7fff + (word >> 16 & 1)/0x8000/~test_gpt2 bf16_model~of two bfloat16 as near the odd one
+llmc/gpt2_file.c~s/(word + 0x7fff + (word >> 16 & 1)) >> 16/word >> 16/~test_gpt2 bf16_model~weights cut off, not rounded
+llmc/gpt2_file.c~s/MODEL_BF16 ? sizeof(uint16_t)/MODEL_BF16 ? sizeof(float)/~test_gpt2 bf16_model~a bf16 model as long as one in fp32
+llmc/gpt2_file.c~s/        size_t n = piece(begin, count);/        size_t n = count < PIECE ? count : PIECE;/~test_gpt2 bf16_model~whole pieces at the end
+llmc/gpt2_file.c~s/f.version == MODEL_FP32 || f.version == MODEL_BF16, /f.version != 0, /~test_gpt2 broken_bf16_model~any version read
+train_gpt2_drpt.c~s/        memset(x + V, 0, .*//~test_gpt2 cross_entropy~padding of the logits kept for a gradient
+train_gpt2_drpt.c~s/logits + (size_t)n \* stride/logits + (size_t)n * V/~test_gpt2 cross_entropy~padded rows of logits taken for dense ones
 llmc/gpt2_file.c~s/put64(header, GENERAL_POSITION, .*//~test_gpt2 resume~the general place not written
 llmc/gpt2_file.c~s/put64(header, OURS + 2, .*//~test_gpt2 resume~the target's epoch not written
 llmc/gpt2_file.c~s/input_read(f, path, v, /input_read(f, path, m, /~test_gpt2 resume~moments mixed up
