@@ -769,7 +769,7 @@ void gpt2_backward(GPT2* model, const int* tokens, const int* targets, const flo
                        drpt, model->scratch, B, T, C, NH);
     }
     drpt->block = -1;
-    drpt_site_token(drpt, "wte", model->grad.wte, dlogits, model->lnf, model->dx, model->tokens, C, stride);
+    drpt_site_token(drpt, "wte", model->grad.wte, dlogits, model->lnf, model->dx, model->tokens, C, V, stride);
     drpt_site_position(drpt, "wpe", model->grad.wpe, model->dx, C);
     drpt_project(drpt, DRPT_GLOBAL);
 }

@@ -142,7 +142,8 @@ void drpt_begin(Drpt* d, uint64_t step, const unsigned char* usable, const int* 
 //     linear     dweight (OC,C), dbias (OC)   dout (B,T,OC), inp (B,T,C)
 //     layernorm  dweight (C), dbias (C)       dout, inp (B,T,C), mean, rstd (B,T)
 //     position   dweight (maxT,C)             dout (B,T,C)
-//     token      dweight (V,C)                as the head: dout (B,T,V), inp (B,T,C); as the lookup: dlookup (B,T,C), tokens (B,T)
+//     token      dweight (V,C)                as the head: dout (B,T,stride), zeros behind the V, inp (B,T,C);
+//                                             as the lookup: dlookup (B,T,C), tokens (B,T)
 void drpt_site(Drpt* d, const char* name, float* dweight, float* dbias, const Real* dout, const Real* inp, int C, int OC);
 // A projection that is several in one: `name` has a letter for each, OC / strlen(name) rows belong to each.
 void drpt_site_fused(Drpt* d, const char* name, float* dweight, float* dbias, const Real* dout, const Real* inp, int C, int OC);
@@ -150,7 +151,7 @@ void drpt_site_layernorm(Drpt* d, const char* name, float* dweight, float* dbias
                          const float* mean, const float* rstd, int C);
 void drpt_site_position(Drpt* d, const char* name, float* dweight, const Real* dout, int C);
 void drpt_site_token(Drpt* d, const char* name, float* dweight, const Real* dout, const Real* inp,
-                     const Real* dlookup, const int* tokens, int C, int V);
+                     const Real* dlookup, const int* tokens, int C, int V, int stride);
 
 // A sublayer, a block, or (global) the whole model has been recorded: projects what is recorded, if the
 // groups of this run are no coarser than that.

@@ -65,7 +65,9 @@ struct Host {
         rstd = fill_floats(N, false);
         vweight = fill_floats((size_t)(c.rows * c.cols), true);
         vbias = fill_floats((size_t)c.rows, true);
-        for (size_t i = 0; i < N; i++) { tokens.push_back(i % 3 == 0 ? c.rows - 1 : (int)(i * 7 % (size_t)c.rows)); } // words repeat
+        for (size_t i = 0, T = (size_t)c.T; i < N; i++) { // words repeat, a row's second one at its end
+            tokens.push_back(i % T > 1 && i % T == T - 1 ? tokens[i - T + 2] : i % 3 == 0 ? c.rows - 1 : (int)(i * 7 % (size_t)c.rows));
+        }
     }
 
     // The gradient of row b: weights, then the bias.

@@ -99,7 +99,7 @@ static void backward(Drpt* d, Params* grad) {
     drpt_site_layernorm(d, "ln", grad->lnw, grad->lnb, dnormed, x, mean, rstd, C);
     drpt_project(d, DRPT_BLOCK);
     d->block = -1;
-    drpt_site_token(d, "wte", grad->wte, dlogits, y, dx, tokens, C, V);
+    drpt_site_token(d, "wte", grad->wte, dlogits, y, dx, tokens, C, V, V);
     drpt_site_position(d, "wpe", grad->wpe, dx, C);
     if (broken) { *broken += 1.0f; }
     drpt_project(d, DRPT_GLOBAL);

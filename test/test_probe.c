@@ -546,7 +546,7 @@ static void pass_over_kinds(Drpt* d, Kinds* g, uint64_t seed) {
     drpt_site(d, "fc", g->fcw, NULL, dfc, inp, C, V);
     drpt_project(d, DRPT_BLOCK);
     d->block = -1;
-    drpt_site_token(d, "wte", g->wte, dlogits, last, dx, tokens, C, V);
+    drpt_site_token(d, "wte", g->wte, dlogits, last, dx, tokens, C, V, V);
     drpt_site_position(d, "wpe", g->wpe, dx, C);
     drpt_project(d, DRPT_GLOBAL);
 }

@@ -151,7 +151,7 @@ static void matmuls_params(Step* s) {
 static void head_forward(Step* s) { matmul_forward(s->model->logits, s->model->lnf, s->model->weight.wte, NULL, s->N, s->C, s->V); }
 static void head_input(Step* s) { matmul_backward_input(s->model->dlnf, s->model->logits, s->model->weight.wte, s->N, s->C, s->V); }
 static void head_params(Step* s) {
-    drpt_site_token(&s->run->drpt, "wte", s->model->grad.wte, s->model->logits, s->model->lnf, s->model->dx, s->run->batch.inputs, s->C, s->V);
+    drpt_site_token(&s->run->drpt, "wte", s->model->grad.wte, s->model->logits, s->model->lnf, s->model->dx, s->run->batch.inputs, s->C, s->V, s->V);
 }
 
 static void attentions_forward(Step* s) { attention_forward(s->a->atty, s->a->lse, s->a->qkv, s->model->scratch, s->B, s->T, s->C, s->NH); }
