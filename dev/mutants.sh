@@ -530,6 +530,13 @@ llmc/objective.c~s/fmin(responses \/ horizon, 1.0)/responses \/ horizon/~test_ob
 llmc/objective.c~s/    clear(weight, r);//~test_objective~weights of rows left out are what was there
 
 # ---- files
+llmc/gpt2_file.c~s/0x7fff + (word >> 16 & 1)/0x8000/~test_gpt2 bf16_model~of two bfloat16 as near the odd one
+llmc/gpt2_file.c~s/(word + 0x7fff + (word >> 16 & 1)) >> 16/word >> 16/~test_gpt2 bf16_model~weights cut off, not rounded
+llmc/gpt2_file.c~s/MODEL_BF16 ? sizeof(uint16_t)/MODEL_BF16 ? sizeof(float)/~test_gpt2 bf16_model~a bf16 model as long as one in fp32
+llmc/gpt2_file.c~s/        size_t n = piece(begin, count);/        size_t n = count < PIECE ? count : PIECE;/~test_gpt2 bf16_model~whole pieces at the end
+llmc/gpt2_file.c~s/f.version == MODEL_FP32 || f.version == MODEL_BF16, /f.version != 0, /~test_gpt2 broken_bf16_model~any version read
+train_gpt2_drpt.c~s/        memset(x + V, 0, .*//~test_gpt2 cross_entropy~padding of the logits kept for a gradient
+train_gpt2_drpt.c~s/logits + (size_t)n \* stride/logits + (size_t)n * V/~test_gpt2 cross_entropy~padded rows of logits taken for dense ones
 llmc/gpt2_file.c~s/put64(header, GENERAL_POSITION, .*//~test_gpt2 resume~the general place not written
 llmc/gpt2_file.c~s/put64(header, OURS + 2, .*//~test_gpt2 resume~the target's epoch not written
 llmc/gpt2_file.c~s/input_read(f, path, v, /input_read(f, path, m, /~test_gpt2 resume~moments mixed up
