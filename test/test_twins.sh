@@ -74,6 +74,8 @@ done <<'LIST'
 --method full --optimizer sgd
 --method full --weigh tokens --clip 0.1
 --method full --schedule linear --warmup 2 --final-lr 0.1 --val-general data.bin
+--method inside --target data.bin --target-batch 2 --rank 4 --refresh 2 --log-geometry 1
+--method outside --target data.bin --target-batch 2 --rank 3 --refresh 2 --sides left --group matrix --log-geometry 1
 LIST
 
 # ---- what one saves the other continues
