@@ -74,6 +74,7 @@ cuda_modules := $(wildcard llmc/*.cu drpt/*.cu)
 $(BUILD)/cuda_host.a: $(filter-out %/matmul.c.o $(cuda_modules:%.cu=$(BUILD)/%.c.o),$(objects))
 	@rm -f $@
 	ar qcs $@ $^
+bench_gpu := $(patsubst %,$(BUILD)/%.o,dev/timing/job.c dev/timing/worker.c)
 include test/emulator/rules.mk
 
 NVCC      ?= nvcc
@@ -81,20 +82,20 @@ ARCH      ?= $(shell nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>
 NVCCFLAGS := -std=c++17 -O3 $(if $(ARCH),-arch=$(ARCH),-gencode arch=compute_80,code=sm_80 -gencode arch=compute_90,code=sm_90)
 NVCCFLAGS += -Werror all-warnings -Xcompiler -Wall,-Wextra,-Werror
 
-# Compiled twice: $(BUILD)/cuda/bf16 has bfloat16 for Real. The two trainers stand side by side, as one starts the other.
-cuda: $(BUILD)/train_gpt2_drpt_cuda $(BUILD)/train_gpt2_drpt_cuda_bf16 $(foreach real,cuda cuda/bf16,$(cuda_tests:%=$(BUILD)/$(real)/%))
-$(BUILD)/train_gpt2_drpt_cuda: $(BUILD)/cuda/train_gpt2_drpt.o $(cuda_modules:%.cu=$(BUILD)/cuda/%.o)
-$(BUILD)/train_gpt2_drpt_cuda_bf16: $(BUILD)/cuda/bf16/train_gpt2_drpt.o $(cuda_modules:%.cu=$(BUILD)/cuda/bf16/%.o)
-$(cuda_tests:%=$(BUILD)/cuda/%): $(BUILD)/cuda/%: $(BUILD)/cuda/test/%.o $(EMU)/cpu_twin.o $(cuda_modules:%.cu=$(BUILD)/cuda/%.o)
-$(cuda_tests:%=$(BUILD)/cuda/bf16/%): $(BUILD)/cuda/bf16/%: $(BUILD)/cuda/bf16/test/%.o $(EMU)/cpu_twin.o $(cuda_modules:%.cu=$(BUILD)/cuda/bf16/%.o)
-$(BUILD)/train_gpt2_drpt_cuda $(BUILD)/train_gpt2_drpt_cuda_bf16 $(foreach real,cuda cuda/bf16,$(cuda_tests:%=$(BUILD)/$(real)/%)): $(BUILD)/cuda_host.a
-	$(NVCC) $(NVCCFLAGS) $(filter %.o,$^) $(filter %.a,$^) -Xcompiler -fopenmp -lcublasLt $(LDLIBS) -o $@
-$(BUILD)/cuda/bf16/%.o: %.cu Makefile
-	@mkdir -p $(@D)
-	$(NVCC) $(NVCCFLAGS) -DBF16 -MMD -MP -c $< -o $@
-$(BUILD)/cuda/%.o: %.cu Makefile
-	@mkdir -p $(@D)
-	$(NVCC) $(NVCCFLAGS) -MMD -MP -c $< -o $@
+# The trainer, its tests and its benchmark, compiled twice: with bfloat16 for Real too. The two trainers stand side by side, as one starts the other.
+define cuda_programs
+cuda: $(BUILD)/train_gpt2_drpt_$(1) $(cuda_tests:%=$(BUILD)/$(1)/%) $(BUILD)/$(1)/bench_gpu
+$(BUILD)/train_gpt2_drpt_$(1): $(BUILD)/$(1)/train_gpt2_drpt.o
+$(BUILD)/$(1)/bench_gpu: $(BUILD)/$(1)/dev/bench_gpu.o $(bench_gpu)
+$(cuda_tests:%=$(BUILD)/$(1)/%): $(BUILD)/$(1)/%: $(BUILD)/$(1)/test/%.o $(EMU)/cpu_twin.o
+$(BUILD)/train_gpt2_drpt_$(1) $(BUILD)/$(1)/bench_gpu $(cuda_tests:%=$(BUILD)/$(1)/%): $(cuda_modules:%.cu=$(BUILD)/$(1)/%.o) $(BUILD)/cuda_host.a
+	$(NVCC) $(NVCCFLAGS) $$(filter %.o,$$^) $$(filter %.a,$$^) -Xcompiler -fopenmp -lcublasLt $(LDLIBS) -o $$@
+$(BUILD)/$(1)/%.o: %.cu Makefile
+	@mkdir -p $$(@D)
+	$(NVCC) $(NVCCFLAGS) $(2) -MMD -MP -c $$< -o $$@
+endef
+$(eval $(call cuda_programs,cuda))
+$(eval $(call cuda_programs,cuda_bf16,-DBF16))
 
 mutants:
 	sh dev/mutants.sh

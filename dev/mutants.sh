@@ -466,6 +466,69 @@ llmc/schedule.c~s/0.8 \* steps/0.9 * steps/~test_gpt2 schedules~wsd decays late
 llmc/schedule.c~s/0.5 \* (1.0 + cos/(cos/~test_gpt2 schedules~another cosine
 llmc/schedule.c~s/final + (1.0 - final) \* left/final + left/~test_gpt2 schedules~final added on top
 
+# ---- objectives
+llmc/objective.c~s/mask\[t\] \&\& !isfinite(x\[t\])/!isfinite(x[t])/~test_objective~what is not trained on is read
+llmc/objective.c~s/if (trained_in(r.mask + row, r.T) == 0) {/if (0) {/~test_objective~empty rows take part
+llmc/objective.c~s/leave_out(\&stats->empty, r, b)/leave_out(\&stats->broken, r, b)/~test_objective~empty rows counted as broken
+llmc/objective.c~s/    if (number \&\& !isfinite.*//~test_objective~a score that is no number
+llmc/objective.c~s/i < 4; i++/i < 3; i++/~test_objective~the fourth input not looked at
+llmc/objective.c~s/^    r.usable\[b\] = 0;//~test_objective~rows left out are still usable
+llmc/objective.c~s/    if (!r.usable\[b\]) { return 0; }//~test_objective~rows that are not usable take part
+llmc/objective.c~s/if (r.usable\[b\]) { count += trained_in/if (1) { count += trained_in/~test_objective~tokens of rows left out counted
+llmc/objective.c~s/    r.usable\[b\] = r.usable\[b + 1\] = 0;//~test_objective~half a pair is usable
+llmc/objective.c~s/if (better \&\& worse)/if (better || worse)/~test_objective~half a pair
+llmc/objective.c~s/exp(-fabs(margin))/exp(-margin)/~test_objective~exp of a huge margin
+llmc/objective.c~s/log1p(e)/log(1.0 + e)/~test_objective~a small loss is 0
+llmc/objective.c~s/ + fmax(-margin, 0.0)//~test_objective~no loss for a wrong order
+llmc/objective.c~s/margin == 0.0 ? 0.5/margin == 0.0 ? 0.0/~test_objective~a tie is wrong
+llmc/objective.c~s/(margin > 0.0 ? e : 1.0) \/ (1.0 + e)/(margin > 0.0 ? 1.0 : e) \/ (1.0 + e)/~test_objective~sigmoid of the margin, not of its negative
+llmc/objective.c~s/sum += (double)logp\[n\] - reference\[n\]/sum += (double)logp[n]/~test_objective~no reference
+llmc/objective.c~s/double slope = beta \* add_pair/double slope = add_pair/~test_objective~no beta in the weights
+llmc/objective.c~s/fill_trained(weight, r, b + 1, -slope)/fill_trained(weight, r, b + 1, slope)/~test_objective~the worse row learned as well
+llmc/objective.c~s/dscore\[b\] = (float)-slope/dscore[b] = (float)slope/~test_objective~the better score goes down
+llmc/objective.c~s/(float)(-beta \* /(float)(beta * /~test_objective~a reward for divergence
+llmc/objective.c~s/reward\[last\] += score\[b\]/reward[first + (size_t)r.T - 1] += score[b]/~test_objective~the score at the end of the row
+llmc/objective.c~s/stats->kl_penalty += log_ratio/stats->kl_penalty = log_ratio/~test_objective~the last row's penalty alone
+llmc/objective.c~s/next_value = after\[b\], next_advantage/next_value = 0.0, next_advantage/~test_objective~cut responses have ended
+llmc/objective.c~s/delta + gamma \* lambda \* next_advantage/delta + lambda * next_advantage/~test_objective~advantages not discounted
+llmc/objective.c~s/reward\[n\] + gamma \* next_value/reward[n] + next_value/~test_objective~values not discounted
+llmc/objective.c~s/(float)(next_advantage + value\[n\])/(float)next_advantage/~test_objective~returns are advantages
+llmc/objective.c~s/            if (!r.mask\[n\]) { continue; }//~test_objective~no mask
+llmc/objective.c~s/return r.mask\[n\] \&\& r.usable\[n \/ (size_t)r.T\];/return r.mask[n];/~test_objective~whitened over rows left out
+llmc/objective.c~s/squares \/ (count - 1.0) + 1e-8/squares \/ count + 1e-8/~test_objective~variance by n
+llmc/objective.c~s/(count - 1.0) + 1e-8)/(count - 1.0))/~test_objective~no 1e-8
+llmc/objective.c~s/count > 1.0 ? 1.0/1 ? 1.0/~test_objective~the variance of one token
+llmc/objective.c~s/if (r.usable\[b\]) { count += 1.0; sum/if (1) { count += 1.0; sum/~test_objective~a group's mean over rows left out
+llmc/objective.c~s/sqrt(squares \/ (count - 1.0)) }/sqrt(squares \/ count) }/~test_objective~a group's variance by n
+llmc/objective.c~s/(g.deviation + 1e-6)/g.deviation/~test_objective~no 1e-6
+llmc/objective.c~s/stats->degenerate += g.squares == 0.0/stats->degenerate += g.deviation == 0.0/~test_objective~a group of one counted as one with differences
+llmc/objective.c~s/b < first + group \&\& g.squares > 0.0/b < first + group/~test_objective~advantages in a group of one
+llmc/objective.c~s/measure_group(r, reward, first, first + group)/measure_group(r, reward, 0, r.B)/~test_objective~one group of all
+llmc/objective.c~s/return expm1(d) - d;/return expm1(d);/~test_objective~a divergence that may be negative
+llmc/objective.c~s/(double)reference\[n\] - logp\[n\] : 0.0/(double)logp[n] - reference[n] : 0.0/~test_objective~divergence the other way
+llmc/objective.c~s/bound = A > 0.0 ? 1.0 + clip : 1.0 - clip/bound = A > 0.0 ? 1.0 + clip : 1.0 + clip/~test_objective~no lower bound
+llmc/objective.c~s/A < 0.0 \&\& ratio < bound/ratio < bound/~test_objective~clipped without advantage
+llmc/objective.c~s/(flat ? 0.0 : ratio \* A)/ratio * A/~test_objective~the gradient is not clipped
+llmc/objective.c~s/(flat ? 0.0 : ratio \* A)/(flat ? 0.0 : A)/~test_objective~no ratio in the gradient
+llmc/objective.c~s/ - (flat ? bound : ratio) \* A/ - ratio * A/~test_objective~the loss is not clipped
+llmc/objective.c~s/ + kl \* expm1(d)));/));/~test_objective~no divergence in the gradient
+llmc/objective.c~s/stats->kl_old += k3(moved)/stats->kl_old += k3(-moved)/~test_objective~the old policy's divergence the other way
+llmc/objective.c~s/finite_where(r.mask + (size_t)b \* (size_t)r.T, x/finite_where(r.mask, x/~test_objective~the first row's mask for what comes out
+llmc/objective.c~s/if (!comes_out(stats, r, b, weight)) { continue; }//~test_objective~weights that are no numbers
+llmc/objective.c~s/if (!comes_out(stats, r, b, dvalue)) { continue; }//~test_objective~a value's gradient that is no number
+llmc/objective.c~s/    memset(x, 0, sizeof(float) \* (size_t)r.T);//~test_objective~the rest of a row that came out broken
+llmc/objective.c~s/stats->tokens > 0.0 \&\& //~test_objective~no token is near enough
+llmc/objective.c~s/!(stats->tokens > 0.0 \&\& stats->kl_old <= limit \* stats->tokens)/stats->tokens <= 0.0 || stats->kl_old > limit * stats->tokens/~test_objective~NaN is near enough
+llmc/objective.c~s/kl_old <= limit \* stats->tokens/kl_old <= limit/~test_objective~a limit on the sum
+llmc/objective.c~s/fmin(fmax(value\[n\], old\[n\] - clip), old\[n\] + clip)/fmin(value[n], old[n] + clip)/~test_objective~values held on one side
+llmc/objective.c~s/fabs(near) > fabs(error)/fabs(near) < fabs(error)/~test_objective~the smaller of the value losses
+llmc/objective.c~s/flat ? 0.0f : (float)(share \* error)/(float)(share * error)/~test_objective~the value's gradient is not clipped
+llmc/objective.c~s/flat ? near \* near : /0 ? near * near : /~test_objective~the value's loss is not clipped
+llmc/objective.c~s/    if (!isfinite(kl)) { return beta; }.*//~test_objective~a coefficient from nothing
+llmc/objective.c~s/fmax(kl \/ target - 1.0, -0.2)/fmax(kl \/ target, -0.2)/~test_objective~grows at its aim
+llmc/objective.c~s/fmin(responses \/ horizon, 1.0)/responses \/ horizon/~test_objective~a large round turns the coefficient round
+llmc/objective.c~s/    clear(weight, r);//~test_objective~weights of rows left out are what was there
+
 # ---- files
 llmc/gpt2_file.c~s/0x7fff + (word >> 16 & 1)/0x8000/~test_gpt2 bf16_model~of two bfloat16 as near the odd one
 llmc/gpt2_file.c~s/(word + 0x7fff + (word >> 16 & 1)) >> 16/word >> 16/~test_gpt2 bf16_model~weights cut off, not rounded

@@ -23,12 +23,12 @@ static void check_precision(const char* precision) {
 }
 
 void device_program(const char* precision, char** argv) {
-    char path[4096 + sizeof("_bf16")];
+    char self[4096], path[sizeof(self) + sizeof("_bf16")];
     if (!precision || strcmp(precision, "bf16") != 0) { return; }
-    ssize_t length = readlink("/proc/self/exe", path, 4096);
-    if (length < 0) { length = snprintf(path, 4096, "%s", argv[0]); }
-    check(length < 4096, "--precision bf16: the path of this program is too long");
-    strcpy(path + length, "_bf16");
+    ssize_t length = readlink("/proc/self/exe", self, sizeof(self));
+    if (length < 0) { length = snprintf(self, sizeof(self), "%s", argv[0]); }
+    check(length < (ssize_t)sizeof(self), "--precision bf16: the path of this program is too long");
+    snprintf(path, sizeof(path), "%.*s_bf16", (int)length, self);
     fflush(stdout);
     execv(path, argv);
     die("--precision bf16 is a program of its own, %s, which cannot be started: %s; 'make cuda' builds it", path, strerror(errno));
@@ -42,6 +42,7 @@ void device_start(const char* precision) {
     device.compute = tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;
     CUBLAS(cublasLtCreate(&device.blas));
     device.workspace = device_alloc(WORKSPACE, "the workspace of matrix products");
+    CUDA(cudaMallocHost(&device.staging, STAGING));
 }
 
 void* device_alloc(size_t bytes, const char* what) {
@@ -54,8 +55,21 @@ void* device_alloc(size_t bytes, const char* what) {
 void device_free(void* p) { CUDA(cudaFree(p)); }
 void device_zero(void* p, size_t bytes) { CUDA(cudaMemsetAsync(p, 0, bytes)); }
 void device_copy(void* dst, const void* src, size_t bytes) { CUDA(cudaMemcpyAsync(dst, src, bytes, cudaMemcpyDeviceToDevice)); }
-void device_write(void* dst, const void* host, size_t bytes) { CUDA(cudaMemcpy(dst, host, bytes, cudaMemcpyHostToDevice)); }
-void device_read(void* host, const void* src, size_t bytes) { CUDA(cudaMemcpy(host, src, bytes, cudaMemcpyDeviceToHost)); }
+
+// What is small goes through memory that the GPU fetches by itself, in its turn, so that the host need not wait for the work before it.
+// All that was staged has been fetched once something is read.
+void device_write(void* dst, const void* host, size_t bytes) {
+    if (bytes > STAGING - device.staged) { CUDA(cudaMemcpy(dst, host, bytes, cudaMemcpyHostToDevice)); return; }
+    char* staged = (char*)device.staging + device.staged;
+    memcpy(staged, host, bytes);
+    device.staged += bytes;
+    CUDA(cudaMemcpyAsync(dst, staged, bytes, cudaMemcpyHostToDevice));
+}
+
+void device_read(void* host, const void* src, size_t bytes) {
+    CUDA(cudaMemcpy(host, src, bytes, cudaMemcpyDeviceToHost));
+    device.staged = 0;
+}
 
 void* device_open(void* p, size_t bytes) {
     void* host = malloc(bytes > 0 ? bytes : 1);

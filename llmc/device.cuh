@@ -11,9 +11,11 @@ typedef struct {
     cublasLtHandle_t blas;
     cublasComputeType_t compute;
     void* workspace;
+    void* staging;   // of the host: what is on its way to the GPU,
+    size_t staged;   // and how many bytes of it
 } Device;
 extern Device device;
-enum { WORKSPACE = 32 << 20 }; // bytes; what NVIDIA recommends for Hopper
+enum { WORKSPACE = 32 << 20, STAGING = 4 << 20 }; // bytes; of the workspace what NVIDIA recommends for Hopper
 
 enum { WARP = 32 };
 

@@ -11,7 +11,7 @@ EMU_CU    += $(if $(findstring clang,$(EMU_CXX)),-ffp-exception-behavior=maytrap
 
 emu_objects := $(patsubst test/emulator/%.cpp,$(EMU)/%.o,$(wildcard test/emulator/*.cpp))
 cuda_tests  := $(patsubst test/%.cu,%,$(wildcard test/test_cuda*.cu))
-emu_sources := $(patsubst %.cu,$(EMU)/src/%.cu,$(cuda_modules) train_gpt2_drpt.cu $(cuda_tests:%=test/%.cu) test/emulator/faults.cu)
+emu_sources := $(patsubst %.cu,$(EMU)/src/%.cu,$(cuda_modules) train_gpt2_drpt.cu $(cuda_tests:%=test/%.cu) test/emulator/faults.cu dev/bench_gpu.cu)
 emu_compiler := $(if $(SAN)$(USE_BLAS),,$(shell command -v $(EMU_CXX)))
 emu_programs := $(if $(emu_compiler),$(EMU)/plain/faults $(EMU)/races/faults $(EMU)/plain/train_gpt2_drpt_cuda \
                 $(EMU)/plain/train_gpt2_drpt_cuda_bf16 $(EMU)/bf16_races/test_cuda $(foreach kind,plain races bf16,$(cuda_tests:%=$(EMU)/$(kind)/%)))
@@ -42,7 +42,8 @@ $(EMU)/plain/faults $(EMU)/races/faults: %/faults: %/test/emulator/faults.o $(em
 define link_cuda
 $(cuda_tests:%=$(EMU)/$(1)/%): $(EMU)/$(1)/%: $(EMU)/$(1)/test/%.o $(EMU)/cpu_twin.o
 $(EMU)/$(1)/train_gpt2_drpt_cuda: $(EMU)/$(1)/train_gpt2_drpt.o
-$(EMU)/$(1)/train_gpt2_drpt_cuda $(cuda_tests:%=$(EMU)/$(1)/%): $(cuda_modules:%.cu=$(EMU)/$(1)/%.o) $(emu_objects) $(BUILD)/cuda_host.a
+$(EMU)/$(1)/bench_gpu: $(EMU)/$(1)/dev/bench_gpu.o $(bench_gpu)
+$(EMU)/$(1)/train_gpt2_drpt_cuda $(EMU)/$(1)/bench_gpu $(cuda_tests:%=$(EMU)/$(1)/%): $(cuda_modules:%.cu=$(EMU)/$(1)/%.o) $(emu_objects) $(BUILD)/cuda_host.a
 	$(EMU_CXX) $$(filter %.o,$$^) $$(filter %.a,$$^) -fopenmp $(LDLIBS) -o $$@
 endef
 $(foreach kind,plain races bf16,$(eval $(call link_cuda,$(kind))))
