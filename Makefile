@@ -6,7 +6,7 @@
 # make report      what the sweep of PLAN=quick found: sweep/quick/report.html and report.md
 # make test        build and run every test; fails if one does
 # make test SAN=1  the same under the address and undefined-behaviour sanitizers
-# make cuda        the GPU trainer's layers with their tests, by nvcc (ARCH=sm_90: for one architecture); needs a GPU to run
+# make cuda        build/train_gpt2_drpt_cuda, ..._cuda_bf16 and the GPU trainer's tests, by nvcc (ARCH=sm_90: for one architecture); needs a GPU to run
 # make mutants     break the code line by line: a test must notice each
 # make test-slow   does the demo still show what it is meant to show?
 # make tutorial    build the program of dev/doc/tutorial.md
@@ -41,8 +41,12 @@ all: $(BUILD)/train_gpt2_drpt $(tools)
 
 tutorial: $(BUILD)/dev/doc/tutorial
 
-$(BUILD)/train_gpt2_drpt $(tools) $(BUILD)/dev/doc/tutorial $(filter-out %/test_gradient,$(tests)): $(BUILD)/%: $(BUILD)/%.c.o $(objects)
-	$(CC) $(CFLAGS) $(FLAGS) $^ $(LDLIBS) -o $@
+# All that is not a program, in a library: a program is linked with what it calls.
+$(BUILD)/drpt.a: $(objects)
+	@rm -f $@
+	ar qcs $@ $^
+$(BUILD)/train_gpt2_drpt $(tools) $(BUILD)/dev/doc/tutorial $(filter-out %/test_gradient,$(tests)): $(BUILD)/%: $(BUILD)/%.c.o $(BUILD)/drpt.a
+	$(CC) $(CFLAGS) $(FLAGS) $(filter %.o,$^) $(filter %.a,$^) $(LDLIBS) -o $@
 $(BUILD)/%.c.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(FLAGS) -MMD -MP -c $< -o $@
@@ -52,9 +56,12 @@ wrapped := matmul_forward matmul_backward_input matmul_backward_params
 $(BUILD)/test/test_counts: LDLIBS += $(wrapped:%=-Wl,--wrap=%)
 
 # This test and all it is linked with is compiled in double precision; it has a matmul of its own.
-$(BUILD)/test/test_gradient: $(BUILD)/double/test/test_gradient.c.o $(patsubst $(BUILD)/%,$(BUILD)/double/%,$(filter-out %/matmul.c.o,$(objects)))
+$(BUILD)/test/test_gradient: $(BUILD)/double/test/test_gradient.c.o $(BUILD)/double/drpt.a
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(FLAGS) $^ $(LDLIBS) -o $@
+$(BUILD)/double/drpt.a: $(patsubst $(BUILD)/%,$(BUILD)/double/%,$(filter-out %/matmul.c.o,$(objects)))
+	@rm -f $@
+	ar qcs $@ $^
 $(BUILD)/double/%.c.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(FLAGS) -include test/double.h -MMD -MP -c $< -o $@
@@ -64,7 +71,10 @@ test: all tutorial $(tests) $(emu_programs)
 
 # The .cu files. What has one is not linked beside it as .c; test/emulator/ runs them where there is no GPU.
 cuda_modules := $(wildcard llmc/*.cu drpt/*.cu)
-cuda_host    := $(filter-out %/matmul.c.o $(cuda_modules:%.cu=$(BUILD)/%.c.o),$(objects))
+$(BUILD)/cuda_host.a: $(filter-out %/matmul.c.o $(cuda_modules:%.cu=$(BUILD)/%.c.o),$(objects))
+	@rm -f $@
+	ar qcs $@ $^
+bench_gpu := $(patsubst %,$(BUILD)/%.o,dev/timing/job.c dev/timing/worker.c)
 include test/emulator/rules.mk
 
 NVCC      ?= nvcc
@@ -72,12 +82,20 @@ ARCH      ?= $(shell nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>
 NVCCFLAGS := -std=c++17 -O3 $(if $(ARCH),-arch=$(ARCH),-gencode arch=compute_80,code=sm_80 -gencode arch=compute_90,code=sm_90)
 NVCCFLAGS += -Werror all-warnings -Xcompiler -Wall,-Wextra,-Werror
 
-cuda: $(cuda_tests:%=$(BUILD)/cuda/%)
-$(cuda_tests:%=$(BUILD)/cuda/%): $(BUILD)/cuda/%: $(BUILD)/cuda/test/%.o $(cuda_modules:%.cu=$(BUILD)/cuda/%.o) $(cuda_host) $(EMU)/cpu_twin.o
-	$(NVCC) $(NVCCFLAGS) $^ -Xcompiler -fopenmp -lcublasLt $(LDLIBS) -o $@
-$(BUILD)/cuda/%.o: %.cu Makefile
-	@mkdir -p $(@D)
-	$(NVCC) $(NVCCFLAGS) -MMD -MP -c $< -o $@
+# The trainer, its tests and its benchmark, compiled twice: with bfloat16 for Real too. The two trainers stand side by side, as one starts the other.
+define cuda_programs
+cuda: $(BUILD)/train_gpt2_drpt_$(1) $(cuda_tests:%=$(BUILD)/$(1)/%) $(BUILD)/$(1)/bench_gpu
+$(BUILD)/train_gpt2_drpt_$(1): $(BUILD)/$(1)/train_gpt2_drpt.o
+$(BUILD)/$(1)/bench_gpu: $(BUILD)/$(1)/dev/bench_gpu.o $(bench_gpu)
+$(cuda_tests:%=$(BUILD)/$(1)/%): $(BUILD)/$(1)/%: $(BUILD)/$(1)/test/%.o $(EMU)/cpu_twin.o
+$(BUILD)/train_gpt2_drpt_$(1) $(BUILD)/$(1)/bench_gpu $(cuda_tests:%=$(BUILD)/$(1)/%): $(cuda_modules:%.cu=$(BUILD)/$(1)/%.o) $(BUILD)/cuda_host.a
+	$(NVCC) $(NVCCFLAGS) $$(filter %.o,$$^) $$(filter %.a,$$^) -Xcompiler -fopenmp -lcublasLt $(LDLIBS) -o $$@
+$(BUILD)/$(1)/%.o: %.cu Makefile
+	@mkdir -p $$(@D)
+	$(NVCC) $(NVCCFLAGS) $(2) -MMD -MP -c $$< -o $$@
+endef
+$(eval $(call cuda_programs,cuda))
+$(eval $(call cuda_programs,cuda_bf16,-DBF16))
 
 mutants:
 	sh dev/mutants.sh

@@ -4,9 +4,13 @@
 // added to by atomics, so that equal runs give equal bits. All work is on one stream, in the order of the calls.
 #include "llmc/gpt2_tensors.h"
 #include "drpt/drpt.h"
+#include "drpt/gpt2.h"
+#include "drpt/run.h"
+#include "llmc/attention_mma.h"
 #include "llmc/config.h"
 #include "llmc/device.h"
 #include "llmc/device.cuh"
+#include "llmc/gpt2_init.h"
 #include "llmc/matmul.h"
 #include "llmc/optimizer.h"
 
@@ -24,71 +28,98 @@ static __device__ float fast_exp(float x) {
     return __expf(x);
 }
 
-// One thread an element. grid (NC / THREADS), block (THREADS)
-static __global__ void encoder_forward_kernel(float* out, const int* tokens, const float* wte, const float* wpe, size_t NC, int T, int C) {
-    size_t i = (size_t)blockIdx.x * THREADS + threadIdx.x;
+// W neighbouring channels a thread. grid (NC / W / THREADS), block (THREADS)
+template <int W> static __global__ void encoder_forward_kernel(Real* out, const int* tokens, const Real* wte, const Real* wpe, size_t NC, int T, int C) {
+    size_t i = ((size_t)blockIdx.x * THREADS + threadIdx.x) * W;
     if (i >= NC) { return; }
     size_t n = i / C, c = i % C;
-    out[i] = wte[(size_t)tokens[n] * C + c] + wpe[n % T * C + c];
+    Pack<W> token = load<W>(wte + (size_t)tokens[n] * C + c), position = load<W>(wpe + n % T * C + c), sum;
+    for (int k = 0; k < W; k++) { sum.at[k] = (Real)((float)token.at[k] + (float)position.at[k]); }
+    store<W>(out + i, sum);
 }
 
-static void encoder_forward(float* out, const int* tokens, const float* wte, const float* wpe, int B, int T, int C) {
+static void encoder_forward(Real* out, const int* tokens, const Real* wte, const Real* wpe, int B, int T, int C) {
     size_t NC = (size_t)B * T * C;
-    encoder_forward_kernel<<<blocks_of(NC, THREADS), THREADS>>>(out, tokens, wte, wpe, NC, T, C);
+    if (C % WIDE == 0) { encoder_forward_kernel<WIDE><<<blocks_of(NC / WIDE, THREADS), THREADS>>>(out, tokens, wte, wpe, NC, T, C); }
+    else { encoder_forward_kernel<1><<<blocks_of(NC, THREADS), THREADS>>>(out, tokens, wte, wpe, NC, T, C); }
     LAUNCHED();
 }
 
-// One warp a row: a lane takes every 32nd channel. grid (N / WARPS), block (WARP, WARPS)
-static __global__ void layernorm_forward_kernel(float* out, float* mean, float* rstd,
-                                                const float* inp, const float* weight, const float* bias, int N, int C) {
-    int n = blockIdx.x * WARPS + threadIdx.y, lane = threadIdx.x;
+// One warp a row: of every 32 W channels a lane takes W. grid (N / WARPS), block (WARP, WARPS)
+template <int W> static __global__ void layernorm_forward_kernel(Real* out, float* mean, float* rstd,
+                                                                 const Real* inp, const Real* weight, const Real* bias, int N, int C) {
+    int n = blockIdx.x * WARPS + threadIdx.y, first = threadIdx.x * W;
     if (n >= N) { return; }
-    const float* x = inp + (size_t)n * C;
-    float* y = out + (size_t)n * C;
+    const Real* x = inp + (size_t)n * C;
     float sum = 0.0f, squares = 0.0f;
-    for (int c = lane; c < C; c += WARP) { sum += x[c]; }
+    for (int c = first; c < C; c += WARP * W) {
+        Pack<W> xs = load<W>(x + c);
+        for (int k = 0; k < W; k++) { sum += (float)xs.at[k]; }
+    }
     float m = warp_sum(sum) / C;
-    for (int c = lane; c < C; c += WARP) { squares += (x[c] - m) * (x[c] - m); }
+    for (int c = first; c < C; c += WARP * W) {
+        Pack<W> xs = load<W>(x + c);
+        for (int k = 0; k < W; k++) { squares += ((float)xs.at[k] - m) * ((float)xs.at[k] - m); }
+    }
     float r = 1.0f / sqrtf(warp_sum(squares) / C + 1e-5f);
-    for (int c = lane; c < C; c += WARP) { y[c] = (x[c] - m) * r * weight[c] + bias[c]; }
-    if (lane == 0) {
+    for (int c = first; c < C; c += WARP * W) {
+        Pack<W> xs = load<W>(x + c), w = load<W>(weight + c), b = load<W>(bias + c), y;
+        for (int k = 0; k < W; k++) { y.at[k] = (Real)(((float)xs.at[k] - m) * r * (float)w.at[k] + (float)b.at[k]); }
+        store<W>(out + (size_t)n * C + c, y);
+    }
+    if (threadIdx.x == 0) {
         mean[n] = m;
         rstd[n] = r;
     }
 }
 
-static void layernorm_forward(float* out, float* mean, float* rstd,
-                              const float* inp, const float* weight, const float* bias, int N, int C) {
-    layernorm_forward_kernel<<<blocks_of((size_t)N, WARPS), dim3(WARP, WARPS)>>>(out, mean, rstd, inp, weight, bias, N, C);
+static void layernorm_forward(Real* out, float* mean, float* rstd,
+                              const Real* inp, const Real* weight, const Real* bias, int N, int C) {
+    dim3 grid(blocks_of((size_t)N, WARPS)), block(WARP, WARPS);
+    if (C % WIDE == 0) { layernorm_forward_kernel<WIDE><<<grid, block>>>(out, mean, rstd, inp, weight, bias, N, C); }
+    else { layernorm_forward_kernel<1><<<grid, block>>>(out, mean, rstd, inp, weight, bias, N, C); }
     LAUNCHED();
 }
 
 // One warp a row. grid (N / WARPS), block (WARP, WARPS)
-static __global__ void layernorm_backward_input_kernel(float* dinp, const float* dout, const float* inp, const float* weight,
-                                                       const float* mean, const float* rstd, int N, int C) {
-    int n = blockIdx.x * WARPS + threadIdx.y, lane = threadIdx.x;
+template <int W> static __global__ void layernorm_backward_input_kernel(Real* dinp, const Real* dout, const Real* inp, const Real* weight,
+                                                                        const float* mean, const float* rstd, int N, int C) {
+    int n = blockIdx.x * WARPS + threadIdx.y, first = threadIdx.x * W;
     if (n >= N) { return; }
-    const float* x = inp + (size_t)n * C;
-    const float* dy = dout + (size_t)n * C;
-    float* dx = dinp + (size_t)n * C;
+    const Real* x = inp + (size_t)n * C;
+    const Real* dy = dout + (size_t)n * C;
+    Real* dx = dinp + (size_t)n * C;
     float m = mean[n], r = rstd[n], average = 0.0f, along = 0.0f;
-    for (int c = lane; c < C; c += WARP) {
-        average += dy[c] * weight[c];
-        along += dy[c] * weight[c] * (x[c] - m) * r;
+    for (int c = first; c < C; c += WARP * W) {
+        Pack<W> xs = load<W>(x + c), dys = load<W>(dy + c), w = load<W>(weight + c);
+        for (int k = 0; k < W; k++) {
+            float d = (float)dys.at[k] * (float)w.at[k];
+            average += d;
+            along += d * ((float)xs.at[k] - m) * r;
+        }
     }
     average = warp_sum(average) / C;
     along = warp_sum(along) / C;
-    for (int c = lane; c < C; c += WARP) { dx[c] += r * (dy[c] * weight[c] - average - (x[c] - m) * r * along); }
+    for (int c = first; c < C; c += WARP * W) {
+        Pack<W> xs = load<W>(x + c), dys = load<W>(dy + c), w = load<W>(weight + c), dxs = load<W>(dx + c);
+        for (int k = 0; k < W; k++) {
+            float d = (float)dys.at[k] * (float)w.at[k];
+            dxs.at[k] = (Real)((float)dxs.at[k] + r * (d - average - ((float)xs.at[k] - m) * r * along));
+        }
+        store<W>(dx + c, dxs);
+    }
 }
 
-static void layernorm_backward_input(float* dinp, // added to
-                                     const float* dout, const float* inp, const float* weight,
+static void layernorm_backward_input(Real* dinp, // added to
+                                     const Real* dout, const Real* inp, const Real* weight,
                                      const float* mean, const float* rstd, int N, int C) {
-    layernorm_backward_input_kernel<<<blocks_of((size_t)N, WARPS), dim3(WARP, WARPS)>>>(dinp, dout, inp, weight, mean, rstd, N, C);
+    dim3 grid(blocks_of((size_t)N, WARPS)), block(WARP, WARPS);
+    if (C % WIDE == 0) { layernorm_backward_input_kernel<WIDE><<<grid, block>>>(dinp, dout, inp, weight, mean, rstd, N, C); }
+    else { layernorm_backward_input_kernel<1><<<grid, block>>>(dinp, dout, inp, weight, mean, rstd, N, C); }
     LAUNCHED();
 }
 
-// Attention. A block of threads owns TILE queries (the forward, and dq) or TILE keys (dk and dv) of one head, and walks over the
+// Attention without tensor cores; llmc/attention_mma.cu is what bf16 has. A block of threads owns TILE queries (the forward, and dq) or TILE keys (dk and dv) of one head, and walks over the
 // tiles of the others: S is never longer than a tile is wide. What it reads stands in shared memory, HS channels a row, those beyond hs
 // zero; a row is 4 floats longer than that, so that the 128-bit reads of neighbouring rows meet different banks.
 //
@@ -96,6 +127,11 @@ static void layernorm_backward_input(float* dinp, // added to
 // x + ACROSS*k, and of an output (TILE,HS) the same rows and columns: that is what it keeps in registers. The ACROSS threads of a row
 // are half a warp, so that a row's largest and its sum are found by shuffles.
 enum { ACROSS = 16, OWN = 4 };
+#if defined(BF16) && !defined(PLAIN_ATTENTION)
+static constexpr bool TENSOR_CORES = true;
+#else
+static constexpr bool TENSOR_CORES = false;
+#endif
 
 template <int HS, int TILE> struct AttentionTile {
     static_assert(TILE % ACROSS == 0 && HS % ACROSS == 0 && HS % 4 == 0, "every thread owns as much as any other");
@@ -111,11 +147,11 @@ template <int HS, int TILE> struct AttentionTile {
     (void)C3; (void)stats; (void)head; (void)row
 
 // tile = scale times rows [first, first+TILE) of x, zero past T and hs.
-template <int HS, int TILE> static __device__ void load_tile(float* tile, const float* x, int first, int T, int hs, int stride, float scale) {
+template <int HS, int TILE> static __device__ void load_tile(float* tile, const Real* x, int first, int T, int hs, int stride, float scale) {
     typedef AttentionTile<HS, TILE> A;
     for (int i = threadIdx.y * ACROSS + threadIdx.x; i < TILE * HS; i += ACROSS * A::DOWN) {
         int r = i / HS, c = i % HS;
-        tile[r * A::ROW + c] = first + r < T && c < hs ? scale * x[(size_t)(first + r) * stride + c] : 0.0f;
+        tile[r * A::ROW + c] = first + r < T && c < hs ? scale * (float)x[(size_t)(first + r) * stride + c] : 0.0f;
     }
 }
 
@@ -156,32 +192,22 @@ template <int HS, int TILE> static __device__ void share(float* to, float s[OWN]
     }
 }
 
-// Over the threads of one row.
-static __device__ float row_max(float x) {
-    for (int offset = ACROSS / 2; offset > 0; offset /= 2) { x = fmaxf(x, __shfl_xor_sync(~0u, x, offset, ACROSS)); }
-    return x;
-}
-static __device__ float row_sum(float x) {
-    for (int offset = ACROSS / 2; offset > 0; offset /= 2) { x += __shfl_xor_sync(~0u, x, offset, ACROSS); }
-    return x;
-}
-
 // Writes the channels that the thread owns of rows [first, first+TILE).
-template <int HS, int TILE> static __device__ void store_tile(float* to, float own[OWN][AttentionTile<HS, TILE>::CHANNELS],
+template <int HS, int TILE> static __device__ void store_tile(Real* to, float own[OWN][AttentionTile<HS, TILE>::CHANNELS],
                                                               int first, int T, int hs, int stride, float scale) {
     typedef AttentionTile<HS, TILE> A;
     for (int i = 0; i < OWN; i++) {
         int t = first + threadIdx.y * OWN + i;
-        for (int w = 0, c = threadIdx.x; t < T && c < hs && w < A::CHANNELS; w++, c += ACROSS) { to[(size_t)t * stride + c] = scale * own[i][w]; }
+        for (int w = 0, c = threadIdx.x; t < T && c < hs && w < A::CHANNELS; w++, c += ACROSS) { to[(size_t)t * stride + c] = (Real)(scale * own[i][w]); }
     }
 }
 
 // grid (T / TILE, NH, B), block (ACROSS, TILE / OWN), shared: q, k, v and S
-template <int HS, int TILE> static __global__ void attention_forward_kernel(float* out, float* lse, const float* qkv, int T, int C, int hs) {
+template <int HS, int TILE> static __global__ void attention_forward_kernel(Real* out, float* lse, const Real* qkv, int T, int C, int hs) {
     ATTENTION_TILE;
     extern __shared__ float4 tiles[];
     float *q = (float*)tiles, *k = q + A::SIZE, *v = k + A::SIZE, *P = v + A::SIZE;
-    const float* base = qkv + row * C3 + head;
+    const Real* base = qkv + row * C3 + head;
     int first = blockIdx.x * TILE;
     float s[OWN][A::KEYS], acc[OWN][A::CHANNELS] = {{0.0f}}, largest[OWN], sum[OWN];
     for (int i = 0; i < OWN; i++) { largest[i] = -INFINITY; sum[i] = 0.0f; }
@@ -196,13 +222,13 @@ template <int HS, int TILE> static __global__ void attention_forward_kernel(floa
             int t = first + y * OWN + i;
             float top = largest[i], added = 0.0f;
             for (int j = 0; j < A::KEYS; j++) { if (u + x + ACROSS * j <= t) { top = fmaxf(top, s[i][j]); } }
-            top = row_max(top);
+            top = lanes_max<ACROSS>(top);
             for (int j = 0; j < A::KEYS; j++) {
                 s[i][j] = u + x + ACROSS * j <= t ? fast_exp(s[i][j] - top) : 0.0f;
                 added += s[i][j];
             }
             float factor = fast_exp(largest[i] - top);
-            sum[i] = sum[i] * factor + row_sum(added);
+            sum[i] = sum[i] * factor + lanes_sum<ACROSS>(added);
             largest[i] = top;
             for (int w = 0; w < A::CHANNELS; w++) { acc[i][w] *= factor; }
         }
@@ -219,23 +245,23 @@ template <int HS, int TILE> static __global__ void attention_forward_kernel(floa
 }
 
 // along (B,NH,T) = dout . out of each query's head. One warp a query. grid (T / WARPS, NH, B), block (WARP, WARPS)
-static __global__ void attention_along_kernel(float* along, const float* dout, const float* out, int T, int C, int hs) {
+static __global__ void attention_along_kernel(float* along, const Real* dout, const Real* out, int T, int C, int hs) {
     int t = blockIdx.x * WARPS + threadIdx.y;
     if (t >= T) { return; }
     size_t at = ((size_t)blockIdx.z * T + t) * C + (size_t)blockIdx.y * hs;
     float sum = 0.0f;
-    for (int c = threadIdx.x; c < hs; c += WARP) { sum += dout[at + c] * out[at + c]; }
+    for (int c = threadIdx.x; c < hs; c += WARP) { sum += (float)dout[at + c] * (float)out[at + c]; }
     sum = warp_sum(sum);
     if (threadIdx.x == 0) { along[((size_t)blockIdx.z * gridDim.y + blockIdx.y) * T + t] = sum; }
 }
 
 // dq of a tile of queries: dq += dS k over the tiles of keys. grid (T / TILE, NH, B), block (ACROSS, TILE / OWN), shared: q, dout, k, v and dS
-template <int HS, int TILE> static __global__ void attention_backward_queries_kernel(float* dqkv, const float* dout, const float* qkv,
+template <int HS, int TILE> static __global__ void attention_backward_queries_kernel(Real* dqkv, const Real* dout, const Real* qkv,
                                                                                      const float* lse, const float* along, int T, int C, int hs) {
     ATTENTION_TILE;
     extern __shared__ float4 tiles[];
     float *q = (float*)tiles, *d = q + A::SIZE, *k = d + A::SIZE, *v = k + A::SIZE, *dS = v + A::SIZE;
-    const float* base = qkv + row * C3 + head;
+    const Real* base = qkv + row * C3 + head;
     int first = blockIdx.x * TILE;
     float s[OWN][A::KEYS], dp[OWN][A::KEYS], dq[OWN][A::CHANNELS] = {{0.0f}};
     load_tile<HS, TILE>(q, base, first, T, hs, C3, scale);
@@ -263,12 +289,12 @@ template <int HS, int TILE> static __global__ void attention_backward_queries_ke
 
 // dk and dv of a tile of keys: dv += P' dout and dk += dS' q over the tiles of queries; the rows of S are keys here.
 // grid (T / TILE, NH, B), block (ACROSS, TILE / OWN), shared: q, dout, k, v and P, then dS
-template <int HS, int TILE> static __global__ void attention_backward_keys_kernel(float* dqkv, const float* dout, const float* qkv,
+template <int HS, int TILE> static __global__ void attention_backward_keys_kernel(Real* dqkv, const Real* dout, const Real* qkv,
                                                                                   const float* lse, const float* along, int T, int C, int hs) {
     ATTENTION_TILE;
     extern __shared__ float4 tiles[];
     float *q = (float*)tiles, *d = q + A::SIZE, *k = d + A::SIZE, *v = k + A::SIZE, *P = v + A::SIZE;
-    const float* base = qkv + row * C3 + head;
+    const Real* base = qkv + row * C3 + head;
     int first = blockIdx.x * TILE;
     float s[OWN][A::KEYS], dp[OWN][A::KEYS], dk[OWN][A::CHANNELS] = {{0.0f}}, dv[OWN][A::CHANNELS] = {{0.0f}};
     load_tile<HS, TILE>(k, base + C, first, T, hs, C3, 1.0f);
@@ -305,7 +331,7 @@ template <class Kernel> static void allow_shared(Kernel kernel, size_t bytes) {
     CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)bytes));
 }
 
-template <int HS, int TILE> static void attention_forward_launch(float* out, float* lse, const float* qkv, int B, int T, int C, int NH) {
+template <int HS, int TILE> static void attention_forward_launch(Real* out, float* lse, const Real* qkv, int B, int T, int C, int NH) {
     typedef AttentionTile<HS, TILE> A;
     size_t shared = sizeof(float) * (3 * A::SIZE + A::S_SIZE);
     dim3 grid(blocks_of((size_t)T, TILE), (unsigned)NH, (unsigned)B), block(ACROSS, A::DOWN);
@@ -314,7 +340,7 @@ template <int HS, int TILE> static void attention_forward_launch(float* out, flo
     LAUNCHED();
 }
 
-template <int HS, int TILE> static void attention_backward_launch(float* dqkv, const float* dout, const float* qkv, const float* lse,
+template <int HS, int TILE> static void attention_backward_launch(Real* dqkv, const Real* dout, const Real* qkv, const float* lse,
                                                                   const float* along, int B, int T, int C, int NH) {
     typedef AttentionTile<HS, TILE> A;
     size_t shared = sizeof(float) * (4 * A::SIZE + A::S_SIZE);
@@ -329,22 +355,24 @@ template <int HS, int TILE> static void attention_backward_launch(float* dqkv, c
 
 static size_t attention_scratch_size(int B, int T, int NH) { return (size_t)B * (size_t)T * (size_t)NH; }
 
-static void attention_forward(float* out, float* lse, // lse (B,NH,T)
-                              const float* qkv, float*, int B, int T, int C, int NH) {
+static void attention_forward(Real* out, float* lse, // lse (B,NH,T)
+                              const Real* qkv, float*, int B, int T, int C, int NH) {
     int hs = C / NH;
     check(hs <= 128, "heads of %d channels: the GPU trainer has kernels for up to 128", hs);
-    if (hs <= 32) { attention_forward_launch<32, 32>(out, lse, qkv, B, T, C, NH); }
+    if constexpr (TENSOR_CORES) { attention_mma_forward(out, lse, qkv, B, T, C, NH); }
+    else if (hs <= 32) { attention_forward_launch<32, 32>(out, lse, qkv, B, T, C, NH); }
     else if (hs <= 64) { attention_forward_launch<64, 64>(out, lse, qkv, B, T, C, NH); }
     else { attention_forward_launch<128, 32>(out, lse, qkv, B, T, C, NH); }
 }
 
-static void attention_backward(float* dqkv, const float* dout, const float* qkv, const float* out, const float* lse,
+static void attention_backward(Real* dqkv, const Real* dout, const Real* qkv, const Real* out, const float* lse,
                                float* scratch, int B, int T, int C, int NH) {
     int hs = C / NH;
     dim3 grid(blocks_of((size_t)T, WARPS), (unsigned)NH, (unsigned)B);
     attention_along_kernel<<<grid, dim3(WARP, WARPS)>>>(scratch, dout, out, T, C, hs);
     LAUNCHED();
-    if (hs <= 32) { attention_backward_launch<32, 32>(dqkv, dout, qkv, lse, scratch, B, T, C, NH); }
+    if constexpr (TENSOR_CORES) { attention_mma_backward(dqkv, dout, qkv, lse, scratch, B, T, C, NH); }
+    else if (hs <= 32) { attention_backward_launch<32, 32>(dqkv, dout, qkv, lse, scratch, B, T, C, NH); }
     else if (hs <= 64) { attention_backward_launch<64, 64>(dqkv, dout, qkv, lse, scratch, B, T, C, NH); }
     else { attention_backward_launch<128, 32>(dqkv, dout, qkv, lse, scratch, B, T, C, NH); }
 }
@@ -352,108 +380,135 @@ static void attention_backward(float* dqkv, const float* dout, const float* qkv,
 #define GELU_A 1.5957691216057308f // 2 sqrt(2/pi)
 #define GELU_B 0.044715f
 
-// One thread an element, from here to residual_backward. grid (n / THREADS), block (THREADS)
-static __global__ void gelu_forward_kernel(float* out, const float* inp, size_t n) {
-    size_t i = (size_t)blockIdx.x * THREADS + threadIdx.x;
+// W elements a thread, from here to residual_backward. grid (n / W / THREADS), block (THREADS)
+template <int W> static __global__ void gelu_forward_kernel(Real* out, const Real* inp, size_t n) {
+    size_t i = ((size_t)blockIdx.x * THREADS + threadIdx.x) * W;
     if (i >= n) { return; }
-    float x = inp[i];
-    out[i] = x / (1.0f + fast_exp(-GELU_A * (x + GELU_B * x * x * x)));
+    Pack<W> xs = load<W>(inp + i), y;
+    for (int k = 0; k < W; k++) {
+        float x = (float)xs.at[k];
+        y.at[k] = (Real)(x / (1.0f + fast_exp(-GELU_A * (x + GELU_B * x * x * x))));
+    }
+    store<W>(out + i, y);
 }
 
-static void gelu_forward(float* out, const float* inp, size_t n) {
-    gelu_forward_kernel<<<blocks_of(n, THREADS), THREADS>>>(out, inp, n);
+static void gelu_forward(Real* out, const Real* inp, size_t n) {
+    if (n % WIDE == 0) { gelu_forward_kernel<WIDE><<<blocks_of(n / WIDE, THREADS), THREADS>>>(out, inp, n); }
+    else { gelu_forward_kernel<1><<<blocks_of(n, THREADS), THREADS>>>(out, inp, n); }
     LAUNCHED();
 }
 
-static __global__ void gelu_backward_kernel(float* dinp, const float* inp, size_t n) {
-    size_t i = (size_t)blockIdx.x * THREADS + threadIdx.x;
+template <int W> static __global__ void gelu_backward_kernel(Real* dinp, const Real* inp, size_t n) {
+    size_t i = ((size_t)blockIdx.x * THREADS + threadIdx.x) * W;
     if (i >= n) { return; }
-    float x = inp[i];
-    float e = fast_exp(-GELU_A * (x + GELU_B * x * x * x)), sigmoid = 1.0f / (1.0f + e);
-    float slope = GELU_A * (1.0f + 3.0f * GELU_B * x * x);
-    dinp[i] *= sigmoid * (1.0f + x * (e * sigmoid) * slope); // 1 - sigmoid without cancellation
+    Pack<W> xs = load<W>(inp + i), dx = load<W>(dinp + i);
+    for (int k = 0; k < W; k++) {
+        float x = (float)xs.at[k];
+        float e = fast_exp(-GELU_A * (x + GELU_B * x * x * x)), sigmoid = 1.0f / (1.0f + e);
+        float slope = GELU_A * (1.0f + 3.0f * GELU_B * x * x);
+        dx.at[k] = (Real)((float)dx.at[k] * (sigmoid * (1.0f + x * (e * sigmoid) * slope))); // 1 - sigmoid without cancellation
+    }
+    store<W>(dinp + i, dx);
 }
 
-static void gelu_backward(float* dinp, // holds dout on entry
-                          const float* inp, size_t n) {
-    gelu_backward_kernel<<<blocks_of(n, THREADS), THREADS>>>(dinp, inp, n);
+static void gelu_backward(Real* dinp, // holds dout on entry
+                          const Real* inp, size_t n) {
+    if (n % WIDE == 0) { gelu_backward_kernel<WIDE><<<blocks_of(n / WIDE, THREADS), THREADS>>>(dinp, inp, n); }
+    else { gelu_backward_kernel<1><<<blocks_of(n, THREADS), THREADS>>>(dinp, inp, n); }
     LAUNCHED();
 }
 
-static __global__ void residual_forward_kernel(float* out, const float* inp, size_t n) {
-    size_t i = (size_t)blockIdx.x * THREADS + threadIdx.x;
-    if (i < n) { out[i] += inp[i]; }
+template <int W> static __global__ void residual_forward_kernel(Real* out, const Real* inp, size_t n) {
+    size_t i = ((size_t)blockIdx.x * THREADS + threadIdx.x) * W;
+    if (i >= n) { return; }
+    Pack<W> x = load<W>(inp + i), sum = load<W>(out + i);
+    for (int k = 0; k < W; k++) { sum.at[k] = (Real)((float)sum.at[k] + (float)x.at[k]); }
+    store<W>(out + i, sum);
 }
 
-static void residual_forward(float* out, // added to
-                             const float* inp, size_t n) {
-    residual_forward_kernel<<<blocks_of(n, THREADS), THREADS>>>(out, inp, n);
+static void residual_forward(Real* out, // added to
+                             const Real* inp, size_t n) {
+    if (n % WIDE == 0) { residual_forward_kernel<WIDE><<<blocks_of(n / WIDE, THREADS), THREADS>>>(out, inp, n); }
+    else { residual_forward_kernel<1><<<blocks_of(n, THREADS), THREADS>>>(out, inp, n); }
     LAUNCHED();
 }
 
 // The branch's gradient is a copy: the stream's moves on while a site still points to the branch's.
-static void residual_backward(float* dbranch, const float* dstream, size_t n) { device_copy(dbranch, dstream, sizeof(float) * n); }
+static void residual_backward(Real* dbranch, const Real* dstream, size_t n) { device_copy(dbranch, dstream, sizeof(Real) * n); }
 
-// log sum_v exp x[v] of a row, by all THREADS of a block, in every one of them.
-static __device__ float log_sum_exp(const float* x, int V) {
+// log sum_v exp x[v] of a row, by all THREADS of a block, in every one of them. The row is read once: whenever a thread finds a larger
+// x, its sum so far is scaled down.
+template <int W> static __device__ float log_sum_exp(const Real* x, int V) {
     __shared__ float of_warp[THREADS / WARP];
     float largest = -INFINITY, sum = 0.0f;
-    for (int v = threadIdx.x; v < V; v += THREADS) { largest = fmaxf(largest, x[v]); }
-    largest = warp_max(largest);
-    if (threadIdx.x % WARP == 0) { of_warp[threadIdx.x / WARP] = largest; }
+    for (int v = threadIdx.x * W; v < V; v += THREADS * W) {
+        Pack<W> xs = load<W>(x + v);
+        float before = largest;
+        for (int k = 0; k < W; k++) { if (v + k < V) { largest = fmaxf(largest, (float)xs.at[k]); } }
+        sum *= fast_exp(before - largest);
+        for (int k = 0; k < W; k++) { if (v + k < V) { sum += fast_exp((float)xs.at[k] - largest); } }
+    }
+    float top = warp_max(largest);
+    if (threadIdx.x % WARP == 0) { of_warp[threadIdx.x / WARP] = top; }
     __syncthreads();
-    for (int w = 0; w < THREADS / WARP; w++) { largest = fmaxf(largest, of_warp[w]); }
-    for (int v = threadIdx.x; v < V; v += THREADS) { sum += fast_exp(x[v] - largest); }
-    return largest + logf(block_sum<THREADS>(sum));
+    for (int w = 0; w < THREADS / WARP; w++) { top = fmaxf(top, of_warp[w]); }
+    return top + logf(block_sum<THREADS>(sum * fast_exp(largest - top)));
 }
 
 // 1 if no logit is larger than the target's, and of equals none stands before it. One block a row: every thread of it is told.
-static __device__ bool is_argmax(const float* x, int target, int V) {
-    float better = 0.0f;
-    for (int v = threadIdx.x; v < V; v += THREADS) { better += x[v] > x[target] || (x[v] == x[target] && v < target) ? 1.0f : 0.0f; }
+static __device__ bool is_argmax(const Real* x, int target, int V) {
+    float better = 0.0f, best = (float)x[target];
+    for (int v = threadIdx.x; v < V; v += THREADS) { better += (float)x[v] > best || ((float)x[v] == best && v < target) ? 1.0f : 0.0f; }
     return block_sum<THREADS>(better) == 0.0f;
 }
 
 // One block a row. grid (N), block (THREADS)
-static __global__ void cross_entropy_forward_kernel(float* losses, unsigned char* hits, const float* logits, const int* targets,
-                                                    const float* weight, int V) {
+template <int W> static __global__ void cross_entropy_forward_kernel(float* losses, unsigned char* hits, const Real* logits, const int* targets,
+                                                                     const float* weight, int V, int stride) {
     size_t n = blockIdx.x;
-    const float* x = logits + n * V;
+    const Real* x = logits + n * stride;
     int target = targets[n];
     if (weight[n] == 0.0f) { // so is every thread's
         if (threadIdx.x == 0) { losses[n] = 0.0f; hits[n] = 0; }
         return;
     }
-    float lse = log_sum_exp(x, V);
+    float lse = log_sum_exp<W>(x, V);
     bool hit = is_argmax(x, target, V);
-    if (threadIdx.x == 0) { losses[n] = lse - x[target]; hits[n] = hit; }
+    if (threadIdx.x == 0) { losses[n] = lse - (float)x[target]; hits[n] = hit; }
 }
 
-static void cross_entropy_forward(float* losses, unsigned char* hits, const float* logits, const int* targets,
-                                  const float* weight, int N, int V) {
-    cross_entropy_forward_kernel<<<N, THREADS>>>(losses, hits, logits, targets, weight, V);
+static void cross_entropy_forward(float* losses, unsigned char* hits, const Real* logits, const int* targets,
+                                  const float* weight, int N, int V, int stride) {
+    if (stride % WIDE == 0) { cross_entropy_forward_kernel<WIDE><<<N, THREADS>>>(losses, hits, logits, targets, weight, V, stride); }
+    else { cross_entropy_forward_kernel<1><<<N, THREADS>>>(losses, hits, logits, targets, weight, V, stride); }
     LAUNCHED();
 }
 
 // One block a row. grid (N), block (THREADS)
-static __global__ void cross_entropy_backward_kernel(float* losses, float* logits, const int* targets, const float* weight, int V) {
+template <int W> static __global__ void cross_entropy_backward_kernel(float* losses, Real* logits, const int* targets, const float* weight,
+                                                                      int V, int stride) {
     size_t n = blockIdx.x;
-    float* x = logits + n * V;
+    Real* x = logits + n * stride;
     float w = weight[n];
     int target = targets[n];
     if (w == 0.0f) {
         if (threadIdx.x == 0) { losses[n] = 0.0f; }
-        for (int v = threadIdx.x; v < V; v += THREADS) { x[v] = 0.0f; }
+        for (int v = threadIdx.x * W; v < stride; v += THREADS * W) { store<W>(x + v, Pack<W>{}); }
         return;
     }
-    float lse = log_sum_exp(x, V);
-    if (threadIdx.x == 0) { losses[n] = lse - x[target]; }
+    float lse = log_sum_exp<W>(x, V);
+    if (threadIdx.x == 0) { losses[n] = lse - (float)x[target]; }
     __syncthreads(); // the target's logit has been read
-    for (int v = threadIdx.x; v < V; v += THREADS) { x[v] = w * fast_exp(x[v] - lse) - (v == target ? w : 0.0f); }
+    for (int v = threadIdx.x * W; v < stride; v += THREADS * W) {
+        Pack<W> xs = load<W>(x + v), dx = {};
+        for (int k = 0; k < W; k++) { if (v + k < V) { dx.at[k] = (Real)(w * fast_exp((float)xs.at[k] - lse) - (v + k == target ? w : 0.0f)); } }
+        store<W>(x + v, dx);
+    }
 }
 
-static void cross_entropy_backward(float* losses, float* logits, const int* targets, const float* weight, int N, int V) {
-    cross_entropy_backward_kernel<<<N, THREADS>>>(losses, logits, targets, weight, V);
+static void cross_entropy_backward(float* losses, Real* logits, const int* targets, const float* weight, int N, int V, int stride) {
+    if (stride % WIDE == 0) { cross_entropy_backward_kernel<WIDE><<<N, THREADS>>>(losses, logits, targets, weight, V, stride); }
+    else { cross_entropy_backward_kernel<1><<<N, THREADS>>>(losses, logits, targets, weight, V, stride); }
     LAUNCHED();
 }
 
@@ -462,7 +517,7 @@ static void cross_entropy_backward(float* losses, float* logits, const int* targ
 // line to the first.
 
 // All that the backward of a block reads, the block's output left out.
-static void block_hidden(const BlockActs* a, const float* x, const BlockParams* w, float* scratch, int B, int T, int C, int NH) {
+static void block_hidden(const BlockActs* a, const Real* x, const BlockParams* w, float* scratch, int B, int T, int C, int NH) {
     int N = B * T;
     size_t NC = (size_t)N * C;
     layernorm_forward(a->ln1, a->ln1_mean, a->ln1_rstd, x, w->ln1w, w->ln1b, N, C);
@@ -475,7 +530,7 @@ static void block_hidden(const BlockActs* a, const float* x, const BlockParams* 
     gelu_forward(a->fch_gelu, a->fch, 4*NC);
 }
 
-static void block_forward(const BlockActs* a, const float* x, const BlockParams* w, float* scratch, int B, int T, int C, int NH) {
+static void block_forward(const BlockActs* a, const Real* x, const BlockParams* w, float* scratch, int B, int T, int C, int NH) {
     int N = B * T;
     block_hidden(a, x, w, scratch, B, T, C, NH);
     matmul_forward(a->residual3, a->fch_gelu, w->fcprojw, w->fcprojb, N, 4*C, C);
@@ -483,8 +538,8 @@ static void block_forward(const BlockActs* a, const float* x, const BlockParams*
 }
 
 // dx is the gradient of residual3 on entry, that of the block's input x on return.
-static void block_backward(const BlockParamGrads* g, const BlockGrads* d, float* dx,
-                           const BlockParams* w, const BlockActs* a, const float* x,
+static void block_backward(const BlockParamGrads* g, const BlockGrads* d, Real* dx,
+                           const BlockParams* w, const BlockActs* a, const Real* x,
                            Drpt* drpt, float* scratch, int B, int T, int C, int NH) {
     int N = B * T;
     size_t NC = (size_t)N * C;
@@ -511,110 +566,166 @@ static void block_backward(const BlockParamGrads* g, const BlockGrads* d, float*
 // ---------------------------------------------------------------------------------------------
 // The model. Its arrays are the GPU's, a piece of memory each; what points to them is the host's.
 
-typedef struct {
+typedef struct { void** piece; int count; } Pieces;
+
+static void* take_bytes(Pieces* p, size_t bytes, const char* what) {
+    p->piece = (void**)realloc(p->piece, sizeof(void*) * ((size_t)p->count + 1));
+    check(p->piece != NULL, "out of memory");
+    return p->piece[p->count++] = device_alloc(bytes, what);
+}
+#define TAKE_ARRAY(pieces, type, count, what) (type*)take_bytes(pieces, sizeof(type) * (count), what)
+
+static void free_pieces(Pieces* p) {
+    for (int i = 0; i < p->count; i++) { device_free(p->piece[i]); }
+    free(p->piece);
+}
+
+// Zeroed.
+static void* host_alloc(size_t count, size_t size) {
+    void* p = calloc(count, size);
+    check(p != NULL, "out of memory: %zu MiB", count * size >> 20);
+    return p;
+}
+
+struct GPT2 {
     GPT2Config config;
     Tensor tensor[NUM_TENSORS];
     size_t num_params;
     Params weight;
     ParamGrads grad;
-    float *params, *grads, *m, *v;    // (num_params) each
+    float *params, *grads, *m, *v;    // (num_params) each; the last three only for training
+    Real* weights;                    // (num_params) what the layers compute with: params itself, or a rounded copy
     int B, T;                         // the largest batch there is memory for
     int recompute;                    // 1: the blocks share their activations, residual3 apart
     BlockActs* act;                   // (L)
-    BlockGrads dact;                  // of the block at hand
-    float *encoded, *lnf, *lnf_mean, *lnf_rstd, *logits, *losses;
-    float *dx, *dlnf;
+    BlockGrads* dact;                 // (L), all the same memory unless a group reaches across blocks
+    Real *encoded, *lnf, *logits, *dx, *dlnf;
+    float *lnf_mean, *lnf_rstd, *losses;
     float* scratch;                   // of attention
     unsigned char* hits;
     int *tokens, *targets;            // of the batch at hand: copies of the host's
     float* share;                     // and its positions' shares of the loss
-    void** piece;                     // what gpt2_free() has to free
-    int pieces;
-} GPT2;
+    Pieces pieces;
+};
 
-static void* take_bytes(GPT2* model, size_t bytes, const char* what) {
-    model->piece = (void**)realloc(model->piece, sizeof(void*) * ((size_t)model->pieces + 1));
-    check(model->piece != NULL, "out of memory");
-    return model->piece[model->pieces++] = device_alloc(bytes, what);
-}
-static float* take(GPT2* model, size_t floats, const char* what) { return (float*)take_bytes(model, sizeof(float) * floats, what); }
-
-static void layout_params(GPT2* model) {
-    size_t L = (size_t)model->config.layers, bytes = sizeof(float) * model->num_params;
-    model->weight.block = (BlockParams*)calloc(L, sizeof(BlockParams));
-    model->grad.block = (BlockParamGrads*)calloc(L, sizeof(BlockParamGrads));
-    check(model->weight.block && model->grad.block, "out of memory");
-    model->params = take(model, model->num_params, "the parameters");
-    model->grads = take(model, model->num_params, "the gradients");
-    model->m = take(model, model->num_params, "AdamW's first moments");
-    model->v = take(model, model->num_params, "AdamW's second moments");
-    device_zero(model->grads, bytes);
-    device_zero(model->m, bytes);
-    device_zero(model->v, bytes);
+// One thread a parameter. grid (n / THREADS), block (THREADS)
+static __global__ void round_weights_kernel(Real* weights, const float* params, size_t n) {
+    size_t i = (size_t)blockIdx.x * THREADS + threadIdx.x;
+    if (i < n) { weights[i] = (Real)params[i]; }
 }
 
-static void layout_acts(GPT2* model) {
-    size_t L = (size_t)model->config.layers, C = (size_t)model->config.channels, NH = (size_t)model->config.heads;
-    size_t V = (size_t)model->config.vocab_size, N = (size_t)model->B * (size_t)model->T;
-    const char* what = "the activations";
-    model->act = (BlockActs*)calloc(L, sizeof(BlockActs));
-    check(model->act != NULL, "out of memory");
-    model->encoded = take(model, N * C, what);
-    for (size_t l = 0; l < L; l++) {
-        BlockActs* a = &model->act[l];
-        if (l > 0 && model->recompute) {
-            *a = model->act[0];
-            a->residual3 = take(model, N * C, what);
-            continue;
-        }
-        #define TAKE(name, type, floats) a->name = take(model, floats, what);
-        BLOCK_ACTS(TAKE)
-        #undef TAKE
-    }
-    #define TAKE(name, type, floats) model->dact.name = take(model, floats, what);
+// After every change of the parameters.
+static void round_weights(GPT2* model) {
+    if ((void*)model->weights == (void*)model->params) { return; }
+    round_weights_kernel<<<blocks_of(model->num_params, THREADS), THREADS>>>(model->weights, model->params, model->num_params);
+    LAUNCHED();
+}
+
+static float* take_params(GPT2* model, const char* what) {
+    float* x = TAKE_ARRAY(&model->pieces, float, model->num_params, what);
+    device_zero(x, sizeof(float) * model->num_params);
+    return x;
+}
+
+static void layout_params(GPT2* model, int training) {
+    size_t L = (size_t)model->config.layers, P = model->num_params;
+    model->weight.block = (BlockParams*)host_alloc(L, sizeof(BlockParams));
+    model->grad.block = (BlockParamGrads*)host_alloc(L, sizeof(BlockParamGrads));
+    model->params = TAKE_ARRAY(&model->pieces, float, P, "the parameters");
+    model->weights = sizeof(Real) == sizeof(float) ? (Real*)model->params : TAKE_ARRAY(&model->pieces, Real, P, "the rounded parameters");
+    if (!training) { return; }
+    model->grads = take_params(model, "the gradients");
+    model->m = take_params(model, "AdamW's first moments");
+    model->v = take_params(model, "AdamW's second moments");
+}
+
+static void layout_block_acts(BlockActs* a, Pieces* pieces, size_t N, size_t C, size_t NH, const char* what) {
+    #define TAKE(name, type, count) a->name = TAKE_ARRAY(pieces, type, count, what);
+    BLOCK_ACTS(TAKE)
+    #undef TAKE
+}
+
+static void layout_block_grads(BlockGrads* d, Pieces* pieces, size_t N, size_t C, const char* what) {
+    #define TAKE(name, type, count) d->name = TAKE_ARRAY(pieces, type, count, what);
     BLOCK_GRADS(TAKE)
     #undef TAKE
-    model->lnf = take(model, N * C, what);
-    model->lnf_mean = take(model, N, what);
-    model->lnf_rstd = take(model, N, what);
-    model->logits = take(model, N * V, what);
-    model->losses = take(model, N, what);
-    model->hits = (unsigned char*)take_bytes(model, N, what);
-    model->scratch = take(model, attention_scratch_size(model->B, model->T, (int)NH), what);
-    model->dx = take(model, N * C, what);
-    model->dlnf = take(model, N * C, what);
-    model->tokens = (int*)take_bytes(model, sizeof(int) * N, what);
-    model->targets = (int*)take_bytes(model, sizeof(int) * N, what);
-    model->share = take(model, N, what);
 }
 
-// A model of these sizes with memory for B rows of T tokens. Its parameters are the caller's to write.
-static GPT2 gpt2_create(GPT2Config config, int B, int T, int recompute) {
-    GPT2 model = {};
-    model.config = config;
-    model.B = B;
-    model.T = T;
-    model.recompute = recompute;
-    model.num_params = list_tensors(model.tensor, &model.config);
-    layout_params(&model);
-    point_params(&model.weight, model.params, model.tensor, model.config.layers);
-    point_param_grads(&model.grad, model.grads, model.tensor, model.config.layers);
-    layout_acts(&model);
+// The length of a row of logits. Those past the vocabulary come of weights that are padding: the loss leaves them out, their gradient is
+// zero. With them, rows begin where tensor cores can load.
+static int logits_stride(const GPT2Config* c) { return c->padded_vocab_size; }
+
+static void layout_acts(GPT2* model, int training, int keep_blocks) {
+    Pieces* pieces = &model->pieces;
+    size_t L = (size_t)model->config.layers, C = (size_t)model->config.channels, NH = (size_t)model->config.heads;
+    size_t V = (size_t)logits_stride(&model->config), N = (size_t)model->B * (size_t)model->T;
+    const char* what = "the activations";
+    model->act = (BlockActs*)host_alloc(L, sizeof(BlockActs));
+    model->dact = (BlockGrads*)host_alloc(L, sizeof(BlockGrads));
+    model->encoded = TAKE_ARRAY(pieces, Real, N * C, what);
+    for (size_t l = 0; l < L; l++) {
+        BlockActs* a = &model->act[l];
+        if (l == 0 || !model->recompute) { layout_block_acts(a, pieces, N, C, NH, what); continue; }
+        *a = model->act[0];
+        a->residual3 = TAKE_ARRAY(pieces, Real, N * C, what);
+    }
+    model->lnf = TAKE_ARRAY(pieces, Real, N * C, what);
+    model->lnf_mean = TAKE_ARRAY(pieces, float, N, what);
+    model->lnf_rstd = TAKE_ARRAY(pieces, float, N, what);
+    model->logits = TAKE_ARRAY(pieces, Real, N * V, what);
+    model->losses = TAKE_ARRAY(pieces, float, N, what);
+    model->hits = TAKE_ARRAY(pieces, unsigned char, N, what);
+    model->scratch = TAKE_ARRAY(pieces, float, attention_scratch_size(model->B, model->T, (int)NH), what);
+    model->tokens = TAKE_ARRAY(pieces, int, N, what);
+    model->targets = TAKE_ARRAY(pieces, int, N, what);
+    model->share = TAKE_ARRAY(pieces, float, N, what);
+    if (!training) { return; }
+    model->dx = TAKE_ARRAY(pieces, Real, N * C, what);
+    model->dlnf = TAKE_ARRAY(pieces, Real, N * C, what);
+    for (size_t l = 0; l < L; l++) {
+        if (l == 0 || keep_blocks) { layout_block_grads(&model->dact[l], pieces, N, C, what); } else { model->dact[l] = model->dact[0]; }
+    }
+}
+
+GPT2* gpt2_create(const char* init, int seed, int training) {
+    GPT2* model = (GPT2*)host_alloc(1, sizeof(GPT2));
+    GPT2Init from = gpt2_init_open(init);
+    model->config = from.config;
+    memcpy(model->tensor, from.tensor, sizeof(model->tensor));
+    model->num_params = from.num_params;
+    layout_params(model, training);
+    point_params(&model->weight, model->weights, model->tensor, model->config.layers);
+    if (training) { point_param_grads(&model->grad, model->grads, model->tensor, model->config.layers); }
+    float* host = (float*)host_alloc(model->num_params, sizeof(float));
+    gpt2_init(&from, host, seed);
+    device_write(model->params, host, sizeof(float) * model->num_params);
+    free(host);
+    round_weights(model);
     return model;
 }
 
-static void gpt2_free(GPT2* model) {
-    for (int i = 0; i < model->pieces; i++) { device_free(model->piece[i]); }
-    free(model->piece);
-    free(model->act);
-    free(model->weight.block);
-    free(model->grad.block);
+void gpt2_alloc(GPT2* model, int B, int T, int training, int keep_blocks, int recompute) {
+    model->B = B;
+    model->T = T;
+    model->recompute = recompute;
+    layout_acts(model, training, keep_blocks);
 }
 
-// logits (B,T,V) of the tokens (B,T), which are the host's.
-static void gpt2_forward(GPT2* model, const int* tokens, int B, int T) {
+void gpt2_free(GPT2* model) {
+    free_pieces(&model->pieces);
+    free(model->act);
+    free(model->dact);
+    free(model->weight.block);
+    free(model->grad.block);
+    free(model);
+}
+
+const GPT2Config* gpt2_config(const GPT2* model) { return &model->config; }
+GPT2Arrays gpt2_arrays(const GPT2* model) { return GPT2Arrays{ model->params, model->grads, model->m, model->v, model->num_params }; }
+
+void gpt2_forward(GPT2* model, const int* tokens, int B, int T) {
     int L = model->config.layers, C = model->config.channels, NH = model->config.heads, N = B * T;
-    const float* x = model->encoded;
+    const Real* x = model->encoded;
     device_write(model->tokens, tokens, sizeof(int) * (size_t)N);
     encoder_forward(model->encoded, model->tokens, model->weight.wte, model->weight.wpe, B, T, C);
     for (int l = 0; l < L; l++) {
@@ -622,40 +733,50 @@ static void gpt2_forward(GPT2* model, const int* tokens, int B, int T) {
         x = model->act[l].residual3;
     }
     layernorm_forward(model->lnf, model->lnf_mean, model->lnf_rstd, x, model->weight.lnfw, model->weight.lnfb, N, C);
-    matmul_forward(model->logits, model->lnf, model->weight.wte, NULL, N, C, model->config.vocab_size);
+    matmul_forward(model->logits, model->lnf, model->weight.wte, NULL, N, C, logits_stride(&model->config));
 }
 
-// After gpt2_forward() on the same tokens: adds to the gradients of all parameters, and leaves the losses of the
-// positions. targets and weight (B,T), each position's share of the loss, are the host's.
-static void gpt2_backward(GPT2* model, const int* tokens, const int* targets, const float* weight, Drpt* drpt, int B, int T) {
+void gpt2_evaluate(GPT2* model, const int* targets, const float* weight, float* losses, unsigned char* hits, int B, int T) {
+    size_t N = (size_t)B * T;
+    device_write(model->targets, targets, sizeof(int) * N);
+    device_write(model->share, weight, sizeof(float) * N);
+    cross_entropy_forward(model->losses, model->hits, model->logits, model->targets, model->share, B * T,
+                          model->config.vocab_size, logits_stride(&model->config));
+    device_read(losses, model->losses, sizeof(float) * N);
+    device_read(hits, model->hits, N);
+}
+
+void gpt2_backward(GPT2* model, const int* tokens, const int* targets, const float* weight, Drpt* drpt, int B, int T) {
     int L = model->config.layers, C = model->config.channels, NH = model->config.heads, V = model->config.vocab_size, N = B * T;
-    const float* last = model->act[L - 1].residual3;
-    float* dlogits = model->logits; // in place
+    const Real* last = model->act[L - 1].residual3;
+    int stride = logits_stride(&model->config);
+    Real* dlogits = model->logits; // in place
     (void)tokens; // gpt2_forward() has copied them
     device_write(model->targets, targets, sizeof(int) * (size_t)N);
     device_write(model->share, weight, sizeof(float) * (size_t)N);
-    cross_entropy_backward(model->losses, dlogits, model->targets, model->share, N, V);
-    matmul_backward_input(model->dlnf, dlogits, model->weight.wte, N, C, V);
-    device_zero(model->dx, sizeof(float) * (size_t)N * C);
+    cross_entropy_backward(model->losses, dlogits, model->targets, model->share, N, V, stride);
+    matmul_backward_input(model->dlnf, dlogits, model->weight.wte, N, C, stride);
+    device_zero(model->dx, sizeof(Real) * (size_t)N * C);
     layernorm_backward_input(model->dx, model->dlnf, last, model->weight.lnfw, model->lnf_mean, model->lnf_rstd, N, C);
     drpt->block = -1;
     drpt_site_layernorm(drpt, "lnf", model->grad.lnfw, model->grad.lnfb, model->dlnf, last, model->lnf_mean, model->lnf_rstd, C);
     drpt_project(drpt, DRPT_BLOCK);
     for (int l = L - 1; l >= 0; l--) {
-        const float* x = l > 0 ? model->act[l - 1].residual3 : model->encoded;
+        const Real* x = l > 0 ? model->act[l - 1].residual3 : model->encoded;
         drpt->block = l;
         if (model->recompute && l < L - 1) { block_hidden(&model->act[l], x, &model->weight.block[l], model->scratch, B, T, C, NH); }
-        block_backward(&model->grad.block[l], &model->dact, model->dx, &model->weight.block[l], &model->act[l], x,
+        block_backward(&model->grad.block[l], &model->dact[l], model->dx, &model->weight.block[l], &model->act[l], x,
                        drpt, model->scratch, B, T, C, NH);
     }
     drpt->block = -1;
-    drpt_site_token(drpt, "wte", model->grad.wte, dlogits, model->lnf, model->dx, model->tokens, C, V);
+    drpt_site_token(drpt, "wte", model->grad.wte, dlogits, model->lnf, model->dx, model->tokens, C, V, stride);
     drpt_site_position(drpt, "wpe", model->grad.wpe, model->dx, C);
     drpt_project(drpt, DRPT_GLOBAL);
 }
 
-// One step of the optimizer with the gradient times `scale`; the gradients are zero afterwards. step counts from 1.
-static void gpt2_update(GPT2* model, const Config* c, double lr, double scale, int step) {
+void gpt2_losses(const GPT2* model, float* losses, int B, int T) { device_read(losses, model->losses, sizeof(float) * (size_t)B * T); }
+
+void gpt2_update(GPT2* model, const Config* c, double lr, double scale, int step) {
     for (int i = 0; i < NUM_TENSORS; i++) {
         const Tensor* t = &model->tensor[i];
         size_t at = t->begin, size = t->blocks * t->rows * t->cols;
@@ -667,4 +788,114 @@ static void gpt2_update(GPT2* model, const Config* c, double lr, double scale, i
             adamw_update(model->params + at, model->grads + at, model->m + at, model->v + at, size, a, (float)scale, step);
         }
     }
+    round_weights(model);
 }
+
+// ---------------------------------------------------------------------------------------------
+// Generation, one token at a time.
+
+struct Decoder {
+    BlockActs act;                    // of one position, used by all blocks in turn
+    Real *x, *lnf, *logits;
+    Real* cache;                      // (L,2,maxT,C): keys and values
+    float *stats, *S;                 // S (NH,maxT)
+    int* token;
+    Real* rounded;                    // (V) the logits on the host, as the GPU has them
+    float* host;                      // (V)
+    Pieces pieces;
+};
+
+Decoder* decoder_create(const GPT2Config* c) {
+    Decoder* d = (Decoder*)host_alloc(1, sizeof(Decoder));
+    size_t C = (size_t)c->channels, maxT = (size_t)c->max_seq_len, V = (size_t)c->vocab_size;
+    const char* what = "the key-value cache";
+    layout_block_acts(&d->act, &d->pieces, 1, C, (size_t)c->heads, what);
+    d->x = TAKE_ARRAY(&d->pieces, Real, C, what);
+    d->lnf = TAKE_ARRAY(&d->pieces, Real, C, what);
+    d->logits = TAKE_ARRAY(&d->pieces, Real, V, what);
+    d->cache = TAKE_ARRAY(&d->pieces, Real, (size_t)c->layers * 2 * maxT * C, what);
+    d->stats = TAKE_ARRAY(&d->pieces, float, 2, what);
+    d->S = TAKE_ARRAY(&d->pieces, float, (size_t)c->heads * maxT, what);
+    d->token = TAKE_ARRAY(&d->pieces, int, 1, what);
+    d->rounded = (Real*)host_alloc(V, sizeof(Real));
+    d->host = (float*)host_alloc(V, sizeof(float));
+    return d;
+}
+
+void decoder_free(Decoder* d) {
+    free_pieces(&d->pieces);
+    free(d->rounded);
+    free(d->host);
+    free(d);
+}
+
+// One warp a head: a lane takes every 32nd place, then every 32nd channel. S (NH,t+1). grid (NH), block (WARP)
+static __global__ void attention_decode_kernel(Real* atty, float* S, const Real* q, const Real* keys, const Real* values, int t, int C, int hs) {
+    int lane = threadIdx.x;
+    size_t head = (size_t)blockIdx.x * hs;
+    float *s = S + (size_t)blockIdx.x * (t + 1), scale = 1.0f / sqrtf((float)hs), largest = -INFINITY, sum = 0.0f;
+    for (int u = lane; u <= t; u += WARP) {
+        const Real* k = keys + (size_t)u * C + head;
+        float dot = 0.0f;
+        for (int c = 0; c < hs; c++) { dot += (float)q[head + c] * (float)k[c]; }
+        s[u] = scale * dot;
+        largest = fmaxf(largest, s[u]);
+    }
+    largest = warp_max(largest);
+    for (int u = lane; u <= t; u += WARP) {
+        s[u] = fast_exp(s[u] - largest);
+        sum += s[u];
+    }
+    sum = warp_sum(sum);
+    __syncwarp(); // all of s is there
+    for (int c = lane; c < hs; c += WARP) {
+        float out = 0.0f;
+        for (int u = 0; u <= t; u++) { out += s[u] * (float)values[(size_t)u * C + head + c]; }
+        atty[head + c] = (Real)(out / sum);
+    }
+}
+
+static void attention_decode(Real* atty, float* S, const Real* q, const Real* keys, const Real* values, int t, int C, int NH) {
+    attention_decode_kernel<<<NH, WARP>>>(atty, S, q, keys, values, t, C, C / NH);
+    LAUNCHED();
+}
+
+float* gpt2_decode(const GPT2* model, Decoder* d, int token, int t) {
+    int L = model->config.layers, C = model->config.channels, NH = model->config.heads;
+    size_t maxT = (size_t)model->config.max_seq_len;
+    const BlockActs* a = &d->act;
+    device_write(d->token, &token, sizeof(int));
+    encoder_forward(d->x, d->token, model->weight.wte, model->weight.wpe + (size_t)t * C, 1, 1, C);
+    for (int l = 0; l < L; l++) {
+        const BlockParams* w = &model->weight.block[l];
+        Real *keys = d->cache + (size_t)l * 2 * maxT * C, *values = keys + maxT * C;
+        layernorm_forward(a->ln1, a->ln1_mean, a->ln1_rstd, d->x, w->ln1w, w->ln1b, 1, C);
+        matmul_forward(a->qkv, a->ln1, w->qkvw, w->qkvb, 1, C, 3*C);
+        device_copy(keys + (size_t)t * C, a->qkv + C, sizeof(Real) * (size_t)C);
+        device_copy(values + (size_t)t * C, a->qkv + 2*C, sizeof(Real) * (size_t)C);
+        attention_decode(a->atty, d->S, a->qkv, keys, values, t, C, NH);
+        matmul_forward(a->residual2, a->atty, w->attprojw, w->attprojb, 1, C, C);
+        residual_forward(d->x, a->residual2, (size_t)C);
+        layernorm_forward(a->ln2, a->ln2_mean, a->ln2_rstd, d->x, w->ln2w, w->ln2b, 1, C);
+        matmul_forward(a->fch, a->ln2, w->fcw, w->fcb, 1, C, 4*C);
+        gelu_forward(a->fch_gelu, a->fch, 4 * (size_t)C);
+        matmul_forward(a->residual3, a->fch_gelu, w->fcprojw, w->fcprojb, 1, 4*C, C);
+        residual_forward(d->x, a->residual3, (size_t)C);
+    }
+    layernorm_forward(d->lnf, d->stats, d->stats + 1, d->x, model->weight.lnfw, model->weight.lnfb, 1, C);
+    matmul_forward(d->logits, d->lnf, model->weight.wte, NULL, 1, C, model->config.vocab_size);
+    device_read(d->rounded, d->logits, sizeof(Real) * (size_t)model->config.vocab_size);
+    for (int v = 0; v < model->config.vocab_size; v++) { d->host[v] = (float)d->rounded[v]; }
+    return d->host;
+}
+
+#ifndef TESTING
+static const char about[] =
+    "train_gpt2_drpt_cuda: trains GPT-2 on an NVIDIA GPU; with target data, regularized by general data.\n"
+    "  pretrain   train_gpt2_drpt_cuda --init d12 --general 'text_*.bin' --seq 1024 --out base\n"
+    "  post-train train_gpt2_drpt_cuda --init base/model_final.bin --general pool.bin --target few.bin --val held_out.bin --out run\n"
+    "  generate   train_gpt2_drpt_cuda --init run/model_final.bin --generate \"Once upon\"\n"
+    "  build/dev/prep makes data files from text and JSON; --help lists all options.\n";
+
+int main(int argc, char** argv) { return run_main(argc, argv, about); }
+#endif

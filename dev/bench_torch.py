@@ -1,8 +1,9 @@
-"""bench_torch.py -- the training step of the same GPT-2 in PyTorch, eager and fp32, for dev/bench.c to measure beside.
+"""bench_torch.py -- the training step of the same GPT-2 in PyTorch, for dev/bench.c and dev/bench_gpu.sh to measure beside.
 
     python3 dev/bench_torch.py --version
-    python3 dev/bench_torch.py LAYERS HEADS CHANNELS VOCABULARY CONTEXT BATCH T THREADS
+    python3 dev/bench_torch.py LAYERS HEADS CHANNELS VOCABULARY CONTEXT BATCH T THREADS [tf32 | bf16]
 
+Eager and fp32 on the CPU; with tf32 or bf16 (autocast) compiled, with its fused AdamW and flash attention, on the GPU.
 Reads a number of steps from each line of its standard input and answers with their median in milliseconds.
 """
 import math
@@ -61,18 +62,18 @@ class GPT2(nn.Module):
                 nn.init.normal_(parameter, std=0.02)
 
     def forward(self, tokens, targets):
-        x = self.wte(tokens) + self.wpe(torch.arange(tokens.shape[1]))
+        x = self.wte(tokens) + self.wpe(torch.arange(tokens.shape[1], device=tokens.device))
         for block in self.blocks:
             x = block(x)
         logits = self.lnf(x) @ self.wte.weight.t()  # the head is the embedding
         return F.cross_entropy(logits.view(-1, logits.shape[2]), targets.view(-1))
 
 
-def make_optimizer(model):
+def make_optimizer(model, **options):
     matrices = [p for p in model.parameters() if p.dim() > 1]
     vectors = [p for p in model.parameters() if p.dim() == 1]
     groups = [{"params": matrices}, {"params": vectors}]
-    return torch.optim.AdamW(groups, lr=3e-4, betas=(0.9, 0.95), eps=1e-8, weight_decay=0.0)
+    return torch.optim.AdamW(groups, lr=3e-4, betas=(0.9, 0.95), eps=1e-8, weight_decay=0.0, **options)
 
 
 def step(model, optimizer, tokens, targets):
@@ -80,23 +81,42 @@ def step(model, optimizer, tokens, targets):
     began = time.perf_counter()
     loss = model(tokens, targets)
     loss.backward()
-    nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    norm = nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     loss.item()
+    norm.item()
     return 1e3 * (time.perf_counter() - began)
+
+
+def on_gpu(model, precision):
+    """The compiled model, called in the precision asked for, and its optimizer."""
+    torch.set_float32_matmul_precision("high")  # fp32 products in TF32
+    model = model.cuda()
+    compiled = torch.compile(model)
+
+    def call(tokens, targets):
+        with torch.autocast("cuda", torch.bfloat16, enabled=precision == "bf16"):
+            return compiled(tokens, targets)
+
+    call.parameters = model.parameters
+    return call, make_optimizer(model, fused=True)
 
 
 def main():
     if sys.argv[1:] == ["--version"]:
         print(torch.__version__)
         return
-    layers, heads, channels, vocabulary, context, batch, T, threads = map(int, sys.argv[1:])
+    layers, heads, channels, vocabulary, context, batch, T, threads = map(int, sys.argv[1:9])
     torch.manual_seed(0)
     torch.set_num_threads(threads)
     model = GPT2(layers, heads, channels, vocabulary, context)
-    optimizer = make_optimizer(model)
     tokens = torch.randint(vocabulary, (batch, T + 1))
+    if len(sys.argv) > 9:
+        tokens = tokens.cuda()
+        model, optimizer = on_gpu(model, sys.argv[9])
+    else:
+        optimizer = make_optimizer(model)
     inputs, targets = tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous()
     for line in sys.stdin:
         print(statistics.median(step(model, optimizer, inputs, targets) for _ in range(int(line))), flush=True)

@@ -46,16 +46,16 @@ echo "$killed killed, $others not"
 exit
 
 # ---- the gradient of a site
-drpt/site.c~s/scaled\[k\] = weight\[b\] \* dout/scaled[k] = dout/~test_site~rows not scaled
+drpt/site.c~s/scaled\[k\] = w \* dout/scaled[k] = dout/~test_site~rows not scaled
 drpt/site.c~s/\* s->rows + o;$/* s->rows;/~test_site~always the first columns
 drpt/site.c~s/stop < end \&\& (weight/stop < end \&\& 1 || (weight/~test_site~rows of weight 0 are read
-drpt/site.c~s/if (weight\[b\] == 0.0f) { continue; }//~test_site~NaN times 0
+drpt/site.c~s/if (weight_of(weight, b) == 0.0f) { continue; }//~test_site~NaN times 0
 drpt/site.c~s/s->inp + (size_t)b \* T \* s->cols, (stop/s->inp, (stop/~test_site~the input of the first row for all
 drpt/site.c~s/ (stop - b) \* T, s->cols/ T, s->cols/~test_site~one row of a run
 drpt/site.c~s/(inp\[c\] - s->mean\[at\])/inp[c]/~test_site~layernorm: mean not subtracted
 drpt/site.c~s/ \* s->rstd\[at\];/;/~test_site~layernorm: not divided by the deviation
 drpt/site.c~s/if (dbias) { dbias/if (0) { dbias/~test_site~layernorm: no bias
-drpt/site.c~s/weight\[at \/ (size_t)T\]/weight[first]/~test_site~the weight of the first row for all
+drpt/site.c~s/weight_of(weight, (int)(at \/ (size_t)T))/weight_of(weight, first)/~test_site~the weight of the first row for all
 drpt/site.c~s/(size_t)b \* T + o) \* s->cols/(size_t)b * T) * s->cols/~test_site~position: slab from the start
 drpt/site.c~s/to\[c\] += w \* d/to[c] = w * d/~test_site~lookup: a word's last occurrence alone
 drpt/site.c~s/tokens\[at\] - o;/tokens[at];/~test_site~lookup: into the wrong slab
@@ -129,13 +129,13 @@ drpt/sketch.c~s/2 \* (uint64_t)index + (uint64_t)side, 0/(uint64_t)index + (uint
 drpt/sketch.c~s/2 \* (uint64_t)index + (uint64_t)side, 0/2 * (uint64_t)index, 0/~test_gather gather/4_sketch_is_unbiased~both sides share a stream
 drpt/sketch.c~s/rng_seed(store->seed, /rng_seed(7, /~test_gather gather/streams~the seed does not count
 drpt/sketch.c~s/{ store->site\[i\].fresh = 0; }/{ }/~test_gather gather/streams~not refreshed
-drpt/sketch.c~s/for (int c = 0; factor \&\& bias \&\& c < width; c++)/for (int c = 0; c < 0; c++)/~test_gather gather/3_sketch_is_projected_gradients~no bias
-drpt/sketch.c~s/if (!factor \&\& bias) { row/if (0) { row/~test_gather gather/2_wide_sketch_is_exact~no bias of a side left as it is
-drpt/sketch.c~s/^    if (s->kind == SITE_TOKEN) {$/    if (0) {/~test_gather gather/3_sketch_is_projected_gradients~no lookup
-drpt/sketch.c~s/memset(store->vector, 0, .*//~test_gather gather/3_sketch_is_projected_gradients~projections of the call before kept
-drpt/sketch.c~s/\? 1 : g->n + g->m - i;/? 1 : 1;/~test_gather gather/3_sketch_is_projected_gradients~first target row alone
-drpt/sketch.c~s/side\[0\] + from \* k->width\[0\], site_dout(g->scratch, s, from/side[0] + from * k->width[0], site_dout(g->scratch, s, begin/~test_gather gather/3_sketch_is_projected_gradients~the first piece of dout for all
-drpt/sketch.c~s/to\[s->tokens\[at\]\] = 1.0f/to[0] = 1.0f/~test_gather gather/2_wide_sketch_is_exact~all tokens the first
+drpt/sketch_gather.c~s/for (int c = 0; factor \&\& bias \&\& c < width; c++)/for (int c = 0; c < 0; c++)/~test_gather gather/3_sketch_is_projected_gradients~no bias
+drpt/sketch_gather.c~s/if (!factor \&\& bias) { row/if (0) { row/~test_gather gather/2_wide_sketch_is_exact~no bias of a side left as it is
+drpt/sketch_gather.c~s/^    if (s->kind == SITE_TOKEN) {$/    if (0) {/~test_gather gather/3_sketch_is_projected_gradients~no lookup
+drpt/sketch_gather.c~s/memset(store->vector, 0, .*//~test_gather gather/3_sketch_is_projected_gradients~projections of the call before kept
+drpt/sketch_gather.c~s/\? 1 : g->n + g->m - i;/? 1 : 1;/~test_gather gather/3_sketch_is_projected_gradients~first target row alone
+drpt/sketch_gather.c~s/side\[0\] + from \* k->width\[0\], site_dout(g->scratch, s, from/side[0] + from * k->width[0], site_dout(g->scratch, s, begin/~test_gather gather/3_sketch_is_projected_gradients~the first piece of dout for all
+drpt/sketch_gather.c~s/to\[s->tokens\[at\]\] = 1.0f/to[0] = 1.0f/~test_gather gather/2_wide_sketch_is_exact~all tokens the first
 
 # ---- choosing a route
 drpt/gather.c~s/g->m > 0 \&\& !(g->needs \& (NEEDS_K | NEEDS_ROWS))/g->m > 0 \&\& !(g->needs \& NEEDS_K)/~test_gather gather/a_route_that_cannot_gives_way~no target rows from tokens
@@ -143,7 +143,7 @@ drpt/gather.c~s/g->m > 0 \&\& !(g->needs \& (NEEDS_K | NEEDS_ROWS))/g->m > 0/~te
 drpt/gather.c~s/case ROUTE_pairs:  return !g->metric;/case ROUTE_pairs:  return 1;/~test_gather gather/metric~pairs asked for the metric
 drpt/gather.c~s/if (!site_is_product(s)) { return 0; }//~test_gather gather/a_route_that_cannot_gives_way~a layer normalisation as a product
 drpt/gather.c~s/r <= ROUTE_tokens; r++/r <= ROUTE_sketch; r++/~test_gather gather/auto~a sketch by itself
-drpt/gather.c~s/^    if (gather_keeps(s, g)) {$/    if (0) {/~test_gather gather/auto~kept gradients are no cheaper
+drpt/cost.c~s/^    if (gather_keeps(s, g)) {$/    if (0) {/~test_gather gather/auto~kept gradients are no cheaper
 drpt/gather.c~s/ \&\& !(g->needs \& NEEDS_ROWS) \&\& / \&\& /~test_gather gather/what_is_kept~single target rows kept
 drpt/gather.c~s/<= g->kept_size;/<= g->kept_size + 1;/~test_gather gather/what_is_kept~one float too many kept
 drpt/gather.c~s/return g->keep_gradients \&\& /return /~test_gather gather/what_is_kept~kept without being asked
@@ -160,7 +160,7 @@ drpt/kept.c~s/table, g->kept + begin, size, end - begin, V/table, g->kept, size,
 drpt/gather.c~s/g->keep_gradients \&\& g->needs \&\&/g->keep_gradients \&\&/~test_gather gather/what_is_kept~kept for q alone
 # ---- the update from kept gradients
 drpt/assemble.c~s/if (w == 0.0f) { continue; }//~test_gather gather/kept_gradients_give_the_update~NaN times 0
-drpt/assemble.c~s/i < n ? alpha\[i\] : beta/alpha[i]/~test_gather gather/kept_gradients_give_the_update~no beta
+drpt/assemble.c~s/i <= n; i++/i < n; i++/~test_gather gather/kept_gradients_give_the_update~no beta
 drpt/assemble.c~s/^    if (site->dbias) { add_kept.*//~test_gather gather/kept_gradients_give_the_update~no bias
 drpt/assemble.c~s/ \&\& site->stride == site->rows//~test_gather gather/kept_gradients_give_the_update~a part of a fused projection as if it were whole
 
@@ -191,13 +191,13 @@ drpt/solve.h~s/while (cone_has_negative(&c)) { cone_retreat(&c); }//~test_solve~
 drpt/solve.h~s/pass < 5 \* n + 10/pass < n \/ 4 + 1/~test_solve~cone: stops early
 drpt/solve.h~s/solve_fill(alpha, n, (1.0 - knobs.mix) \/ n)/solve_fill(alpha, n, 1.0 \/ n)/~test_solve~mix: general rows in full
 drpt/solve.h~s/\*beta = knobs.mix;/*beta = 1.0 - knobs.mix;/~test_solve~mix: the other way round
-drpt/solve.h~s/int finite = isfinite(st->q);/int finite = 1;/~test_solve~a target with NaN is followed
+drpt/solve.h~s/int finite = isfinite(\*st->q);/int finite = 1;/~test_solve~a target with NaN is followed
 drpt/solve.h~s/verdict.dropped += rows.usable\[i\] && !finite;/verdict.dropped += !finite;/~test_solve~unusable rows counted as broken
 drpt/solve.h~s/if (rows.usable\[i\] && finite)/if (finite)/~test_solve~unusable rows used
 drpt/solve.h~s/if (rows.usable\[i\] && finite)/if (rows.usable[i])/~test_solve~broken rows used
 drpt/solve.h~s/st->K\[from \* rows.n + row/st->K[from * p->n + row/~test_solve~K of the wrong rows
 drpt/solve.h~s/alpha\[row\[p.place\[i\]\]\] = scale/alpha[p.place[i]] = scale/~test_solve~weights to the wrong rows
-drpt/solve.h~s/!any || st->q == 0.0/!any/~test_solve~no target gradient goes unsaid
+drpt/solve.h~s/!any || \*st->q == 0.0/!any/~test_solve~no target gradient goes unsaid
 drpt/solve.h~s/(needs & NEEDS_K) || isfinite(st->K\[i\*n + i\])/(needs \& NEEDS_K) || 1/~test_solve~Inf on K's diagonal alone
 drpt/solve.h~s/return 4 \* rows \* rows/return 3 * rows * rows/~test_solve~too little memory
 drpt/solve.h~s/(score\[i\] == score\[best\] && place\[i\] < place\[best\])/(score[i] == score[best] \&\& i < best \&\& 0)/~test_family~ties by where the solver has the rows
@@ -266,8 +266,7 @@ drpt/solve.h~s/rows.domain ? rows.domain\[from\] : 0/rows.domain ? rows.domain[i
 drpt/solve.h~s/all |= NEEDS_S | NEEDS_K | NEEDS_ROWS; }/all |= NEEDS_S | NEEDS_K; }/~test_family~auto: target rows not asked for
 
 # ---- assemble
-drpt/assemble.c~s/weight\[b\] == 1.0f/weight[b] != 0.0f/~test_site~weights taken for ones
-drpt/assemble.c~s/return b == B;/return b > 0;/~test_site~the first weight for all
+drpt/assemble.c~s/if (!weight \&\& site_is_product/if (site_is_product/~test_site~weights taken for ones
 drpt/assemble.c~s/if (site->kind == SITE_LINEAR) { return; }/return;/~test_site~lookup left out of plain training
 drpt/assemble.c~s/rest.kind = SITE_LOOKUP;//~test_site~head twice in plain training
 drpt/assemble.c~s/(size_t)o \* site->cols/(size_t)o/~test_site~slabs in the wrong place
@@ -281,22 +280,22 @@ drpt/drpt.c~s/if (d->group > complete) { return; }/if (d->group >= complete) { r
 drpt/drpt.c~s/d->group <= DRPT_LAYER ? 1 : d->num_sites/d->num_sites/~test_drpt~layers share
 drpt/drpt.c~s/d->group <= DRPT_LAYER ? 1 : d->num_sites/1/~test_drpt~nothing shares
 drpt/drpt.c~s/^    d->num_sites = 0;$//~test_drpt~sites recorded for ever
-drpt/drpt.c~s/    memset(s->K, 0.*//~test_drpt~K of the group before kept
-drpt/drpt.c~s/    memset(s->s, 0.*//~test_drpt~s of the group before kept
-drpt/drpt.c~s/    s->q = 0.0;//~test_drpt~q of the group before kept
-drpt/drpt.c~s/d->weight\[d->n + j\] = (float)d->beta/d->weight[d->n + j] = 0.0f/~test_drpt~no target in the update
-drpt/drpt.c~s/0x2545f4914f6cdd1du \* d->step/0/~test_drpt~random: every step the same
-drpt/drpt.c~s/0x5851f42d4c957f2du \* (uint64_t)d->num_groups++/0 * d->num_groups++/~test_drpt~random: every group the same
-drpt/drpt.c~s/d.plain = d.method == METHOD_full && m == 0/d.plain = d.method == METHOD_full/~test_drpt~target rows in plain training
+drpt/group_memory.c~s/sizeof(double) \* g->apart/sizeof(double) * (1 + (size_t)g->n)/~test_drpt~K of the group before kept
+drpt/group_memory.c~s/device_zero(g->statistics.q, sizeof(double) \* g->apart/device_zero(g->statistics.K, sizeof(double) * (size_t)(g->n * g->n)/~test_drpt~s of the group before kept
+drpt/group_memory.c~s/device_zero(g->statistics.q, sizeof(double) \* g->apart/device_zero(g->statistics.q + 1, sizeof(double) * (g->apart - 1)/~test_drpt~q of the group before kept
+drpt/group.h~s/weight\[n + j\] = (float)result->beta/weight[n + j] = 0.0f/~test_drpt~no target in the update
+drpt/solve.h~s/0x2545f4914f6cdd1du \* step/0/~test_drpt~random: every step the same
+drpt/solve.h~s/0x5851f42d4c957f2du \* group/0/~test_drpt~random: every group the same
+drpt/drpt.c~s/.plain = c.method == METHOD_full \&\& m == 0/.plain = c.method == METHOD_full/~test_drpt~target rows in plain training
 drpt/drpt.c~s/d->num_groups = d->num_sites = d->next_index = 0;/d->num_sites = d->next_index = 0;/~test_drpt~groups counted for ever
 drpt/drpt.c~s/^    d->rows_dropped = d->groups_skipped = 0;//~test_drpt~what was left out before is counted again
-drpt/drpt.c~s/double dot = d->beta \* d->statistics.q;/double dot = 0.0;/~test_drpt~angle without the target's part
-drpt/drpt.c~s/sum += 2.0 \* d->beta/sum += d->beta/~test_drpt~length without half the cross term
-drpt/drpt.c~s/d->rows_dropped += v.dropped;//~test_drpt~dropped rows go unsaid
-drpt/drpt.c~s/d->groups_skipped += v.skipped;//~test_drpt~skipped groups go unsaid
-drpt/drpt.c~s/isfinite(d->statistics.q) ? d->statistics.q : 0.0/d->statistics.q/~test_drpt~NaN in the log
+drpt/group.h~s/double dot = beta \* \*st->q;/double dot = 0.0;/~test_drpt~angle without the target's part
+drpt/group.h~s/sum += 2.0 \* beta/sum += beta/~test_drpt~length without half the cross term
+drpt/drpt.c~s/d->rows_dropped += r->verdict.dropped;//~test_drpt~dropped rows go unsaid
+drpt/drpt.c~s/d->groups_skipped += r->verdict.skipped;//~test_drpt~skipped groups go unsaid
+drpt/drpt.c~s/isfinite(r->q) ? r->q : 0.0/r->q/~test_drpt~NaN in the log
 drpt/drpt.c~s/    hash = hash_words(hash, s->mean.*//~test_drpt~a layernorm's mean not watched
-drpt/drpt.c~s/return hash_words(hash, s->tokens, positions);/return hash;/~test_drpt~tokens not watched
+drpt/drpt.c~s/return hash_words(hash, s->tokens, .*/return hash;/~test_drpt~tokens not watched
 drpt/drpt.c~s/d->verify ? checksum(d, &s) : 0/checksum(d, \&s) * 0/~test_drpt~nothing is remembered of a buffer
 drpt/drpt.c~s/i < d->num_sites; i++) {$/i < 0; i++) {/~test_drpt~nothing is watched
 drpt/drpt.c~s/ | log | / | /~test_drpt~no scores where a method asks for none
@@ -310,12 +309,12 @@ drpt/drpt.c~s/if (s->block >= 0)/if (s->block > 3)/~test_drpt~geometry: no block
 # ---- the orchestration: what is needed, scores, parts, kept gradients, sketches, bases
 drpt/drpt.c~s/(d->geometry \&\& !d->gather.metric ? NEEDS_S | NEEDS_K : 0)/0/~test_drpt drpt/geometry~geometry: lengths without K
 drpt/drpt.c~s/^    d->needs = needs_of(d);//~test_drpt drpt/geometry~geometry: asked for too late
-drpt/drpt.c~s/if (d->normalise) { memcpy(d->before.*//~test_drpt drpt/normalised_scores~scores of all sites so far by one site's magnitude
-drpt/drpt.c~s/if (d->normalise) { add_normalised(d); }//~test_drpt drpt/normalised_scores~no normalised scores
-drpt/drpt.c~s/sum += added; count++;/sum += added; count = 1;/~test_drpt drpt/normalised_scores~scores by the sum of magnitudes
-drpt/drpt.c~s/d->rows.usable\[i\] \&\& isfinite(added)/isfinite(added)/~test_drpt drpt/normalised_scores_of_some_rows~rows that are not used in the mean
-drpt/drpt.c~s/d->rows.usable\[i\] \&\& isfinite(added)/d->rows.usable[i]/~test_drpt drpt/normalised_scores_of_some_rows~NaN in the mean
-drpt/drpt.c~s/    memset(s->score, 0.*//~test_drpt drpt/normalised_scores_of_some_rows~scores of the group before kept
+drpt/drpt.c~s/if (d->normalise) { device_copy(d->groups.before.*//~test_drpt drpt/normalised_scores~scores of all sites so far by one site's magnitude
+drpt/drpt.c~s/if (d->normalise) { group_add_normalised.*//~test_drpt drpt/normalised_scores~no normalised scores
+drpt/group.c~s/sum += fabs(added); count++;/sum += fabs(added); count = 1;/~test_drpt drpt/normalised_scores~scores by the sum of magnitudes
+drpt/group.c~s/usable\[i\] \&\& isfinite(added)/isfinite(added)/~test_drpt drpt/normalised_scores_of_some_rows~rows that are not used in the mean
+drpt/group.c~s/usable\[i\] \&\& isfinite(added)/usable[i]/~test_drpt drpt/normalised_scores_of_some_rows~NaN in the mean
+drpt/group_memory.c~s/sizeof(double) \* g->apart/sizeof(double) * (1 + (size_t)(g->n + g->n * g->n))/~test_drpt drpt/normalised_scores_of_some_rows~scores of the group before kept
 drpt/drpt.c~s/d->v + (s.dweight - d->grads)/d->v/~test_drpt drpt/adams_metric~second moments of the first weights
 drpt/drpt.c~s/d->v + (s.dbias - d->grads)/d->v/~test_drpt drpt/adams_metric~second moments of the first weights for biases
 drpt/drpt.c~s/pow(d->beta2, (double)step)/pow(d->beta2, (double)step + 1.0)/~test_drpt drpt/adams_metric~second moments corrected for a step to come
@@ -327,33 +326,33 @@ drpt/drpt.c~s/.dout = dout + at, .inp/.dout = dout, .inp/~test_update every_meth
 drpt/drpt.c~s/s->name\[s->part\]/s->name[0]/~test_update logs~geometry: all parts are the first
 drpt/drpt.c~s/keep_gradients = d->group <= DRPT_LAYER/keep_gradients = 1/;s/count == 1 \&\& d->gathered.kept/d->gathered.kept/~test_update every_method~kept gradients of a group's last site for all
 drpt/drpt.c~s/^    d->gather.kept_size = roomy.kept_size;/    d->gather.kept_size = 0;/~test_counts 56_steps~no room to keep the largest site's gradients
-drpt/drpt.c~s/count == 1 \&\& d->gathered.kept/0/~test_counts 56_steps~kept gradients formed again
+drpt/drpt.c~s/count == 1 \&\& d->label\[first + k\].gathered.kept/0/~test_counts 56_steps~kept gradients formed again
 drpt/drpt.c~s/d->sketch_age != step \/ (uint64_t)d->refresh + 1/d->sketch_age == 0/~test_invariants age_of_a_sketch~a sketch for ever
 drpt/drpt.c~s/0x9e3779b97f4a7c15u \* d->sketch_age/0 * d->sketch_age/~test_invariants age_of_a_sketch~a new sketch is the old one
 drpt/drpt.c~s/step \/ (uint64_t)d->refresh + 1/step + 1/g~test_invariants age_of_a_sketch~a sketch a step
 drpt/drpt.c~s/step % (uint64_t)d->refresh == 0/step == 0/~test_invariants steps_without_general_rows~a basis for ever
 drpt/drpt.c~s/int first = d->with_general ? d->n : 0;/int first = d->n;/~test_invariants steps_without_general_rows~target rows looked for behind general ones
 drpt/drpt.c~s/d->with_general = drpt_wants_general(d, step);/d->with_general = 1;/~test_invariants steps_without_general_rows~a basis of target rows
-drpt/drpt.c~s/d->rows_dropped += report.dropped;//~test_drpt drpt/a_basis_drops_rows~rows that a basis drops go unsaid
-drpt/drpt.c~s/d->groups_skipped += !isfinite(norm2).*//~test_invariants 29_no_rows~an empty basis goes unsaid
+drpt/drpt.c~s/d->rows_dropped += r->report.dropped;//~test_drpt drpt/a_basis_drops_rows~rows that a basis drops go unsaid
+drpt/drpt.c~s/d->groups_skipped += !isfinite(r->norm2).*//~test_invariants 29_no_rows~an empty basis goes unsaid
 drpt/drpt.c~s/(d->method == METHOD_inside ? basis_inside/(d->method == METHOD_outside ? basis_inside/~test_invariants 29_no_rows~inside for outside
 drpt/drpt.c~s/s.index = d->next_index++/s.index = 0/~test_invariants steps_without_general_rows~one basis for all sites
 drpt/drpt.c~s/cell(d->geometry, cosine \* cosine);/cell(d->geometry, cosine);/~test_drpt drpt/geometry~retained: the cosine
 drpt/drpt.c~s/sum \* sum \/ squares/sum \/ squares/~test_drpt drpt/geometry~effective: for weights that add up to one
-drpt/drpt.c~s/negative += d->statistics.score\[i\] < 0.0/negative += d->alpha[i] < 0.0/~test_drpt drpt/geometry~negative: weights
+drpt/drpt.c~s/negative += score\[i\] < 0.0/negative += alpha[i] < 0.0/~test_drpt drpt/geometry~negative: weights
 drpt/drpt.c~s/(by_score \&\& k.strength == 1.0 \&\& k.rescale == RESCALE_none)/by_score/~test_drpt drpt/adams_metric_alone~lengths in Adam's metric
 drpt/drpt.c~s/check(!o->normalise || .*//~test_drpt drpt/knobs_that_make_no_sense~scores normalised that nobody ranks
-drpt/drpt.c~s/.seed = seed };/.seed = 0 };/~test_drpt drpt/random_differs~one seed for all runs
+drpt/drpt.c~s/"rescale"), .seed = seed }/"rescale"), .seed = 0 }/~test_drpt drpt/random_differs~one seed for all runs
 drpt/drpt.c~s/o->forget, seed, d.threads/0.5, seed, d.threads/~test_invariants options_of_a_basis~--forget not heeded
 drpt/drpt.c~s/(Sides)position(sides_names, NUM_SIDES, o->sides, "sides")/SIDES_both/~test_drpt drpt/geometry_of_bases~--sides not heeded
 drpt/drpt.c~s/basis_create(o->rank,/basis_create(2,/~test_drpt drpt/geometry_of_bases~--rank not heeded
 drpt/drpt.c~s/if (d->basis) { fprintf(file, .*//~test_drpt drpt/geometry_of_bases~geometry of bases: the header of others
 drpt/drpt.c~s/if (d->geometry) { log_basis.*//~test_drpt drpt/geometry_of_bases~geometry of bases: nothing
-drpt/drpt.c~s/cell(d->geometry, v.strength);/cell(d->geometry, NAN);/~test_drpt drpt/strength_auto~geometry: no strength
-drpt/drpt.c~s/d->rows.domain\[i\] == k ? fabs/d->rows.domain[i] != k ? fabs/~test_drpt drpt/geometry_of_domains~geometry: mass of the other domains
-drpt/drpt.c~s/== k ? fabs(d->alpha\[i\])/== k ? d->alpha[i]/~test_drpt drpt/geometry_of_domains~geometry: mass of negative weights
-drpt/drpt.c~s/route_names\[d->gathered.route\]/route_names[0]/~test_drpt drpt/geometry~geometry: the route that was asked for
-drpt/drpt.c~s/"..%s", last->name/"..%s", first->name/~test_drpt drpt/geometry~geometry: a group of one name
+drpt/drpt.c~s/cell(d->geometry, r->verdict.strength);/cell(d->geometry, NAN);/~test_drpt drpt/strength_auto~geometry: no strength
+drpt/drpt.c~s/d->domain\[i\] == k ? fabs/d->domain[i] != k ? fabs/~test_drpt drpt/geometry_of_domains~geometry: mass of the other domains
+drpt/drpt.c~s/== k ? fabs(alpha\[i\])/== k ? alpha[i]/~test_drpt drpt/geometry_of_domains~geometry: mass of negative weights
+drpt/drpt.c~s/route_names\[label->gathered.route\]/route_names[0]/~test_drpt drpt/geometry~geometry: the route that was asked for
+drpt/drpt.c~s/"..%s", label->last/"..%s", label->first.name/~test_drpt drpt/geometry~geometry: a group of one name
 
 # ---- the trainer: layers
 train_gpt2_drpt.c~s/wpe + (size_t)(n % T) \* C/wpe + (size_t)(n \/ T) * C/~test_parity logits~a row's place for a token's
@@ -389,31 +388,31 @@ train_gpt2_drpt.c~s/        if (weight\[n\] == 0.0f) { memset.*//~test_gpt2 cros
 train_gpt2_drpt.c~s/if (x\[v\] > x\[best\])/if (x[v] >= x[best])/~test_gpt2 cross_entropy~ties to the last token
 
 # ---- the trainer: block and model
-llmc/gpt2_tensors.h~s/+ l \* tensor\[TENSOR_##name\].rows/+ 0 * tensor[TENSOR_##name].rows/~test_parity logits~all blocks are the first
+llmc/gpt2_tensors.h~s/+ (size_t)l \* tensor\[TENSOR_##name\].rows/+ 0 * tensor[TENSOR_##name].rows/~test_parity logits~all blocks are the first
 train_gpt2_drpt.c~s/    residual_backward(d->attproj, dx, NC);//~test_gradient plain_model~attention's branch without a gradient
 train_gpt2_drpt.c~s/    memset(model->dx, 0.*//~test_gradient gradients_add_up~the last pass's gradient kept
 train_gpt2_drpt.c~s/if (l == 0 || keep_blocks)/if (l == 0)/~test_gradient mixed_model~blocks overwrite each other's gradients
 train_gpt2_drpt.c~s/    drpt_project(drpt, DRPT_SUBLAYER);//~test_update every_method~sublayers share
 train_gpt2_drpt.c~0,/    drpt_project(drpt, DRPT_BLOCK);/s///~test_update every_method~blocks share
 train_gpt2_drpt.c~s/drpt->block = l;/drpt->block = 0;/~test_update logs~geometry: all blocks are the first
-train_gpt2_drpt.c~s/rng_seed((uint64_t)seed, (uint64_t)i + 1, l)/rng_seed((uint64_t)seed, 1, l)/~test_gpt2 init~tensors alike
-train_gpt2_drpt.c~s/i == TENSOR_wte ? size - unused : size/size/~test_gpt2 init~padded rows are random
-train_gpt2_drpt.c~s/sqrtf(2.0f \* (float)model->config.layers)/sqrtf((float)model->config.layers)/~test_gpt2 init~residual projections too wide
+llmc/gpt2_init.c~s/rng_seed((uint64_t)seed, (uint64_t)i + 1, l)/rng_seed((uint64_t)seed, 1, l)/~test_gpt2 init~tensors alike
+llmc/gpt2_init.c~s/i == TENSOR_wte ? size - unused : size/size/~test_gpt2 init~padded rows are random
+llmc/gpt2_init.c~s/sqrtf(2.0f \* (float)g->config.layers)/sqrtf((float)g->config.layers)/~test_gpt2 init~residual projections too wide
 
 # ---- the trainer: generation, evaluation, steps
 train_gpt2_drpt.c~s/memcpy(values + (size_t)t \* C, a->qkv + 2\*C/memcpy(values + (size_t)t * C, a->qkv + C/~test_gpt2 decode_is_forward~keys cached for values
-train_gpt2_drpt.c~s/(maxT + 1) \/ 2/maxT \/ 2/~test_gpt2 generate~the window shorter than said
-train_gpt2_drpt.c~s/count > maxT ? count - maxT : 0/0/~test_gpt2 generate~a prompt beyond the context
-train_gpt2_drpt.c~s/most < data->rows ? most : data->rows/data->rows/~test_gpt2 evaluate~--val-batches not heeded
-train_gpt2_drpt.c~s/trained > 0 \&\& hits == trained/hits > 0/~test_gpt2 evaluate~a row is exact with one hit
-train_gpt2_drpt.c~s/drpt->plain ? 1.0 : (double)usable.rows/1.0/~test_update every_method~general rows divided by n twice
-train_gpt2_drpt.c~s/int as_one = c->target \&\& c->accumulate > 1/int as_one = 0/~test_invariants 32_34_accumulated_and_recomputed~each micro-batch a feasible set of its own
-train_gpt2_drpt.c~s/c->clip \/ row.grad_norm : 1.0/1.0 : 1.0/~test_parity training~no clipping
-train_gpt2_drpt.c~s/row.lr, scale, step + 1)/row.lr, scale, step + 2)/~test_parity training~AdamW's step counted from 2
+drpt/generate.c~s/(maxT + 1) \/ 2/maxT \/ 2/~test_gpt2 generate~the window shorter than said
+drpt/generate.c~s/count > maxT ? count - maxT : 0/0/~test_gpt2 generate~a prompt beyond the context
+drpt/run.c~s/most < data->rows ? most : data->rows/data->rows/~test_gpt2 evaluate~--val-batches not heeded
+drpt/run.c~s/trained > 0 \&\& hits == trained/hits > 0/~test_gpt2 evaluate~a row is exact with one hit
+drpt/run.c~s/drpt->plain ? 1.0 : (double)usable.rows/1.0/~test_update every_method~general rows divided by n twice
+drpt/run.c~s/int as_one = c->target \&\& c->accumulate > 1/int as_one = 0/~test_invariants 32_34_accumulated_and_recomputed~each micro-batch a feasible set of its own
+drpt/run.c~s/c->clip \/ row.grad_norm : 1.0/1.0 : 1.0/~test_parity training~no clipping
+drpt/run.c~s/row.lr, scale, step + 1)/row.lr, scale, step + 2)/~test_parity training~AdamW's step counted from 2
 train_gpt2_drpt.c~s/t->rows > 1 ? (float)c->weight_decay : 0.0f/(float)c->weight_decay/~test_gpt2 decay~vectors are decayed
-train_gpt2_drpt.c~s/row->update_ratio = t > 0.0 || isnan(t) ? u \/ t/row->update_ratio = t > 0.0 || isnan(t) ? t \/ u/~test_update logs~the ratio upside down
-train_gpt2_drpt.c~s/for (int step = run->first_step;/for (int step = 0;/~test_gpt2 resume~begins anew with the weights of a checkpoint
-train_gpt2_drpt.c~s/{ reader_seek(&run->target_reader.*/{ }/~test_gpt2 resume~the target's place forgotten
+drpt/run.c~s/row->update_ratio = t > 0.0 || isnan(t) ? u \/ t/row->update_ratio = t > 0.0 || isnan(t) ? t \/ u/~test_update logs~the ratio upside down
+drpt/run.c~s/for (int step = run->first_step;/for (int step = 0;/~test_gpt2 resume~begins anew with the weights of a checkpoint
+drpt/run.c~s/{ reader_seek(&run->target_reader.*/{ }/~test_gpt2 resume~the target's place forgotten
 
 # ---- the trainer: recomputing, micro-batches, steps without general rows, state
 train_gpt2_drpt.c~s/if (model->recompute \&\& l < L - 1) {/if (0) {/~test_invariants 32_34_accumulated_and_recomputed~activations of another block
@@ -421,25 +420,25 @@ train_gpt2_drpt.c~s/if (model->recompute \&\& l < L - 1) {/if (model->recompute 
 train_gpt2_drpt.c~s/if (model->recompute \&\& l < L - 1) {/if (model->recompute) {/~test_counts 56_steps~the last block computed twice
 train_gpt2_drpt.c~s/            a->residual3 = residual3;//~test_invariants 32_34_accumulated_and_recomputed~outputs of all blocks in one place
 train_gpt2_drpt.c~s/if (l == 0 || !model->recompute) {/if (1) {/~test_invariants 32_34_accumulated_and_recomputed~recomputing saves no memory
-train_gpt2_drpt.c~s/(c->recompute || as_one) \&\& !keep_blocks/c->recompute \&\& !keep_blocks/~test_invariants 32_34_accumulated_and_recomputed~micro-batches keep everything
-train_gpt2_drpt.c~s/run->T, as_one ? 1 : c->accumulate/run->T, c->accumulate/~test_invariants 32_34_accumulated_and_recomputed~a union for each micro-batch
-train_gpt2_drpt.c~s/m = c->target ? times \* c->target_batch/m = c->target ? c->target_batch/~test_invariants 32_34_accumulated_and_recomputed~target rows of one micro-batch
-train_gpt2_drpt.c~s/(int)run->general.num_files, (uint64_t)c->seed/1, (uint64_t)c->seed/~test_invariants domains~one domain
-train_gpt2_drpt.c~s/b->usable, b->domain);/b->usable, NULL);/~test_invariants domains~rows of the first domain all
-train_gpt2_drpt.c~s/run->model.grads, run->model.v, c->beta2/run->model.grads, run->model.m, c->beta2/~test_invariants scores_in_adams_metric~the first moments' metric
-train_gpt2_drpt.c~s/run->model.v, c->beta2, c->eps/run->model.v, c->beta1, c->eps/~test_invariants scores_in_adams_metric~second moments corrected by the first's beta
-train_gpt2_drpt.c~s/first = with_general ? 0 : b->n;/first = 0;/~test_invariants steps_without_general_rows~general rows computed all the same
-train_gpt2_drpt.c~s/\&run->target_reader, with_general,/\&run->target_reader, 1,/~test_invariants steps_without_general_rows~general rows read that nobody looks at
-train_gpt2_drpt.c~s/b->weight + at, 0, b->n - first)/b->weight + at, 0, b->n)/~test_invariants steps_without_general_rows~target rows in the general loss
-train_gpt2_drpt.c~s/b->weight + at, b->n - first, rows - first)/b->weight + at, b->n, rows)/~test_invariants steps_without_general_rows~no target loss
-train_gpt2_drpt.c~s/b->accumulate \* (rows - first) \* b->T/b->accumulate * rows * b->T/~test_invariants steps_without_general_rows~tokens that were not computed
-train_gpt2_drpt.c~s/^        drpt_save(\&run->drpt, path);//~test_gpt2 resume~bases not saved
-train_gpt2_drpt.c~s/^        drpt_load(\&run->drpt, path);//~test_gpt2 resume~bases forgotten
-train_gpt2_drpt.c~s/size_t step_rows = (size_t)c->accumulate \* (size_t)c->batch/size_t step_rows = (size_t)c->batch/~test_gpt2 default_steps~micro-batches not counted
-train_gpt2_drpt.c~s/{ step_rows = (size_t)c->accumulate \* (size_t)c->target_batch; }/{ step_rows = (size_t)c->accumulate * (size_t)c->batch; }/~test_gpt2 default_steps~target rows counted as general ones
-train_gpt2_drpt.c~s/if (isfinite(sum)) { mean->sum/if (1) { mean->sum/~test_gpt2 add_losses~a loss of NaN in the mean
-train_gpt2_drpt.c~s/.accumulate = c->accumulate,$/.accumulate = 1,/~test_gpt2 resume~goes on with another --accumulate
-train_gpt2_drpt.c~s/(uint64_t)c->seed + 1, 1); }/(uint64_t)c->seed, 1); }/~test_invariants order_of_drawing~target rows in the order of the general ones
+drpt/run.c~s/(c->recompute || as_one) \&\& !keep_blocks/c->recompute \&\& !keep_blocks/~test_invariants 32_34_accumulated_and_recomputed~micro-batches keep everything
+drpt/run.c~s/run->T, as_one ? 1 : c->accumulate/run->T, c->accumulate/~test_invariants 32_34_accumulated_and_recomputed~a union for each micro-batch
+drpt/run.c~s/m = c->target ? times \* c->target_batch/m = c->target ? c->target_batch/~test_invariants 32_34_accumulated_and_recomputed~target rows of one micro-batch
+drpt/run.c~s/(int)run->general.num_files, (uint64_t)c->seed/1, (uint64_t)c->seed/~test_invariants domains~one domain
+drpt/run.c~s/b->usable, b->domain);/b->usable, NULL);/~test_invariants domains~rows of the first domain all
+drpt/run.c~s/(run->model).v, c->beta2/(run->model).m, c->beta2/~test_invariants scores_in_adams_metric~the first moments' metric
+drpt/run.c~s/(run->model).v, c->beta2, c->eps/(run->model).v, c->beta1, c->eps/~test_invariants scores_in_adams_metric~second moments corrected by the first's beta
+drpt/run.c~s/first = with_general ? 0 : b->n;/first = 0;/~test_invariants steps_without_general_rows~general rows computed all the same
+drpt/run.c~s/\&run->target_reader, with_general,/\&run->target_reader, 1,/~test_invariants steps_without_general_rows~general rows read that nobody looks at
+drpt/run.c~s/b->weight + at, 0, b->n - first)/b->weight + at, 0, b->n)/~test_invariants steps_without_general_rows~target rows in the general loss
+drpt/run.c~s/b->weight + at, b->n - first, rows - first)/b->weight + at, b->n, rows)/~test_invariants steps_without_general_rows~no target loss
+drpt/run.c~s/b->accumulate \* (rows - first) \* b->T/b->accumulate * rows * b->T/~test_invariants steps_without_general_rows~tokens that were not computed
+drpt/run.c~s/^        drpt_save(\&run->drpt, path);//~test_gpt2 resume~bases not saved
+drpt/run.c~s/^        drpt_load(\&run->drpt, path);//~test_gpt2 resume~bases forgotten
+drpt/run.c~s/size_t step_rows = (size_t)c->accumulate \* (size_t)c->batch/size_t step_rows = (size_t)c->batch/~test_gpt2 default_steps~micro-batches not counted
+drpt/run.c~s/{ step_rows = (size_t)c->accumulate \* (size_t)c->target_batch; }/{ step_rows = (size_t)c->accumulate * (size_t)c->batch; }/~test_gpt2 default_steps~target rows counted as general ones
+drpt/run.c~s/if (isfinite(sum)) { mean->sum/if (1) { mean->sum/~test_gpt2 add_losses~a loss of NaN in the mean
+drpt/run.c~s/.accumulate = c->accumulate,$/.accumulate = 1,/~test_gpt2 resume~goes on with another --accumulate
+drpt/run.c~s/(uint64_t)c->seed + 1, 1); }/(uint64_t)c->seed, 1); }/~test_invariants order_of_drawing~target rows in the order of the general ones
 
 # ---- batches
 llmc/batch.c~s/(double)all.rows \* batch_trained(b, row)/(double)all.rows * b->T/~test_gpt2 batch_weigh~a row's token mean over all its places
@@ -462,12 +461,82 @@ llmc/optimizer.c~s/float g = scale \* grads\[i\]/float g = grads[i]/~test_gpt2 a
 llmc/optimizer.c~s/        grads\[i\] = 0.0f;//~test_gpt2 adamw~gradients kept
 llmc/optimizer.c~s/scale \* grads\[i\] + weight_decay/scale * grads[i] - weight_decay/~test_gpt2 sgd~SGD decays the other way
 llmc/optimizer.c~s/p == PARTS - 1 ? n : begin/begin/~test_gpt2 squared_norm~the rest of a division left out
-llmc/optimizer.c~s/lr \* (step + 1) \/ warmup/lr * step \/ warmup/~test_gpt2 schedules~a first step of rate 0
-llmc/optimizer.c~s/0.8 \* steps/0.9 * steps/~test_gpt2 schedules~wsd decays late
-llmc/optimizer.c~s/0.5 \* (1.0 + cos/(cos/~test_gpt2 schedules~another cosine
-llmc/optimizer.c~s/final + (1.0 - final) \* left/final + left/~test_gpt2 schedules~final added on top
+llmc/schedule.c~s/lr \* (step + 1) \/ warmup/lr * step \/ warmup/~test_gpt2 schedules~a first step of rate 0
+llmc/schedule.c~s/0.8 \* steps/0.9 * steps/~test_gpt2 schedules~wsd decays late
+llmc/schedule.c~s/0.5 \* (1.0 + cos/(cos/~test_gpt2 schedules~another cosine
+llmc/schedule.c~s/final + (1.0 - final) \* left/final + left/~test_gpt2 schedules~final added on top
+
+# ---- objectives
+llmc/objective.c~s/mask\[t\] \&\& !isfinite(x\[t\])/!isfinite(x[t])/~test_objective~what is not trained on is read
+llmc/objective.c~s/if (trained_in(r.mask + row, r.T) == 0) {/if (0) {/~test_objective~empty rows take part
+llmc/objective.c~s/leave_out(\&stats->empty, r, b)/leave_out(\&stats->broken, r, b)/~test_objective~empty rows counted as broken
+llmc/objective.c~s/    if (number \&\& !isfinite.*//~test_objective~a score that is no number
+llmc/objective.c~s/i < 4; i++/i < 3; i++/~test_objective~the fourth input not looked at
+llmc/objective.c~s/^    r.usable\[b\] = 0;//~test_objective~rows left out are still usable
+llmc/objective.c~s/    if (!r.usable\[b\]) { return 0; }//~test_objective~rows that are not usable take part
+llmc/objective.c~s/if (r.usable\[b\]) { count += trained_in/if (1) { count += trained_in/~test_objective~tokens of rows left out counted
+llmc/objective.c~s/    r.usable\[b\] = r.usable\[b + 1\] = 0;//~test_objective~half a pair is usable
+llmc/objective.c~s/if (better \&\& worse)/if (better || worse)/~test_objective~half a pair
+llmc/objective.c~s/exp(-fabs(margin))/exp(-margin)/~test_objective~exp of a huge margin
+llmc/objective.c~s/log1p(e)/log(1.0 + e)/~test_objective~a small loss is 0
+llmc/objective.c~s/ + fmax(-margin, 0.0)//~test_objective~no loss for a wrong order
+llmc/objective.c~s/margin == 0.0 ? 0.5/margin == 0.0 ? 0.0/~test_objective~a tie is wrong
+llmc/objective.c~s/(margin > 0.0 ? e : 1.0) \/ (1.0 + e)/(margin > 0.0 ? 1.0 : e) \/ (1.0 + e)/~test_objective~sigmoid of the margin, not of its negative
+llmc/objective.c~s/sum += (double)logp\[n\] - reference\[n\]/sum += (double)logp[n]/~test_objective~no reference
+llmc/objective.c~s/double slope = beta \* add_pair/double slope = add_pair/~test_objective~no beta in the weights
+llmc/objective.c~s/fill_trained(weight, r, b + 1, -slope)/fill_trained(weight, r, b + 1, slope)/~test_objective~the worse row learned as well
+llmc/objective.c~s/dscore\[b\] = (float)-slope/dscore[b] = (float)slope/~test_objective~the better score goes down
+llmc/objective.c~s/(float)(-beta \* /(float)(beta * /~test_objective~a reward for divergence
+llmc/objective.c~s/reward\[last\] += score\[b\]/reward[first + (size_t)r.T - 1] += score[b]/~test_objective~the score at the end of the row
+llmc/objective.c~s/stats->kl_penalty += log_ratio/stats->kl_penalty = log_ratio/~test_objective~the last row's penalty alone
+llmc/objective.c~s/next_value = after\[b\], next_advantage/next_value = 0.0, next_advantage/~test_objective~cut responses have ended
+llmc/objective.c~s/delta + gamma \* lambda \* next_advantage/delta + lambda * next_advantage/~test_objective~advantages not discounted
+llmc/objective.c~s/reward\[n\] + gamma \* next_value/reward[n] + next_value/~test_objective~values not discounted
+llmc/objective.c~s/(float)(next_advantage + value\[n\])/(float)next_advantage/~test_objective~returns are advantages
+llmc/objective.c~s/            if (!r.mask\[n\]) { continue; }//~test_objective~no mask
+llmc/objective.c~s/return r.mask\[n\] \&\& r.usable\[n \/ (size_t)r.T\];/return r.mask[n];/~test_objective~whitened over rows left out
+llmc/objective.c~s/squares \/ (count - 1.0) + 1e-8/squares \/ count + 1e-8/~test_objective~variance by n
+llmc/objective.c~s/(count - 1.0) + 1e-8)/(count - 1.0))/~test_objective~no 1e-8
+llmc/objective.c~s/count > 1.0 ? 1.0/1 ? 1.0/~test_objective~the variance of one token
+llmc/objective.c~s/if (r.usable\[b\]) { count += 1.0; sum/if (1) { count += 1.0; sum/~test_objective~a group's mean over rows left out
+llmc/objective.c~s/sqrt(squares \/ (count - 1.0)) }/sqrt(squares \/ count) }/~test_objective~a group's variance by n
+llmc/objective.c~s/(g.deviation + 1e-6)/g.deviation/~test_objective~no 1e-6
+llmc/objective.c~s/stats->degenerate += g.squares == 0.0/stats->degenerate += g.deviation == 0.0/~test_objective~a group of one counted as one with differences
+llmc/objective.c~s/b < first + group \&\& g.squares > 0.0/b < first + group/~test_objective~advantages in a group of one
+llmc/objective.c~s/measure_group(r, reward, first, first + group)/measure_group(r, reward, 0, r.B)/~test_objective~one group of all
+llmc/objective.c~s/return expm1(d) - d;/return expm1(d);/~test_objective~a divergence that may be negative
+llmc/objective.c~s/(double)reference\[n\] - logp\[n\] : 0.0/(double)logp[n] - reference[n] : 0.0/~test_objective~divergence the other way
+llmc/objective.c~s/bound = A > 0.0 ? 1.0 + clip : 1.0 - clip/bound = A > 0.0 ? 1.0 + clip : 1.0 + clip/~test_objective~no lower bound
+llmc/objective.c~s/A < 0.0 \&\& ratio < bound/ratio < bound/~test_objective~clipped without advantage
+llmc/objective.c~s/(flat ? 0.0 : ratio \* A)/ratio * A/~test_objective~the gradient is not clipped
+llmc/objective.c~s/(flat ? 0.0 : ratio \* A)/(flat ? 0.0 : A)/~test_objective~no ratio in the gradient
+llmc/objective.c~s/ - (flat ? bound : ratio) \* A/ - ratio * A/~test_objective~the loss is not clipped
+llmc/objective.c~s/ + kl \* expm1(d)));/));/~test_objective~no divergence in the gradient
+llmc/objective.c~s/stats->kl_old += k3(moved)/stats->kl_old += k3(-moved)/~test_objective~the old policy's divergence the other way
+llmc/objective.c~s/finite_where(r.mask + (size_t)b \* (size_t)r.T, x/finite_where(r.mask, x/~test_objective~the first row's mask for what comes out
+llmc/objective.c~s/if (!comes_out(stats, r, b, weight)) { continue; }//~test_objective~weights that are no numbers
+llmc/objective.c~s/if (!comes_out(stats, r, b, dvalue)) { continue; }//~test_objective~a value's gradient that is no number
+llmc/objective.c~s/    memset(x, 0, sizeof(float) \* (size_t)r.T);//~test_objective~the rest of a row that came out broken
+llmc/objective.c~s/stats->tokens > 0.0 \&\& //~test_objective~no token is near enough
+llmc/objective.c~s/!(stats->tokens > 0.0 \&\& stats->kl_old <= limit \* stats->tokens)/stats->tokens <= 0.0 || stats->kl_old > limit * stats->tokens/~test_objective~NaN is near enough
+llmc/objective.c~s/kl_old <= limit \* stats->tokens/kl_old <= limit/~test_objective~a limit on the sum
+llmc/objective.c~s/fmin(fmax(value\[n\], old\[n\] - clip), old\[n\] + clip)/fmin(value[n], old[n] + clip)/~test_objective~values held on one side
+llmc/objective.c~s/fabs(near) > fabs(error)/fabs(near) < fabs(error)/~test_objective~the smaller of the value losses
+llmc/objective.c~s/flat ? 0.0f : (float)(share \* error)/(float)(share * error)/~test_objective~the value's gradient is not clipped
+llmc/objective.c~s/flat ? near \* near : /0 ? near * near : /~test_objective~the value's loss is not clipped
+llmc/objective.c~s/    if (!isfinite(kl)) { return beta; }.*//~test_objective~a coefficient from nothing
+llmc/objective.c~s/fmax(kl \/ target - 1.0, -0.2)/fmax(kl \/ target, -0.2)/~test_objective~grows at its aim
+llmc/objective.c~s/fmin(responses \/ horizon, 1.0)/responses \/ horizon/~test_objective~a large round turns the coefficient round
+llmc/objective.c~s/    clear(weight, r);//~test_objective~weights of rows left out are what was there
 
 # ---- files
+llmc/gpt2_file.c~s/0x7fff + (word >> 16 & 1)/0x8000/~test_gpt2 bf16_model~of two bfloat16 as near the odd one
+llmc/gpt2_file.c~s/(word + 0x7fff + (word >> 16 & 1)) >> 16/word >> 16/~test_gpt2 bf16_model~weights cut off, not rounded
+llmc/gpt2_file.c~s/MODEL_BF16 ? sizeof(uint16_t)/MODEL_BF16 ? sizeof(float)/~test_gpt2 bf16_model~a bf16 model as long as one in fp32
+llmc/gpt2_file.c~s/        size_t n = piece(begin, count);/        size_t n = count < PIECE ? count : PIECE;/~test_gpt2 bf16_model~whole pieces at the end
+llmc/gpt2_file.c~s/f.version == MODEL_FP32 || f.version == MODEL_BF16, /f.version != 0, /~test_gpt2 broken_bf16_model~any version read
+train_gpt2_drpt.c~s/        memset(x + V, 0, .*//~test_gpt2 cross_entropy~padding of the logits kept for a gradient
+train_gpt2_drpt.c~s/logits + (size_t)n \* stride/logits + (size_t)n * V/~test_gpt2 cross_entropy~padded rows of logits taken for dense ones
 llmc/gpt2_file.c~s/put64(header, GENERAL_POSITION, .*//~test_gpt2 resume~the general place not written
 llmc/gpt2_file.c~s/put64(header, OURS + 2, .*//~test_gpt2 resume~the target's epoch not written
 llmc/gpt2_file.c~s/input_read(f, path, v, /input_read(f, path, m, /~test_gpt2 resume~moments mixed up
@@ -515,9 +584,9 @@ drpt/basis_refresh.c~s/2 \* (uint64_t)w->site->index + /2 * 0 + /~test_basis str
 drpt/basis_refresh.c~s/int old = w->old->rank;$/int old = 0;/~test_basis captured_energy~every refresh begins with random directions
 drpt/basis_refresh.c~s/    st->refreshes++;//~test_basis damaged_files resume~refreshes not counted
 drpt/basis.c~s/s->dim <= b->rank) { continue; }/s->dim < b->rank) { continue; }/~test_basis full_rank~all directions, but computed
-drpt/basis.c~s/if (!isfinite(inside) || is_nothing(st)) { return inside; }/if (is_nothing(st)) { return inside; }/~test_basis target_not_finite~NaN inside
-drpt/basis.c~s/if (!isfinite(inside) || is_everything(st)) { return inside; }/if (is_everything(st)) { return inside; }/~test_basis target_not_finite~NaN outside
-drpt/basis.c~s/inside = 0.0 \* site_norm2.*; }/inside = 0.0; }/~test_basis zero_general_gradient~NaN outside of nothing
+drpt/basis.c~s/if (!isfinite(\*norm2) || is_nothing(st)) { return; }/if (is_nothing(st)) { return; }/~test_basis target_not_finite~NaN inside
+drpt/basis.c~s/if (!isfinite(\*norm2) || is_everything(st)) { return; }/if (is_everything(st)) { return; }/~test_basis target_not_finite~NaN outside
+drpt/basis.c~s/\*norm2 = 0.0 \* site_norm2.*; }/*norm2 = 0.0; }/~test_basis zero_general_gradient~NaN outside of nothing
 drpt/basis.c~s/    block_scale(x->m, x->k, sign);//~test_basis projections~outside adds the inside
 drpt/basis.c~s/    block_clear(x->m, x->k);//~test_basis projections~the projection before not cleared
 drpt/basis.c~s/if (s->dbias) { matmul_backward_params(s->dbias/if (0) { matmul_backward_params(s->dbias/~test_basis projections~no bias in the update
@@ -545,7 +614,7 @@ drpt/probe.c~s/p->layer += s->part == 0;/p->layer++;/~test_probe probe/every_kin
 drpt/probe.c~s/at->group\[DRPT_SUBLAYER\] = p->sublayer;/at->group[DRPT_SUBLAYER] = p->block;/~test_probe probe/every_kind_of_site~sublayers as large as blocks
 drpt/probe.c~s/at->group\[DRPT_BLOCK\] = p->block;/at->group[DRPT_BLOCK] = 0;/~test_probe probe/family~one block
 drpt/probe.c~s/p->block += complete >= DRPT_BLOCK;/p->block++;/~test_probe probe/every_kind_of_site~blocks as small as sublayers
-drpt/probe.c~s/^    to->q = from->q;/    to->q = 1.0;/~test_probe probe/family~the target's length forgotten
+drpt/probe.c~s/^    \*to->q = \*from->q;/    *to->q = 1.0;/~test_probe probe/family~the target's length forgotten
 drpt/probe.c~s/i < d->n ? i + 1 : d->n + d->m, d->T, p->scratch/i + 1, d->T, p->scratch/~test_probe probe/family~the first target row alone
 drpt/probe.c~s/^    memset(gradients, 0, .*//~test_probe probe/family~gradients of the pass before kept
 drpt/probe.c~s/^    memset(p->updates + .*//~test_probe probe/family~updates of the pass before kept

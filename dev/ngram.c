@@ -9,6 +9,7 @@
 #include "../llmc/files.h"
 #include "../llmc/optimizer.h"
 #include "../llmc/options.h"
+#include "../llmc/schedule.h"
 
 #include <math.h>
 #include <omp.h>

@@ -1,23 +1,92 @@
-// assemble.cu -- the gradient of a site on the GPU; see site.h for the formulas.
+// assemble.cu -- the gradient of a site for any weighting of the batch's rows, on the GPU; see site.h for the formulas.
 //
-// Each element of dweight belongs to one thread, which adds in the order of the positions: no atomics, the same bits each run.
+// A product sums over the rows that have a weight alone: which these are is known on the device only, so they are packed one after the
+// other, dout scaled, as many as there are at most. Of a row without a weight nothing but its tokens is read.
+// // Each element of dweight belongs to one thread, which adds in the order of the positions: no atomics, the same bits each run.
 #include "assemble.h"
 #include "../llmc/device.cuh"
 #include "../llmc/matmul.h"
 
 enum { BLOCK = 256, COLUMNS = 32, ROWS = 8, PARTS = 64 };
 
+static __device__ float weight_of(const float* weight, int b) { return weight ? weight[b] : 1.0f; }
+
+// ---------------------------------------------------------------------------------------------
+// Linear layers.
+
+// The row that is the `place`-th with a weight, or -1. All lanes of a warp call it alike.
+static __device__ int weighed_row(const float* weight, int B, int place) {
+    int lane = threadIdx.x % WARP;
+    for (int b = 0; b < B; b += WARP) {
+        unsigned some = __ballot_sync(~0u, b + lane < B && weight_of(weight, b + lane) != 0.0f);
+        int count = __popc(some);
+        if (place < count) {
+            for (; place > 0; place--) { some &= some - 1; }
+            return b + __ffs((int)some) - 1;
+        }
+        place -= count;
+    }
+    return -1;
+}
+
+// packed (positions, count) = columns [o, o+count) of `from` (B*T, stride), of the rows with a weight from the `first`-th on; times their
+// weight if it is to be scaled; 0 where there are not as many rows. A block takes a position. grid (positions), block (BLOCK)
+static __global__ void pack_kernel(Real* packed, const Real* from, const float* weight, int B, int T, int first, int stride, int o, int count,
+                                   int scaled) {
+    int position = blockIdx.x, b = weighed_row(weight, B, first + position / T);
+    Real* to = packed + (size_t)position * count;
+    if (b < 0) {
+        for (int c = threadIdx.x; c < count; c += BLOCK) { to[c] = (Real)0.0f; }
+        return;
+    }
+    float scale = scaled ? weight_of(weight, b) : 1.0f;
+    from += ((size_t)b * T + position % T) * stride + o;
+    for (int c = threadIdx.x; c < count; c += BLOCK) { to[c] = (Real)(scale * (float)from[c]); }
+}
+
+static size_t least(size_t a, size_t b) { return a < b ? a : b; }
+
+// inp is packed once, or, if it takes more than half of the room, as many rows of the batch at a time as half of it holds; dout in slabs of
+// its columns in what is left.
+static void linear(const Site* s, float* dbias, const float* weight, int B, int most, int T, float* scratch, size_t part) {
+    enum { ALIGNED = 64 }; // slabs begin where products like it
+    size_t room = part * sizeof(float) / sizeof(Real), cols = (size_t)s->cols, apart = (size_t)T * cols;
+    int rows = (int)least((size_t)most, room / 2 / apart);
+    check(rows > 0, "%s: %zu floats of scratch do not hold a row of %d x %d", s->name, part, T, s->cols);
+    for (int first = 0; first < most; first += rows) {
+        int count = most - first < rows ? most - first : rows, N = count * T;
+        size_t used = ((size_t)count * apart + ALIGNED - 1) / ALIGNED * ALIGNED;
+        size_t slab = least((size_t)s->rows, used < room ? (room - used) / (size_t)N : 0);
+        slab -= slab > ALIGNED && slab < (size_t)s->rows ? slab % ALIGNED : 0;
+        check(slab > 0, "%s: %zu floats of scratch do not hold a slab of %d positions", s->name, part, N);
+        Real *inp = (Real*)scratch, *dout = inp + used;
+        pack_kernel<<<(unsigned)N, BLOCK>>>(inp, s->inp, weight, B, T, first, s->cols, 0, s->cols, 0);
+        LAUNCHED();
+        for (int o = 0; o < s->rows; o += (int)slab) {
+            int width = (int)least(slab, (size_t)(s->rows - o));
+            pack_kernel<<<(unsigned)N, BLOCK>>>(dout, s->dout, weight, B, T, first, s->stride, o, width, 1);
+            LAUNCHED();
+            matmul_backward_params(s->dweight + (size_t)o * cols, dbias ? dbias + o : NULL, dout, inp, N, s->cols, width);
+        }
+    }
+}
+
+// ---------------------------------------------------------------------------------------------
+// What is no product.
+
 // A layer normalisation is two sums over all N positions: as in matmul.cu a block takes COLUMNS channels, and of the positions every
 // gridDim.y-th piece of ROWS. partial (parts,2,C).
 // grid (C / COLUMNS, parts), block (COLUMNS, ROWS)
-static __global__ void layernorm_partial_kernel(float* partial, const float* dout, const float* inp, const float* mean, const float* rstd,
-                                                int N, int C) {
+static __global__ void layernorm_partial_kernel(float* partial, const Real* dout, const Real* inp, const float* mean, const float* rstd,
+                                                const float* weight, int N, int T, int C) {
     __shared__ float dw[ROWS][COLUMNS], db[ROWS][COLUMNS];
     int x = threadIdx.x, y = threadIdx.y, c = blockIdx.x * COLUMNS + x;
     float w = 0.0f, b = 0.0f;
     for (size_t n = (size_t)blockIdx.y * ROWS + y; n < (size_t)N && c < C; n += (size_t)gridDim.y * ROWS) {
-        float dy = dout[n*C + c];
-        w += dy * (inp[n*C + c] - mean[n]) * rstd[n];
+        float scale = weight_of(weight, (int)n / T);
+        if (scale == 0.0f) { continue; }
+        float dy = scale * (float)dout[n*C + c];
+        w += dy * ((float)inp[n*C + c] - mean[n]) * rstd[n];
         b += dy;
     }
     dw[y][x] = w;
@@ -42,24 +111,27 @@ static __global__ void layernorm_add_kernel(float* dweight, float* dbias, const 
     dbias[c] += b;
 }
 
-static void layernorm(const Site* s, int N) {
+static void layernorm(const Site* s, const float* weight, int N, int T) {
     int C = s->rows, parts = (int)blocks_of((size_t)N, ROWS * 4);
     float* partial = (float*)device.workspace;
     parts = parts > PARTS ? PARTS : parts;
     check((size_t)parts * 2 * C * sizeof(float) <= WORKSPACE, "a layer normalisation of %d channels does not fit the workspace", C);
     layernorm_partial_kernel<<<dim3(blocks_of((size_t)C, COLUMNS), (unsigned)parts), dim3(COLUMNS, ROWS)>>>(
-        partial, s->dout, s->inp, s->mean, s->rstd, N, C);
+        partial, s->dout, s->inp, s->mean, s->rstd, weight, N, T, C);
     LAUNCHED();
     layernorm_add_kernel<<<blocks_of((size_t)C, BLOCK), BLOCK>>>(s->dweight, s->dbias, partial, parts, C);
     LAUNCHED();
 }
 
 // One thread an element, which all rows of the batch add to. grid (TC / BLOCK), block (BLOCK)
-static __global__ void position_kernel(float* dweight, const float* dout, int B, size_t TC) {
+static __global__ void position_kernel(float* dweight, const Real* dout, const float* weight, int B, size_t TC) {
     size_t k = (size_t)blockIdx.x * BLOCK + threadIdx.x;
     if (k >= TC) { return; }
     float sum = 0.0f;
-    for (int b = 0; b < B; b++) { sum += dout[(size_t)b * TC + k]; }
+    for (int b = 0; b < B; b++) {
+        float w = weight_of(weight, b);
+        if (w != 0.0f) { sum += w * (float)dout[(size_t)b * TC + k]; }
+    }
     dweight[k] += sum;
 }
 
@@ -67,7 +139,7 @@ static __global__ void position_kernel(float* dweight, const float* dout, int B,
 // gradients of all positions that have the token, which it finds 32 at a time.
 // grid (N / WARPS; C / SLICE), block (WARP, WARPS)
 enum { WARPS = 4, OWN = 8, SLICE = OWN * WARP };
-static __global__ void lookup_kernel(float* dweight, const float* dlookup, const int* tokens, int N, int C) {
+static __global__ void lookup_kernel(float* dweight, const Real* dlookup, const int* tokens, const float* weight, int N, int T, int C) {
     int at = blockIdx.x * WARPS + threadIdx.y, lane = threadIdx.x, first = blockIdx.y * SLICE + lane;
     if (at >= N) { return; }
     int token = tokens[at];
@@ -79,42 +151,46 @@ static __global__ void lookup_kernel(float* dweight, const float* dlookup, const
     for (int n = at; n < N; n += WARP) {
         unsigned same = __ballot_sync(~0u, n + lane < N && tokens[n + lane < N ? n + lane : at] == token);
         for (; same != 0; same &= same - 1) {
-            const float* d = dlookup + (size_t)(n + __ffs((int)same) - 1) * C;
-            for (int k = 0; k < OWN; k++) { sum[k] += first + k * WARP < C ? d[first + k * WARP] : 0.0f; }
+            int from = n + __ffs((int)same) - 1;
+            float w = weight_of(weight, from / T);
+            const Real* d = dlookup + (size_t)from * C;
+            for (int k = 0; k < OWN && w != 0.0f; k++) { sum[k] += first + k * WARP < C ? w * (float)d[first + k * WARP] : 0.0f; }
         }
     }
     for (int k = 0; k < OWN && first + k * WARP < C; k++) { dweight[(size_t)token * C + first + k * WARP] += sum[k]; }
 }
 
-static void lookup(const Site* s, int N) {
+static void lookup(const Site* s, const float* weight, int N, int T) {
     dim3 grid(blocks_of((size_t)N, WARPS), blocks_of((size_t)s->cols, SLICE));
-    lookup_kernel<<<grid, dim3(WARP, WARPS)>>>(s->dweight, s->dlookup, s->tokens, N, s->cols);
+    lookup_kernel<<<grid, dim3(WARP, WARPS)>>>(s->dweight, s->dlookup, s->tokens, weight, N, T, s->cols);
     LAUNCHED();
 }
 
-static int all_ones(const float* weight, int B) {
-    int b = 0;
-    while (b < B && weight[b] == 1.0f) { b++; }
-    return b == B;
-}
-
-void drpt_assemble(const Site* s, const float* weight, int B, int T, float*, size_t, int) {
-    check(all_ones(weight, B) && s->parts == 1, "weighted gradients: not built for the GPU yet; only --method full without --target is");
+void drpt_assemble(const Site* s, const float* weight, int B, int most, int T, float* scratch, size_t part, int) {
     int N = B * T;
     size_t TC = (size_t)T * (size_t)s->cols;
+    if (most == 0) { return; }
+    if (site_is_product(s)) {
+        float* dbias = s->kind == SITE_LINEAR ? s->dbias : NULL;
+        if (weight || s->stride != s->rows) { linear(s, dbias, weight, B, most, T, scratch, part); }
+        else { matmul_backward_params(s->dweight, dbias, s->dout, s->inp, N, s->cols, s->rows); } // nothing to scale
+    }
     switch (s->kind) {
-        case SITE_LINEAR:    matmul_backward_params(s->dweight, s->dbias, s->dout, s->inp, N, s->cols, s->rows); break;
-        case SITE_LAYERNORM: layernorm(s, N); break;
-        case SITE_POSITION:  position_kernel<<<blocks_of(TC, BLOCK), BLOCK>>>(s->dweight, s->dout, B, TC);
+        case SITE_LAYERNORM: layernorm(s, weight, N, T); break;
+        case SITE_POSITION:  position_kernel<<<blocks_of(TC, BLOCK), BLOCK>>>(s->dweight, s->dout, weight, B, TC);
                              LAUNCHED(); break;
-        case SITE_TOKEN:     matmul_backward_params(s->dweight, NULL, s->dout, s->inp, N, s->cols, s->rows);
-                             lookup(s, N); break;
-        case SITE_LOOKUP:    lookup(s, N); break;
+        case SITE_TOKEN:
+        case SITE_LOOKUP:    lookup(s, weight, N, T); break;
+        default:             break;
     }
 }
 
-size_t assemble_scratch(int, int) { return 0; }
-
-void drpt_assemble_kept(const Site*, const double*, double, const float*, int, int) {
-    check(0, "kept gradients: not built for the GPU yet");
+// Both factors of a layer of at most `widest` rows and columns; for more rows, or where that is too much, they come in slabs.
+size_t assemble_scratch(int most, int T, int widest) {
+    const size_t budget = (size_t)128 << 20; // floats
+    enum { SLAB = 64 };
+    size_t one = 2 * (size_t)T * ((size_t)widest + SLAB), all = (size_t)most * one;
+    return (least(all, budget > one ? budget : one) * sizeof(Real) + sizeof(float) - 1) / sizeof(float) + SLAB;
 }
+
+void drpt_assemble_kept(const Site*, const float*, const float*, int, int) { check(0, "gradients are not kept on a GPU"); }

@@ -1,5 +1,5 @@
 // basis.c -- the cached bases and the projections on them: two thin products and a small one between.
-#include "basis_state.h"
+#include "basis_room.h"
 #include "factor.h"
 #include "../llmc/check.h"
 #include "../llmc/matmul.h"
@@ -7,73 +7,29 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { MAX_RANK = 4096 };
-
 // ---------------------------------------------------------------------------------------------
 // Memory.
 
-static void* take(size_t size, size_t count) {
-    void* p = calloc(count > 0 ? count : 1, size);
-    check(p != NULL, "out of memory for a basis: %zu bytes", size * count);
-    return p;
+BasisRoom* basis_room_create(void) {
+    BasisRoom* room = calloc(1, sizeof(*room));
+    check(room != NULL, "out of memory for a basis");
+    return room;
 }
 
-Basis* basis_create(int rank, Sides sides, double forget, uint64_t seed, int threads) {
-    check(rank >= 1 && rank <= MAX_RANK, "--rank %d is not in 1..%d", rank, MAX_RANK);
-    check(forget >= 0.0 && forget <= 1.0, "--forget %g is not in 0..1", forget);
-    Basis* b = take(sizeof(*b), 1);
-    *b = (Basis){ .rank = rank, .threads = threads, .sides = sides, .forget = forget, .seed = seed };
-    return b;
-}
-
-static void state_free(State* st) {
-    for (int side = LEFT; st && side <= RIGHT; side++) {
-        free(st->side[side].u.main);
-        free(st->side[side].value);
-    }
-    free(st);
-}
-
-void basis_free(Basis* b) {
-    if (!b) { return; }
-    for (int i = 0; i < DRPT_MAX_SITES; i++) { state_free(b->state[i]); }
-    arena_free(&b->arena);
-    free(b->use);
-    free(b);
-}
-
-static int is_projected(const Basis* b, int side) { return b->sides == SIDES_both || (b->sides == SIDES_left) == (side == LEFT); }
-
-State* basis_state_create(const Basis* b, int kind, int rows, int cols, int bias) {
-    State* st = take(sizeof(*st), 1);
-    *st = (State){ .kind = kind, .rows = rows, .cols = cols, .bias = bias };
-    for (int side = LEFT; side <= RIGHT; side++) {
-        Side* s = &st->side[side];
-        s->dim = side == LEFT ? rows : cols + bias;
-        if (!is_projected(b, side) || s->dim <= b->rank) { continue; }
-        s->u = block_at(take(sizeof(float), (size_t)s->dim * b->rank), side == LEFT ? rows : cols, side == RIGHT && bias, b->rank);
-        s->value = take(sizeof(double), (size_t)b->rank);
-    }
-    return st;
-}
-
-// A basis that a file brought must fit the model.
-State* basis_state_of(const Basis* b, const Site* s) {
-    check(s->index >= 0 && s->index < DRPT_MAX_SITES, "%s: site %d of at most %d", s->name, s->index, DRPT_MAX_SITES);
-    State* st = b->state[s->index];
-    check(!st || (st->kind == (int)s->kind && st->rows == s->rows && st->cols == s->cols && st->bias == (s->dbias != NULL)),
-          "%s: its basis is of another layer: (%d,%d), not (%d,%d)", s->name, st->rows, st->cols, s->rows, s->cols);
-    return st;
+void basis_room_free(BasisRoom* room) {
+    arena_free(&room->arena);
+    free(room->use);
+    free(room);
 }
 
 Arena* basis_room(Basis* b, Arena measured) {
-    if (measured.used > b->arena.size) {
-        arena_free(&b->arena);
-        b->arena = measured;
-        arena_alloc(&b->arena, "a basis");
+    if (measured.used > b->room->arena.size) {
+        arena_free(&b->room->arena);
+        b->room->arena = measured;
+        arena_alloc(&b->room->arena, "a basis");
     }
-    b->arena.used = 0;
-    return &b->arena;
+    b->room->arena.used = 0;
+    return &b->room->arena;
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -88,12 +44,12 @@ typedef struct {
     int threads;
 } Middle;
 
-static int is_nothing(const State* st) { return st->side[LEFT].rank == 0 || st->side[RIGHT].rank == 0; }
+static int is_nothing(const State* st) { return *st->side[LEFT].rank == 0 || *st->side[RIGHT].rank == 0; }
 static int is_everything(const State* st) { return !st->side[LEFT].u.main && !st->side[RIGHT].u.main && !is_nothing(st); }
 
 static void layout_middle(Middle* x, Arena* arena, const State* st, const Site* s, int T, int threads) {
     const Side *left = &st->side[LEFT], *right = &st->side[RIGHT];
-    size_t rl = left->u.main ? (size_t)left->rank : 0, rr = right->u.main ? (size_t)right->rank : 0, width = (size_t)right->dim;
+    size_t rl = left->u.main ? (size_t)*left->rank : 0, rr = right->u.main ? (size_t)*right->rank : 0, width = (size_t)right->dim;
     size_t norm = site_norm_scratch(s, T) * (size_t)threads;
     x->threads = threads;
     x->floats = site_between_scratch(s, (int)rl, (int)rr);
@@ -154,23 +110,21 @@ double basis_inside_norm2(Basis* b, const Site* s, int first, int end, int T) {
     return project(&x, st, s, first, end, T);
 }
 
-double basis_inside(Basis* b, const Site* s, int first, int end, int T) {
+void basis_inside(Basis* b, const Site* s, int first, int end, int T, double* norm2) {
     const State* st = basis_state_of(b, s);
     Middle x = middle(b, st, s, T);
-    double inside = project(&x, st, s, first, end, T);
-    if (!isfinite(inside) || is_nothing(st)) { return inside; }
+    *norm2 = project(&x, st, s, first, end, T);
+    if (!isfinite(*norm2) || is_nothing(st)) { return; }
     if (is_everything(st)) { site_add(s, first, end, T, x.scratch, x.floats); }
     else { expand(&x, st, s, 1.0f); }
-    return inside;
 }
 
-double basis_outside(Basis* b, const Site* s, int first, int end, int T) {
+void basis_outside(Basis* b, const Site* s, int first, int end, int T, double* norm2) {
     const State* st = basis_state_of(b, s);
     Middle x = middle(b, st, s, T);
-    double inside = project(&x, st, s, first, end, T);
-    if (is_nothing(st)) { inside = 0.0 * site_norm2(s, first, end, T, x.scratch, b->threads); } // is t finite?
-    if (!isfinite(inside) || is_everything(st)) { return inside; }
+    *norm2 = project(&x, st, s, first, end, T);
+    if (is_nothing(st)) { *norm2 = 0.0 * site_norm2(s, first, end, T, x.scratch, b->threads); } // is t finite?
+    if (!isfinite(*norm2) || is_everything(st)) { return; }
     site_add(s, first, end, T, x.scratch, x.floats);
     if (!is_nothing(st)) { expand(&x, st, s, -1.0f); }
-    return inside;
 }

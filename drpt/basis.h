@@ -38,13 +38,16 @@ typedef struct {
 Basis* basis_create(int rank, Sides sides, double forget, uint64_t seed, int threads);
 void basis_free(Basis* basis);
 
-// From the gradients of the batch's rows 0..n-1 that are usable (NULL: all).
-BasisReport basis_refresh(Basis* basis, const Site* site, int n, int T, const unsigned char* usable);
+// From the gradients of the batch's rows 0..n-1 that are usable (NULL: all). usable and report are on the device, as the site's arrays are.
+void basis_refresh(Basis* basis, const Site* site, int n, int T, const unsigned char* usable, BasisReport* report);
 
-// dweight and dbias of the site are added P(t), or t - P(t), for t the sum of the rows [first, end). Returns |P(t)|^2 = <P(t),t>;
-// if that is not finite, nothing is added. The site must have been refreshed before.
-double basis_inside(Basis* basis, const Site* site, int first, int end, int T);
-double basis_outside(Basis* basis, const Site* site, int first, int end, int T);
+// The ranks of a site's last report, once the host has read it: the next refresh is then cheaper on a GPU. Nothing else changes.
+void basis_heard(Basis* basis, int index, const BasisReport* report);
+
+// dweight and dbias of the site are added P(t), or t - P(t), for t the sum of the rows [first, end). *norm2, on the device, is set to
+// |P(t)|^2 = <P(t),t>; if that is not finite, nothing is added. The site must have been refreshed before.
+void basis_inside(Basis* basis, const Site* site, int first, int end, int T, double* norm2);
+void basis_outside(Basis* basis, const Site* site, int first, int end, int T, double* norm2);
 
 // All sites' bases, to go on from bit for bit. Reading ends the program unless the file is whole and was written with the same
 // rank, sides, forgetting factor and seed; that a basis fits its site is checked when it is used.

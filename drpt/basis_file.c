@@ -2,6 +2,7 @@
 // values and the directions.
 #include "basis_state.h"
 #include "../llmc/check.h"
+#include "../llmc/device.h"
 #include "../llmc/files.h"
 
 #include <math.h>
@@ -13,16 +14,25 @@ static const char* const sides_names[] = { DRPT_SIDES(SIDES_NAME) };
 enum { MAGIC_BASIS = 20260508, BASIS_VERSION = 1, RANK = 2, SIDES, COUNT, FORGET, SEED = FORGET + 2 };
 typedef struct { int32_t index, kind, rows, cols, bias, refreshes, rank[2]; } Record;
 
+static void write_array(Output* o, void* array, size_t bytes) {
+    void* host = device_open(array, bytes);
+    output_write(o, host, bytes);
+    device_close(host, array, bytes, 0);
+}
+
 static void write_state(Output* o, const State* st, int index) {
-    Record r = { index, st->kind, st->rows, st->cols, st->bias, st->refreshes, { st->side[LEFT].rank, st->side[RIGHT].rank } };
+    Found found;
+    device_read(&found, st->found, sizeof(found));
+    Record r = { index, st->kind, st->rows, st->cols, st->bias, st->refreshes, { found.rank[LEFT], found.rank[RIGHT] } };
     output_write(o, &r, sizeof(r));
-    output_write(o, &st->total, sizeof(st->total));
+    output_write(o, &found.total, sizeof(found.total));
     for (int side = LEFT; side <= RIGHT; side++) {
         const Side* s = &st->side[side];
+        size_t rank = (size_t)found.rank[side];
         if (!s->u.main) { continue; }
-        output_write(o, s->value, sizeof(double) * (size_t)s->rank);
-        output_write(o, s->u.main, sizeof(float) * (size_t)s->rank * s->u.cols);
-        if (s->u.bias) { output_write(o, s->u.bias, sizeof(float) * (size_t)s->rank); }
+        write_array(o, s->value, sizeof(double) * rank);
+        write_array(o, s->u.main, sizeof(float) * rank * (size_t)s->u.cols);
+        if (s->u.bias) { write_array(o, s->u.bias, sizeof(float) * rank); }
     }
 }
 
@@ -69,26 +79,32 @@ static void check_record(const Record* r, int after, const char* path) {
           path, r->index, r->kind, r->rows, r->cols, r->bias, r->refreshes);
 }
 
-// Every direction has length one, and every value is positive and no larger than the one before.
-static void check_side(const Side* s, int index, const char* path) {
-    for (int q = 0; q < s->rank; q++) {
-        double squares = s->u.bias ? (double)s->u.bias[q] * s->u.bias[q] : 0.0;
-        for (int c = 0; c < s->u.cols; c++) { squares += (double)s->u.main[(size_t)q * s->u.cols + c] * s->u.main[(size_t)q * s->u.cols + c]; }
+// Every direction of u has length one, and every value is positive and no larger than the one before.
+static void check_side(Block u, const double* value, int rank, int index, const char* path) {
+    for (int q = 0; q < rank; q++) {
+        double squares = u.bias ? (double)u.bias[q] * u.bias[q] : 0.0;
+        for (int c = 0; c < u.cols; c++) { squares += (double)u.main[(size_t)q * u.cols + c] * u.main[(size_t)q * u.cols + c]; }
         check(fabs(squares - 1.0) < 1e-3, "%s: site %d: direction %d (from 0) has not length 1", path, index, q);
-        check(s->value[q] > 0.0 && isfinite(s->value[q]) && (q == 0 || s->value[q] <= s->value[q - 1]),
-              "%s: site %d: value %d (from 0) is %g", path, index, q, s->value[q]);
+        check(value[q] > 0.0 && isfinite(value[q]) && (q == 0 || value[q] <= value[q - 1]),
+              "%s: site %d: value %d (from 0) is %g", path, index, q, value[q]);
     }
 }
 
 static void read_side(Input* in, Side* s, int rank, int most, int index) {
     check(s->u.main ? rank >= 0 && rank <= most : rank == 0 || rank == s->dim,
           "%s: site %d: %d directions of %d make no sense", in->path, index, rank, s->dim);
-    s->rank = rank;
+    s->heard = rank;
     if (!s->u.main) { return; }
-    input_take(in, s->value, sizeof(double) * (size_t)rank);
-    input_take(in, s->u.main, sizeof(float) * (size_t)rank * s->u.cols);
-    if (s->u.bias) { input_take(in, s->u.bias, sizeof(float) * (size_t)rank); }
-    check_side(s, index, in->path);
+    size_t values = sizeof(double) * (size_t)rank, floats = sizeof(float) * (size_t)rank * s->u.cols, column = sizeof(float) * (size_t)rank;
+    double* value = device_open(s->value, values);
+    Block u = { device_open(s->u.main, floats), s->u.bias ? device_open(s->u.bias, column) : NULL, s->u.cols };
+    input_take(in, value, values);
+    input_take(in, u.main, floats);
+    if (u.bias) { input_take(in, u.bias, column); }
+    check_side(u, value, rank, index, in->path);
+    device_close(value, s->value, values, 1);
+    device_close(u.main, s->u.main, floats, 1);
+    if (u.bias) { device_close(u.bias, s->u.bias, column, 1); }
 }
 
 static int read_state(Basis* b, Input* in, int after) {
@@ -97,9 +113,11 @@ static int read_state(Basis* b, Input* in, int after) {
     check_record(&r, after, in->path);
     State* st = b->state[r.index] = basis_state_create(b, r.kind, r.rows, r.cols, r.bias);
     st->refreshes = r.refreshes;
-    input_take(in, &st->total, sizeof(st->total));
-    check(st->total >= 0.0 && isfinite(st->total), "%s: site %d: a trace of %g", in->path, r.index, st->total);
+    Found found = { .rank = { r.rank[LEFT], r.rank[RIGHT] } };
+    input_take(in, &found.total, sizeof(found.total));
+    check(found.total >= 0.0 && isfinite(found.total), "%s: site %d: a trace of %g", in->path, r.index, found.total);
     for (int side = LEFT; side <= RIGHT; side++) { read_side(in, &st->side[side], r.rank[side], b->rank, r.index); }
+    device_write(st->found, &found, sizeof(found));
     return r.index;
 }
 

@@ -4,7 +4,7 @@
 // A refresh takes one power step Y = C U = sum_i g_i (g_i' U) from the basis of the refresh before and a few random
 // directions, makes Y orthonormal, and turns it to the eigenvectors of C within that space (Rayleigh and Ritz), of which the
 // largest are kept. What lies outside of the basis is forgotten: of the C before, only U' Lambda U is left.
-#include "basis_state.h"
+#include "basis_room.h"
 #include "factor.h"
 #include "../llmc/check.h"
 #include "../llmc/rng.h"
@@ -54,7 +54,7 @@ static void measure(const Work* w, int i, int k) {
 
 // turn (rank,k) = U x', for what is left of the past: forget U' Lambda U. Returns rank, or 0 if nothing is left.
 static int past(const Work* w, int k) {
-    int rank = w->forget > 0.0 ? w->old->rank : 0;
+    int rank = w->forget > 0.0 ? *w->old->rank : 0;
     if (rank == 0) { return 0; }
     block_product(w->turn, w->old->u, rank, w->x, k);
     return rank;
@@ -117,7 +117,7 @@ static int largest(const Work* w, int k, int rank) {
 
 // x = the basis before and random directions, from a stream of each site, side and refresh.
 static void begin(const Work* w, uint64_t seed, int refreshes, int k) {
-    int old = w->old->rank;
+    int old = *w->old->rank;
     size_t cols = (size_t)w->x.cols;
     float sd = (float)(1.0 / sqrt((double)w->old->dim));
     Rng rng = rng_seed(seed, 2 * (uint64_t)w->site->index + (uint64_t)w->side, (uint64_t)refreshes);
@@ -130,7 +130,7 @@ static void begin(const Work* w, uint64_t seed, int refreshes, int k) {
 
 // |U_old U_new'|_F^2 / the larger rank
 static double overlap(const Work* w, int rank) {
-    int old = w->old->rank;
+    int old = *w->old->rank;
     if (old == 0 || rank == 0) { return NAN; }
     block_product(w->turn, w->old->u, old, w->y, rank);
     double sum = 0.0;
@@ -142,7 +142,7 @@ static double overlap(const Work* w, int rank) {
 static double turn_side(Work* w, uint64_t seed, int refreshes, int rank) {
     int k = w->most;
     begin(w, seed, refreshes, k);
-    for (int step = w->old->rank > 0 ? 1 : FIRST_STEPS; step > 0; step--) {
+    for (int step = *w->old->rank > 0 ? 1 : FIRST_STEPS; step > 0; step--) {
         power_step(w, k);
         k = block_orthonormalise(w->y, k, w->vector, w->along);
         Block x = w->y;
@@ -154,7 +154,7 @@ static double turn_side(Work* w, uint64_t seed, int refreshes, int rank) {
     memcpy(w->old->u.main, w->y.main, sizeof(float) * (size_t)kept * w->y.cols);
     if (w->y.bias) { memcpy(w->old->u.bias, w->y.bias, sizeof(float) * (size_t)kept); }
     memcpy(w->old->value, w->along, sizeof(double) * (size_t)kept);
-    w->old->rank = kept;
+    *w->old->rank = kept;
     return same;
 }
 
@@ -184,9 +184,9 @@ static void layout_side(Work* w, Arena* arena, int bias) {
 // Returns the overlap with the basis before.
 static double refresh_side(Basis* b, State* st, Work w, int side) {
     Side* s = &st->side[side];
-    int before = s->rank;
-    if (st->total == 0.0) { s->rank = 0; return NAN; }
-    if (!s->u.main) { s->rank = s->dim; return before > 0 ? 1.0 : NAN; }
+    int before = *s->rank;
+    if (st->found->total == 0.0) { *s->rank = 0; return NAN; }
+    if (!s->u.main) { *s->rank = s->dim; return before > 0 ? 1.0 : NAN; }
     Arena measured = {0};
     w.side = side;
     w.old = s;
@@ -196,19 +196,19 @@ static double refresh_side(Basis* b, State* st, Work w, int side) {
     return turn_side(&w, b->seed, st->refreshes, b->rank);
 }
 
-static unsigned char* room_for_rows(Basis* b, int n) {
-    if (n <= b->n) { return b->use; }
-    free(b->use);
-    b->use = malloc((size_t)n);
-    check(b->use != NULL, "out of memory for %d rows", n);
-    b->n = n;
-    return b->use;
+static unsigned char* room_for_rows(BasisRoom* room, int n) {
+    if (n <= room->n) { return room->use; }
+    free(room->use);
+    room->use = malloc((size_t)n);
+    check(room->use != NULL, "out of memory for %d rows", n);
+    room->n = n;
+    return room->use;
 }
 
 // Which rows count, and the sum of their |g_i|^2.
 static double rows_norm2(Basis* b, const Site* s, int n, int T, const unsigned char* usable, int* dropped) {
     double sum = 0.0;
-    unsigned char* use = room_for_rows(b, n);
+    unsigned char* use = room_for_rows(b->room, n);
     Arena measured = {0};
     size_t bytes = sizeof(float) * site_norm_scratch(s, T) * (size_t)b->threads;
     arena_take(&measured, bytes);
@@ -224,21 +224,20 @@ static double rows_norm2(Basis* b, const Site* s, int n, int T, const unsigned c
     return sum;
 }
 
-BasisReport basis_refresh(Basis* b, const Site* s, int n, int T, const unsigned char* usable) {
+void basis_refresh(Basis* b, const Site* s, int n, int T, const unsigned char* usable, BasisReport* report) {
     const double smallest = 1e-60; // a trace below is a zero: its directions leave single precision
-    BasisReport report = {0};
-    State* st = basis_state_of(b, s);
-    if (!st) { st = b->state[s->index] = basis_state_create(b, (int)s->kind, s->rows, s->cols, s->dbias != NULL); }
-    double fresh = rows_norm2(b, s, n, T, usable, &report.dropped), inside = 0.0;
-    st->total = fresh + b->forget * st->total;
-    if (st->total < smallest) { st->total = 0.0; }
-    Work w = { .site = s, .use = b->use, .n = n, .T = T, .forget = b->forget, .unit = sqrt(st->total) };
-    report.overlap_left = refresh_side(b, st, w, LEFT);
-    report.overlap_right = refresh_side(b, st, w, RIGHT);
+    *report = (BasisReport){0};
+    State* st = basis_state_needed(b, s);
+    double* total = &st->found->total;
+    double fresh = rows_norm2(b, s, n, T, usable, &report->dropped), inside = 0.0;
+    *total = fresh + b->forget * *total;
+    if (*total < smallest) { *total = 0.0; }
+    Work w = { .site = s, .use = b->room->use, .n = n, .T = T, .forget = b->forget, .unit = sqrt(*total) };
+    report->overlap_left = refresh_side(b, st, w, LEFT);
+    report->overlap_right = refresh_side(b, st, w, RIGHT);
     st->refreshes++;
-    report.rank_left = st->side[LEFT].rank;
-    report.rank_right = st->side[RIGHT].rank;
-    for (int i = 0; i < n; i++) { inside += b->use[i] ? basis_inside_norm2(b, s, i, i + 1, T) : 0.0; }
-    report.energy = fresh > 0.0 ? inside / fresh : NAN;
-    return report;
+    report->rank_left = *st->side[LEFT].rank;
+    report->rank_right = *st->side[RIGHT].rank;
+    for (int i = 0; i < n; i++) { inside += w.use[i] ? basis_inside_norm2(b, s, i, i + 1, T) : 0.0; }
+    report->energy = fresh > 0.0 ? inside / fresh : NAN;
 }

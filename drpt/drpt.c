@@ -1,11 +1,11 @@
-// drpt.c -- what happens when. The numbers are in gather, solve and assemble, on either device.
+// drpt.c -- what happens when. The numbers are in gather, solve and assemble, on either device: nothing here reads an array of it.
 #include "drpt.h"
 #include "assemble.h"
 #include "gather.h"
 #include "probe.h"
 #include "../llmc/check.h"
+#include "../llmc/device.h"
 
-#include <omp.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -116,24 +116,47 @@ static void check_knobs(const DrptOptions* o, Method method, const char* name, K
 // ---------------------------------------------------------------------------------------------
 // Memory, taken once.
 
-static void layout(Drpt* d, int widest) {
-    size_t n = (size_t)d->n, m = (size_t)d->m;
-    d->weight = arena_take(&d->arena, sizeof(float) * (n + m));
-    if (d->plain || d->basis) { d->scratch = arena_take(&d->arena, 0); return; } // nothing is scaled
-    size_t gather = gather_scratch(d->n, d->m, d->T, widest), assemble = assemble_scratch(d->n + d->m, d->T);
+static void layout(Drpt* d) {
+    size_t groups = d->plain ? 0 : DRPT_MAX_SITES, n = (size_t)d->n;
+    d->label = arena_take(&d->arena, sizeof(GroupLabel) * groups);
+    d->result = arena_take(&d->arena, sizeof(GroupResult) * groups);
+    d->alphas = arena_take(&d->arena, sizeof(double) * groups * n);
+    d->scores = arena_take(&d->arena, sizeof(double) * groups * n);
+    d->basis_result = arena_take(&d->arena, sizeof(BasisResult) * (d->basis ? groups : 0));
+}
+
+// No more rows than this have a weight, whatever the statistics are.
+static int most_weighed(const Drpt* d) {
+    int k = solve_count(d->knobs.keep, d->n);
+    switch (d->method) {
+        case METHOD_target: return d->m;
+        case METHOD_random:
+        case METHOD_subset:
+        case METHOD_greedy: return d->knobs.strength == 1.0 ? k : k + d->m;
+        case METHOD_full:
+        case METHOD_filter:
+        case METHOD_span:
+        case METHOD_cone:
+        case METHOD_simplex:
+        case METHOD_capped: return d->knobs.strength == 1.0 ? d->n : d->n + d->m;
+        default:            return d->n + d->m;
+    }
+}
+
+static void take_memory(Drpt* d, int widest) {
+    layout(d);
+    arena_alloc(&d->arena, "the regularizer");
+    layout(d);
+    d->alpha = d->alphas;
+    if (d->basis) { d->groups = groups_create_for_bases(d->n); }
+    if (d->plain || d->basis) { return; } // nothing is scaled
+    size_t gather = gather_scratch(d->n, d->m, d->T, widest), assemble = assemble_scratch(most_weighed(d), d->T, widest);
     d->scratch_size = (gather > assemble ? gather : assemble) + 16;
-    Statistics* s = &d->statistics;
-    s->K = arena_take(&d->arena, sizeof(double) * n * n);
-    s->s = arena_take(&d->arena, sizeof(double) * n);
-    s->q = arena_take(&d->arena, sizeof(double));
-    s->score = d->gather.metric || d->normalise ? arena_take(&d->arena, sizeof(double) * n) : s->s;
-    s->S = d->needs & NEEDS_ROWS ? arena_take(&d->arena, sizeof(double) * n * m) : NULL;
-    s->Q = d->needs & NEEDS_ROWS ? arena_take(&d->arena, sizeof(double) * m * m) : NULL;
-    s->partial = arena_take(&d->arena, sizeof(double) * gather_partial(d->n, d->m, d->threads));
-    d->before = arena_take(&d->arena, sizeof(double) * n);
-    d->alpha = arena_take(&d->arena, sizeof(double) * n);
-    d->work = arena_take(&d->arena, sizeof(double) * solve_work(d->n, d->m, d->rows.domains));
-    d->scratch = arena_take(&d->arena, sizeof(float) * d->scratch_size * (size_t)d->threads);
+    d->scratch = device_alloc(sizeof(float) * d->scratch_size * (size_t)d->threads, "the regularizer");
+    d->groups = groups_create(d->n, d->m, d->rows.domains, d->needs & NEEDS_ROWS, d->gather.metric || d->normalise,
+                              gather_partial(d->n, d->m, d->threads));
+    d->gather.scratch = d->scratch;
+    d->gather.part = d->scratch_size;
 }
 
 // What the statistics are needed for: the method; the angle to the target, which every step logs; the geometry.
@@ -153,7 +176,7 @@ static Gather gather_plan(const Drpt* d, const DrptOptions* o) {
     return (Gather){
         .n = d->n, .m = d->m, .T = d->T, .threads = d->threads, .metric = strcmp(o->metric, "adam") == 0,
         .route = (Route)position(route_names, NUM_ROUTES, o->score, "score"),
-        .weighed = rows_weighed(d), .keep_gradients = d->group <= DRPT_LAYER,
+        .weighed = rows_weighed(d), .keep_gradients = d->group <= DRPT_LAYER && group_batch() == 1,
     };
 }
 
@@ -174,7 +197,7 @@ DrptChoice drpt_choose(const DrptOptions* o, int n, int m, uint64_t seed) {
 Drpt drpt_create(const DrptOptions* o, int n, int m, int T, int widest, int domains, uint64_t seed) {
     DrptChoice c = drpt_choose(o, n, m, seed);
     Drpt d = { .method = c.method, .group = c.group, .knobs = c.knobs, .normalise = c.normalise, .n = n, .m = m, .T = T,
-               .threads = omp_get_max_threads(), .refresh = o->refresh, .plain = c.method == METHOD_full && m == 0,
+               .threads = device_threads(), .refresh = o->refresh, .plain = c.method == METHOD_full && m == 0,
                .rows = { .n = n, .m = m, .domains = domains > 0 ? domains : 1 } };
     d.needs = needs_of(&d);
     d.gather = gather_plan(&d, o);
@@ -183,12 +206,7 @@ Drpt drpt_create(const DrptOptions* o, int n, int m, int T, int widest, int doma
     } else if (d.gather.route == ROUTE_sketch && !d.plain) {
         d.sketches = d.gather.sketches = sketch_create(o->sketch, n, m, T, seed);
     }
-    layout(&d, widest);
-    arena_alloc(&d.arena, "the regularizer");
-    layout(&d, widest);
-    d.gather.scratch = d.scratch;
-    d.gather.part = d.scratch_size;
-    for (int b = 0; b < n + m; b++) { d.weight[b] = 1.0f; }
+    take_memory(&d, widest);
     return d;
 }
 
@@ -196,6 +214,8 @@ void drpt_free(Drpt* d) {
     basis_free(d->basis);
     sketch_free(d->sketches);
     free(d->gather.kept);
+    device_free(d->scratch);
+    groups_free(&d->groups);
     arena_free(&d->arena);
 }
 
@@ -215,8 +235,10 @@ int drpt_wants_general(const Drpt* d, uint64_t step) { return !d->basis || step 
 
 void drpt_begin(Drpt* d, uint64_t step, const unsigned char* usable, const int* domain) {
     d->step = step;
+    d->domain = domain;
     d->rows.usable = usable;
     d->rows.domain = domain;
+    if (!d->plain) { d->rows = groups_rows(&d->groups, d->rows); }
     d->with_general = drpt_wants_general(d, step);
     d->num_groups = d->num_sites = d->next_index = 0;
     d->dot_ut = d->norm_t2 = d->basis || d->gather.metric ? NAN : 0.0;
@@ -233,23 +255,28 @@ void drpt_begin(Drpt* d, uint64_t step, const unsigned char* usable, const int* 
 // Recording.
 
 // FNV-1a over the words of the factors: a buffer that moved on since it was recorded is a silent error otherwise.
-static uint64_t hash_words(uint64_t hash, const void* words, size_t count) {
-    for (size_t i = 0; words && i < count; i++) {
-        uint32_t word;
-        memcpy(&word, (const char*)words + i * sizeof(word), sizeof(word));
+static uint64_t hash_words(uint64_t hash, const void* words, size_t bytes) {
+    if (!words || bytes == 0) { return hash; }
+    char* host = device_open((void*)words, bytes);
+    for (size_t at = 0; at < bytes; at += sizeof(uint32_t)) {
+        uint32_t word = 0;
+        memcpy(&word, host + at, bytes - at < sizeof(word) ? bytes - at : sizeof(word));
         hash = (hash ^ word) * 0x100000001b3u;
     }
+    device_close(host, (void*)words, bytes, 0);
     return hash;
 }
 
 static uint64_t checksum(const Drpt* d, const Site* s) {
     size_t positions = (size_t)((d->with_general ? d->n : 0) + d->m) * d->T, rows = (size_t)s->rows, cols = (size_t)s->cols;
-    uint64_t hash = hash_words(0xcbf29ce484222325u, s->dout, positions * (s->kind == SITE_POSITION ? cols : rows));
-    hash = hash_words(hash, s->inp, positions * (s->kind == SITE_LAYERNORM ? rows : cols));
-    hash = hash_words(hash, s->dlookup, positions * cols);
-    hash = hash_words(hash, s->mean, positions);
-    hash = hash_words(hash, s->rstd, positions);
-    return hash_words(hash, s->tokens, positions);
+    size_t columns = s->kind == SITE_POSITION ? cols : (size_t)s->stride;
+    const Real* dout = s->dout ? s->dout - (size_t)s->part * rows : NULL; // of a fused projection, the whole
+    uint64_t hash = hash_words(0xcbf29ce484222325u, dout, sizeof(Real) * positions * columns);
+    hash = hash_words(hash, s->inp, sizeof(Real) * positions * (s->kind == SITE_LAYERNORM ? rows : cols));
+    hash = hash_words(hash, s->dlookup, sizeof(Real) * positions * cols);
+    hash = hash_words(hash, s->mean, sizeof(float) * positions);
+    hash = hash_words(hash, s->rstd, sizeof(float) * positions);
+    return hash_words(hash, s->tokens, sizeof(int) * positions);
 }
 
 // In plain training there is nothing to wait for: every row has weight 1 and the gradient is formed at once.
@@ -260,7 +287,7 @@ static void record(Drpt* d, Site s) {
         s.parts = 1;
         s.stride = s.rows;
     }
-    if (d->plain) { drpt_assemble(&s, d->weight, d->n, d->T, d->scratch, d->scratch_size, d->threads); return; }
+    if (d->plain) { drpt_assemble(&s, NULL, d->n, d->n, d->T, d->scratch, d->scratch_size, d->threads); return; }
     if (d->gather.metric) {
         s.vweight = d->v + (s.dweight - d->grads);
         s.vbias = s.dbias ? d->v + (s.dbias - d->grads) : NULL;
@@ -296,32 +323,14 @@ void drpt_site_position(Drpt* d, const char* name, float* dweight, const Real* d
 }
 
 void drpt_site_token(Drpt* d, const char* name, float* dweight, const Real* dout, const Real* inp,
-                     const Real* dlookup, const int* tokens, int C, int V) {
+                     const Real* dlookup, const int* tokens, int C, int V, int stride) {
+    int rows = d->plain ? stride : V; // a product without gaps: it adds zeros to the rows behind V
     record(d, (Site){ .kind = SITE_TOKEN, .name = name, .dweight = dweight, .dout = dout, .inp = inp,
-                      .dlookup = dlookup, .tokens = tokens, .rows = V, .cols = C });
+                      .dlookup = dlookup, .tokens = tokens, .rows = rows, .cols = C, .stride = stride, .parts = 1 });
 }
 
 // ---------------------------------------------------------------------------------------------
 // Projecting.
-
-// <u,t> = alpha's + beta q, and |u|^2 = alpha'K alpha + 2 beta alpha's + beta^2 q where K is known.
-static double dot_with_target(const Drpt* d) {
-    double dot = d->beta * *d->statistics.q;
-    for (int i = 0; i < d->n; i++) { dot += d->alpha[i] != 0.0 ? d->alpha[i] * d->statistics.s[i] : 0.0; }
-    return dot;
-}
-
-static double squared_norm(const Drpt* d) {
-    double sum = d->beta * d->beta * *d->statistics.q;
-    for (int i = 0; i < d->n; i++) {
-        if (d->alpha[i] == 0.0) { continue; }
-        sum += 2.0 * d->beta * d->alpha[i] * d->statistics.s[i];
-        for (int j = 0; j < d->n; j++) {
-            sum += d->alpha[j] != 0.0 ? d->alpha[i] * d->alpha[j] * d->statistics.K[i * d->n + j] : 0.0;
-        }
-    }
-    return sum;
-}
 
 const char* drpt_site_name(const Site* s, char* name, size_t size) {
     char block[16] = "";
@@ -351,40 +360,43 @@ void drpt_log_geometry(Drpt* d, FILE* file, int with_header) {
 
 // retained: the part of |t|^2 along u, for a projection |u|^2/|t|^2. effective: (sum alpha)^2 / sum alpha^2, how many rows of equal weight
 // would make as noisy a mean. negative: rows whose score is. mass: the share of sum |alpha| on each of several domains.
-static void log_mass(const Drpt* d) {
+static void log_mass(const Drpt* d, const double* alpha) {
     double all = 0.0;
-    for (int i = 0; i < d->n; i++) { all += fabs(d->alpha[i]); }
+    for (int i = 0; i < d->n; i++) { all += fabs(alpha[i]); }
     for (int k = 0; k < d->rows.domains && d->rows.domains > 1; k++) {
         double mass = 0.0;
-        for (int i = 0; i < d->n; i++) { mass += !d->rows.domain || d->rows.domain[i] == k ? fabs(d->alpha[i]) : 0.0; }
+        for (int i = 0; i < d->n; i++) { mass += !d->domain || d->domain[i] == k ? fabs(alpha[i]) : 0.0; }
         cell(d->geometry, all > 0.0 ? mass / all : NAN);
     }
 }
 
-static void log_group(const Drpt* d, const Site* first, const Site* last, Verdict v) {
-    double u = d->gather.metric ? NAN : sqrt(fmax(0.0, squared_norm(d))), t = sqrt(*d->statistics.q), dot = dot_with_target(d);
-    double cosine = u * t > 0.0 ? dot / (u * t) : u * t, sum = 0.0, squares = 0.0;
+static void log_group(const Drpt* d, int group) {
+    const GroupResult* r = &d->result[group];
+    const GroupLabel* label = &d->label[group];
+    const double *alpha = d->alphas + (size_t)group * (size_t)d->n, *score = d->scores + (size_t)group * (size_t)d->n;
+    double u = d->gather.metric ? NAN : sqrt(fmax(0.0, r->norm_u2)), t = sqrt(r->q);
+    double cosine = u * t > 0.0 ? r->dot_ut / (u * t) : u * t, sum = 0.0, squares = 0.0;
     int negative = 0;
     char name[64];
     for (int i = 0; i < d->n; i++) {
-        sum += d->alpha[i];
-        squares += d->alpha[i] * d->alpha[i];
-        negative += d->statistics.score[i] < 0.0;
+        sum += alpha[i];
+        squares += alpha[i] * alpha[i];
+        negative += score[i] < 0.0;
     }
-    fprintf(d->geometry, "%llu,%s", (unsigned long long)d->step, drpt_site_name(first, name, sizeof(name)));
-    if (first != last) { fprintf(d->geometry, "..%s", last->name); }
-    cell(d->geometry, d->beta);
+    fprintf(d->geometry, "%llu,%s", (unsigned long long)d->step, drpt_site_name(&label->first, name, sizeof(name)));
+    if (label->last) { fprintf(d->geometry, "..%s", label->last); }
+    cell(d->geometry, r->beta);
     cell(d->geometry, cosine);
     cell(d->geometry, t > 0.0 ? u / t : 0.0);
-    fprintf(d->geometry, ",%d,%d", v.dropped, v.skipped);
+    fprintf(d->geometry, ",%d,%d", r->verdict.dropped, r->verdict.skipped);
     cell(d->geometry, cosine * cosine);
     cell(d->geometry, squares > 0.0 ? sum * sum / squares : 0.0);
     fprintf(d->geometry, ",%d", negative);
-    cell(d->geometry, v.strength);
-    fprintf(d->geometry, ",%s", route_names[d->gathered.route]);
-    log_mass(d);
-    for (int i = 0; i < d->n; i++) { cell(d->geometry, d->statistics.score[i]); }
-    for (int i = 0; i < d->n; i++) { cell(d->geometry, d->alpha[i]); }
+    cell(d->geometry, r->verdict.strength);
+    fprintf(d->geometry, ",%s", route_names[label->gathered.route]);
+    log_mass(d, alpha);
+    for (int i = 0; i < d->n; i++) { cell(d->geometry, score[i]); }
+    for (int i = 0; i < d->n; i++) { cell(d->geometry, alpha[i]); }
     fputc('\n', d->geometry);
 }
 
@@ -397,40 +409,24 @@ static void log_basis(const Drpt* d, const Site* s, BasisReport r) {
     fputc('\n', d->geometry);
 }
 
-// What the last site added to s, by its mean magnitude.
-static void add_normalised(Drpt* d) {
-    for (int i = 0; i < d->n; i++) { d->before[i] = d->statistics.s[i] - d->before[i]; }
-    gather_add_normalised(d->statistics.score, d->before, d->rows.usable, d->n);
+// The statistics of these sites together, into a slot that has been cleared. Returns how the last one was gathered.
+static Gathered gather_sites(Drpt* d, int slot, const Site* site, int count) {
+    Statistics s = groups_statistics(&d->groups, slot);
+    size_t scores = sizeof(double) * (size_t)d->n;
+    Gathered done = {0};
+    d->gather.needs = d->needs;
+    for (int i = 0; i < count; i++) {
+        if (d->normalise) { device_copy(d->groups.before, s.s, scores); }
+        done = drpt_gather(&s, &site[i], &d->gather);
+        if (d->normalise) { group_add_normalised(s.score, s.s, d->groups.before, d->rows.usable, d->n); }
+    }
+    if (d->gather.metric) { device_copy(s.s, s.score, scores); } // the only scores there are
+    return done;
 }
 
 void drpt_gather_sites(Drpt* d, const Site* site, int count) {
-    Statistics* s = &d->statistics;
-    size_t n = (size_t)d->n, m = (size_t)d->m;
-    memset(s->K, 0, sizeof(double) * n * n);
-    memset(s->s, 0, sizeof(double) * n);
-    memset(s->score, 0, sizeof(double) * n);
-    if (s->S) { memset(s->S, 0, sizeof(double) * n * m); memset(s->Q, 0, sizeof(double) * m * m); }
-    *s->q = 0.0;
-    d->gather.needs = d->needs;
-    for (int i = 0; i < count; i++) {
-        if (d->normalise) { memcpy(d->before, s->s, sizeof(double) * n); }
-        d->gathered = drpt_gather(s, &site[i], &d->gather);
-        if (d->normalise) { add_normalised(d); }
-    }
-    if (d->gather.metric) { memcpy(s->s, s->score, sizeof(double) * n); } // the only scores there are
-}
-
-static Verdict solve(Drpt* d) {
-    Knobs knobs = d->knobs;
-    knobs.seed = drpt_group_seed(knobs.seed, d->step, (uint64_t)d->num_groups++);
-    Verdict v = drpt_solve(d->alpha, &d->beta, d->method, &d->statistics, d->rows, d->needs, knobs, d->work);
-    for (int i = 0; i < d->n; i++) { d->weight[i] = (float)d->alpha[i]; }
-    for (int j = 0; j < d->m; j++) { d->weight[d->n + j] = (float)d->beta; }
-    d->rows_dropped += v.dropped;
-    d->groups_skipped += v.skipped;
-    d->dot_ut += isfinite(*d->statistics.q) ? dot_with_target(d) : 0.0;
-    d->norm_t2 += isfinite(*d->statistics.q) ? *d->statistics.q : 0.0;
-    return v;
+    groups_clear(&d->groups, 1);
+    gather_sites(d, 0, site, count);
 }
 
 // Room for the gradients of a site that has its group to itself, from gathering to assembling, where that is worth it. Taken before the
@@ -450,30 +446,47 @@ static void make_room(Drpt* d, const Site* site) {
           size >> 20, d->n);
 }
 
-static void project_group(Drpt* d, const Site* site, int count) {
-    double began = omp_get_wtime();
-    if (d->gather.keep_gradients) { make_room(d, site); }
-    drpt_gather_sites(d, site, count);
-    Verdict v = solve(d);
-    d->seconds += omp_get_wtime() - began;
-    if (d->geometry) { log_group(d, &site[0], &site[count - 1], v); }
+// The number of a group in the step.
+static int new_group(Drpt* d, const Site* site, int count) {
+    check(d->num_groups < DRPT_MAX_SITES, "the model has more than %d groups", DRPT_MAX_SITES);
+    d->label[d->num_groups] = (GroupLabel){ .first = site[0], .last = count > 1 ? site[count - 1].name : NULL };
+    return d->num_groups++;
+}
+
+static void assemble_group(const Drpt* d, int slot, const Site* site, int count, int kept) {
+    int B = d->n + d->m;
+    const float* weight = d->groups.weight + (size_t)slot * (size_t)B;
+    if (kept) { drpt_assemble_kept(site, weight, d->gather.kept, d->n, d->threads); return; }
     for (int i = 0; i < count; i++) {
-        if (count == 1 && d->gathered.kept) { drpt_assemble_kept(site, d->alpha, d->beta, d->gather.kept, d->n, d->threads); }
-        else { drpt_assemble(&site[i], d->weight, d->n + d->m, d->T, d->scratch, d->scratch_size, d->threads); }
+        drpt_assemble(&site[i], weight, B, most_weighed(d), d->T, d->scratch, d->scratch_size, d->threads);
     }
+}
+
+// Groups of `count` sites each, as many as there are slots for.
+static void project_groups(Drpt* d, const Site* site, int groups, int count) {
+    double began = device_seconds();
+    int first = d->num_groups;
+    GroupTask task = { .method = d->method, .needs = d->needs, .knobs = d->knobs, .rows = d->rows, .step = d->step };
+    groups_clear(&d->groups, groups);
+    for (int k = 0; k < groups; k++) {
+        if (d->gather.keep_gradients) { make_room(d, &site[k * count]); }
+        int group = new_group(d, &site[k * count], count);
+        d->label[group].gathered = gather_sites(d, k, &site[k * count], count);
+    }
+    group_solve(&d->groups, first, groups, &task);
+    d->seconds += device_seconds() - began;
+    for (int k = 0; k < groups; k++) { assemble_group(d, k, &site[k * count], count, count == 1 && d->label[first + k].gathered.kept); }
 }
 
 static void project_on_basis(Drpt* d, const Site* site) {
     int first = d->with_general ? d->n : 0;
-    double began = omp_get_wtime();
+    double began = device_seconds();
+    BasisResult* result = &d->groups.basis[new_group(d, site, 1)];
     if (d->with_general) {
-        BasisReport report = basis_refresh(d->basis, site, d->n, d->T, d->rows.usable);
-        d->rows_dropped += report.dropped;
-        d->seconds += omp_get_wtime() - began;
-        if (d->geometry) { log_basis(d, site, report); }
+        basis_refresh(d->basis, site, d->n, d->T, d->rows.usable, &result->report);
+        d->seconds += device_seconds() - began;
     }
-    double norm2 = (d->method == METHOD_inside ? basis_inside : basis_outside)(d->basis, site, first, first + d->m, d->T);
-    d->groups_skipped += !isfinite(norm2) || (d->method == METHOD_inside && norm2 == 0.0);
+    (d->method == METHOD_inside ? basis_inside : basis_outside)(d->basis, site, first, first + d->m, d->T, &result->norm2);
 }
 
 void drpt_project(Drpt* d, DrptGroup complete) {
@@ -481,12 +494,49 @@ void drpt_project(Drpt* d, DrptGroup complete) {
     for (int i = 0; d->verify && i < d->num_sites; i++) {
         check(checksum(d, &d->site[i]) == d->checksum[i], "%s: a buffer changed between drpt_site() and drpt_project()", d->site[i].name);
     }
-    int count = d->group <= DRPT_LAYER ? 1 : d->num_sites;
-    for (int i = 0; i < d->num_sites; i += count) {
-        if (d->probe) { probe_site(d->probe, &d->site[i]); }
-        else if (d->basis) { project_on_basis(d, &d->site[i]); }
-        else { project_group(d, &d->site[i], count); }
-    }
+    int count = d->group <= DRPT_LAYER ? 1 : d->num_sites, groups = d->num_sites > 0 ? d->num_sites / count : 0;
+    for (int i = 0; i < d->num_sites && d->probe; i++) { probe_site(d->probe, &d->site[i]); }
     if (d->probe) { probe_boundary(d->probe, complete); }
+    else if (d->basis) { for (int i = 0; i < d->num_sites; i++) { project_on_basis(d, &d->site[i]); } }
+    else {
+        for (int i = 0, slots = d->groups.slots; i < groups; i += slots) {
+            project_groups(d, &d->site[i * count], groups - i < slots ? groups - i : slots, count);
+        }
+    }
     d->num_sites = 0;
+}
+
+// ---------------------------------------------------------------------------------------------
+// What came of it.
+
+static void end_bases(Drpt* d) {
+    device_read(d->basis_result, d->groups.basis, sizeof(BasisResult) * (size_t)d->num_groups);
+    for (int i = 0; i < d->num_groups; i++) {
+        const BasisResult* r = &d->basis_result[i];
+        if (d->with_general) {
+            d->rows_dropped += r->report.dropped;
+            basis_heard(d->basis, d->label[i].first.index, &r->report);
+            if (d->geometry) { log_basis(d, &d->label[i].first, r->report); }
+        }
+        d->groups_skipped += !isfinite(r->norm2) || (d->method == METHOD_inside && r->norm2 == 0.0);
+    }
+}
+
+void drpt_end(Drpt* d) {
+    size_t groups = (size_t)d->num_groups, numbers = groups * (size_t)d->n;
+    if (d->plain || groups == 0) { return; }
+    if (d->basis) { end_bases(d); return; }
+    device_read(d->result, d->groups.result, sizeof(GroupResult) * groups);
+    device_read(d->alphas, d->groups.alpha, sizeof(double) * numbers);
+    device_read(d->scores, d->groups.score, sizeof(double) * numbers);
+    for (int k = 0; k < d->num_groups; k++) {
+        const GroupResult* r = &d->result[k];
+        d->rows_dropped += r->verdict.dropped;
+        d->groups_skipped += r->verdict.skipped;
+        d->dot_ut += isfinite(r->q) ? r->dot_ut : 0.0;
+        d->norm_t2 += isfinite(r->q) ? r->q : 0.0;
+        if (d->geometry) { log_group(d, k); }
+    }
+    d->alpha = d->alphas + numbers - (size_t)d->n;
+    d->beta = d->result[groups - 1].beta;
 }

@@ -26,6 +26,7 @@
 
 #include "basis.h"
 #include "gather.h"
+#include "group.h"
 #include "site.h"
 #include "sketch.h"
 #include "solve.h"
@@ -69,12 +70,14 @@ typedef struct {
 // Ends the program on unknown names and on combinations that make no sense.
 DrptChoice drpt_choose(const DrptOptions* o, int n, int m, uint64_t seed);
 
-// Of random and pcgrad: each group of each step has its own.
-static inline uint64_t drpt_group_seed(uint64_t seed, uint64_t step, uint64_t group) {
-    return seed + 0x2545f4914f6cdd1du * step + 0x5851f42d4c957f2du * group;
-}
-
 struct Probe;
+
+// Of a group, or a site with a basis: what its row of geometry.csv is called, and how its last site was gathered.
+typedef struct {
+    Site first;
+    const char* last;         // the name of the last site; NULL: it is the first
+    Gathered gathered;
+} GroupLabel;
 
 typedef struct {
     Method method;
@@ -83,7 +86,8 @@ typedef struct {
     int plain;                // method full without target rows: a site is an ordinary weight gradient
     int verify;               // check at drpt_project() that recorded buffers were left alone
     int n, m, T;              // rows of the batch, tokens of a row
-    Rows rows;                // of this step, for the solver
+    Rows rows;                // of this step, on the device
+    const int* domain;        // (n) on the host, or NULL
     uint64_t step;
     int with_general;         // 0: the pass holds the target rows alone
     int refresh;              // steps from one basis, or sketch, to the next
@@ -91,30 +95,29 @@ typedef struct {
     struct Probe* probe;      // NULL: none; else it takes the sites
 
     // Recorded since the last projection; in this pass.
-    int num_sites, num_groups, block, next_index;
+    int num_sites, num_groups, block, next_index; // groups: a site with a basis is one
     Site site[DRPT_MAX_SITES];
     uint64_t checksum[DRPT_MAX_SITES];
 
-    // Of the group at hand.
-    Statistics statistics;
-    int needs;                // of them
+    Groups groups;            // at hand, and of the step so far
+    int needs;                // of their statistics
     Gather gather;
-    Gathered gathered;        // of the site last seen
-    double* before;           // (n) s before the site at hand
-    double *alpha, beta;      // (n)
-    float* weight;            // (n+m) per row: alpha, then beta
-    double* work;             // of the solver
     float* scratch;           // of gather and assemble, one part a thread
     size_t scratch_size;      // floats of one part
     int threads;
-    Arena arena;
+    Arena arena;              // of the host
     Basis* basis;             // NULL: not asked for
     SketchStore* sketches;    // likewise
     uint64_t sketch_age;      // how often they were refreshed
     const float *grads, *v;   // Adam's metric: gradients and AdamW's second moments, laid out alike
     double beta2;
 
-    // Of the step: what the trainer logs.
+    // Of the step, on the host: copied and added up by drpt_end().
+    GroupLabel* label;        // (num_groups)
+    GroupResult* result;      // (num_groups)
+    double *alphas, *scores;  // (num_groups, n)
+    BasisResult* basis_result; // (num_groups)
+    double *alpha, beta;      // (n), of the last group
     double dot_ut, norm_t2;   // <u,t> and |t|^2 over all groups; NaN where nothing measures them
     double seconds;           // spent on gathering and solving
     int rows_dropped;         // (row, group) pairs left out: a gradient with a NaN or Inf in it
@@ -139,7 +142,8 @@ void drpt_begin(Drpt* d, uint64_t step, const unsigned char* usable, const int* 
 //     linear     dweight (OC,C), dbias (OC)   dout (B,T,OC), inp (B,T,C)
 //     layernorm  dweight (C), dbias (C)       dout, inp (B,T,C), mean, rstd (B,T)
 //     position   dweight (maxT,C)             dout (B,T,C)
-//     token      dweight (V,C)                as the head: dout (B,T,V), inp (B,T,C); as the lookup: dlookup (B,T,C), tokens (B,T)
+//     token      dweight (V,C)                as the head: dout (B,T,stride), zeros behind the V, inp (B,T,C);
+//                                             as the lookup: dlookup (B,T,C), tokens (B,T)
 void drpt_site(Drpt* d, const char* name, float* dweight, float* dbias, const Real* dout, const Real* inp, int C, int OC);
 // A projection that is several in one: `name` has a letter for each, OC / strlen(name) rows belong to each.
 void drpt_site_fused(Drpt* d, const char* name, float* dweight, float* dbias, const Real* dout, const Real* inp, int C, int OC);
@@ -147,13 +151,17 @@ void drpt_site_layernorm(Drpt* d, const char* name, float* dweight, float* dbias
                          const float* mean, const float* rstd, int C);
 void drpt_site_position(Drpt* d, const char* name, float* dweight, const Real* dout, int C);
 void drpt_site_token(Drpt* d, const char* name, float* dweight, const Real* dout, const Real* inp,
-                     const Real* dlookup, const int* tokens, int C, int V);
+                     const Real* dlookup, const int* tokens, int C, int V, int stride);
 
 // A sublayer, a block, or (global) the whole model has been recorded: projects what is recorded, if the
 // groups of this run are no coarser than that.
 void drpt_project(Drpt* d, DrptGroup complete);
 
-// The statistics of these sites together, into d->statistics.
+// After the last backward pass of a step: what came of its groups, for the trainer's log and geometry.csv. The first time that the host
+// waits for the device.
+void drpt_end(Drpt* d);
+
+// The statistics of these sites together, into d->groups.statistics.
 void drpt_gather_sites(Drpt* d, const Site* site, int count);
 
 // Does a group reach across blocks, so that their gradients must all be kept to the end?
@@ -167,7 +175,7 @@ void drpt_load(Drpt* d, const char* path);
 // "h3.fc", or "h3.q" of a fused projection.
 const char* drpt_site_name(const Site* s, char* name, size_t size);
 
-// The header row of geometry.csv; then drpt_project() adds one row a group (a basis: one a site and refresh).
+// The header row of geometry.csv; then drpt_end() adds one row a group (a basis: one a site and refresh).
 void drpt_log_geometry(Drpt* d, FILE* file, int with_header);
 
 #ifdef __cplusplus

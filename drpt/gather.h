@@ -52,9 +52,6 @@ typedef struct {
 // if a metric is, and then s only where it costs nothing. partial is overwritten. The same thread count gives the same bits.
 Gathered drpt_gather(Statistics* statistics, const Site* site, const Gather* g);
 
-// Layer-normalised scores: score (n) += what a layer adds to s, `added`, by its mean magnitude over the usable rows.
-void gather_add_normalised(double* score, const double* added, const unsigned char* usable, int n);
-
 // The route that drpt_gather() takes.
 Route gather_route(const Site* site, const Gather* g);
 

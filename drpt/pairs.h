@@ -13,7 +13,7 @@ void gather_pairs(Statistics* statistics, const Site* site, const Gather* g);
 
 size_t pairs_scratch(int n, int m, int T, int widest);
 
-// How many pairs of positions that multiplies, and how many positions it takes at a time.
+// How many pairs of positions that multiplies, and how many positions it takes at a time on the CPU.
 double pairs_count(const Gather* g);
 double pairs_panel(const Site* site, const Gather* g);
 

@@ -148,12 +148,12 @@ void probe_begin_reference(Probe* p, int half, int rows, int T) {
 
 static void add_reference(Probe* p, ProbeSite* at, Site s, int half) {
     int threads = p->recorder.threads;
-    size_t part = assemble_scratch(p->rows, p->T);
+    size_t part = assemble_scratch(p->rows, p->T, s.cols);
     grow(&p->scratch, &p->scratch_size, part * (size_t)threads);
     if (!at->half[half]) { at->half[half] = zeros(at->size, "the true gradient"); }
     s.dweight = at->half[half];
     s.dbias = s.dbias ? s.dweight + (size_t)s.rows * (size_t)s.cols : NULL;
-    drpt_assemble(&s, p->ones, p->rows, p->T, p->scratch, part, threads);
+    drpt_assemble(&s, NULL, p->rows, p->rows, p->T, p->scratch, part, threads);
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -235,8 +235,10 @@ static void project_on_basis(Probe* p, const Site* s, int v) {
     memset(p->raw, 0, sizeof(float) * size);
     whole.dweight = p->raw;
     whole.dbias = s->dbias ? p->raw + (size_t)whole.rows * (size_t)whole.cols : NULL;
-    basis_refresh(r->basis, &whole, d->n, d->T, d->rows.usable);
-    (r->choice.method == METHOD_inside ? basis_inside : basis_outside)(r->basis, &whole, d->n, d->n + d->m, d->T);
+    BasisReport report;
+    double norm2;
+    basis_refresh(r->basis, &whole, d->n, d->T, d->rows.usable, &report);
+    (r->choice.method == METHOD_inside ? basis_inside : basis_outside)(r->basis, &whole, d->n, d->n + d->m, d->T, &norm2);
     for (int part = 0; part < parts; part++) {
         int site = p->next - parts + part;
         const ProbeSite* at = &p->site[site];
@@ -257,9 +259,9 @@ void probe_site(Probe* p, const Site* s) {
         return;
     }
     drpt_gather_sites(d, s, 1);
-    keep_statistics(at, &d->statistics, d->n, d->m);
+    keep_statistics(at, &d->groups.statistics, d->n, d->m);
     float* scores = p->scores + ((size_t)p->passes * (size_t)p->num_sites + (size_t)site) * (size_t)d->n;
-    for (int i = 0; i < d->n; i++) { scores[i] = (float)d->statistics.s[i]; }
+    for (int i = 0; i < d->n; i++) { scores[i] = (float)d->groups.statistics.s[i]; }
     form_all(p, at, s, site);
     memset(p->updates + (size_t)p->list->count * at->at, 0, sizeof(float) * (size_t)p->list->count * at->width);
     for (int v = 0; v < p->list->count; v++) {
@@ -372,7 +374,7 @@ static void sum_group(Probe* p, int first, int end, int normalise) {
     for (int i = first, next; i < end; i = next) {
         memset(p->alpha, 0, sizeof(double) * n);
         for (next = i; next < end && p->site[next].group[DRPT_LAYER] == p->site[i].group[DRPT_LAYER]; next++) { add_to(p->alpha, p->site[next].statistics.s, n); }
-        gather_add_normalised(g->score, p->alpha, p->recorder.rows.usable, p->recorder.n);
+        group_add_normalised(g->score, p->alpha, NULL, p->recorder.rows.usable, p->recorder.n);
     }
 }
 

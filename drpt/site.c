@@ -4,12 +4,15 @@
 
 #include <string.h>
 
+static float weight_of(const float* weight, int b) { return weight ? weight[b] : 1.0f; }
+
 // scaled (rows*T, count) = columns [o, o+count) of the rows' dout, times their weight.
 static void scaled_columns(float* scaled, const Site* s, const float* weight, int first, int end, int T, int o, int count) {
     for (int b = first; b < end; b++) {
+        float w = weight_of(weight, b);
         for (int t = 0; t < T; t++) {
             const float* dout = s->dout + ((size_t)b * T + t) * s->stride + o;
-            for (int k = 0; k < count; k++) { scaled[k] = weight[b] * dout[k]; }
+            for (int k = 0; k < count; k++) { scaled[k] = w * dout[k]; }
             scaled += count;
         }
     }
@@ -19,8 +22,8 @@ static void scaled_columns(float* scaled, const Site* s, const float* weight, in
 static void linear(float* dweight, float* dbias, const Site* s, const float* weight, int first, int end, int T,
                    int o, int count, float* scratch) {
     for (int b = first, stop; b < end; b = stop) {
-        for (stop = b + 1; stop < end && (weight[stop] != 0.0f) == (weight[b] != 0.0f); stop++) { }
-        if (weight[b] == 0.0f) { continue; }
+        for (stop = b + 1; stop < end && (weight_of(weight, stop) != 0.0f) == (weight_of(weight, b) != 0.0f); stop++) { }
+        if (weight_of(weight, b) == 0.0f) { continue; }
         scaled_columns(scratch, s, weight, b, stop, T, o, count);
         matmul_backward_params(dweight, dbias, scratch, s->inp + (size_t)b * T * s->cols, (stop - b) * T, s->cols, count);
     }
@@ -29,7 +32,7 @@ static void linear(float* dweight, float* dbias, const Site* s, const float* wei
 static void layernorm(float* dweight, float* dbias, const Site* s, const float* weight, int first, int end, int T,
                       int o, int count) {
     for (size_t at = (size_t)first * T; at < (size_t)end * T; at++) {
-        float w = weight[at / (size_t)T];
+        float w = weight_of(weight, (int)(at / (size_t)T));
         if (w == 0.0f) { continue; }
         const float* dout = s->dout + at * s->stride + o;
         const float* inp = s->inp + at * s->rows + o;
@@ -42,15 +45,16 @@ static void layernorm(float* dweight, float* dbias, const Site* s, const float* 
 
 static void position(float* dweight, const Site* s, const float* weight, int first, int end, int T, int o, int count) {
     for (int b = first; b < end; b++) {
-        if (weight[b] == 0.0f) { continue; }
+        float w = weight_of(weight, b);
+        if (w == 0.0f) { continue; }
         const float* dout = s->dout + ((size_t)b * T + o) * s->cols;
-        for (size_t k = 0; k < (size_t)count * s->cols; k++) { dweight[k] += weight[b] * dout[k]; }
+        for (size_t k = 0; k < (size_t)count * s->cols; k++) { dweight[k] += w * dout[k]; }
     }
 }
 
 static void lookup(float* dweight, const Site* s, const float* weight, int first, int end, int T, int o, int count) {
     for (size_t at = (size_t)first * T; at < (size_t)end * T; at++) {
-        float w = weight[at / (size_t)T];
+        float w = weight_of(weight, (int)(at / (size_t)T));
         int row = s->tokens[at] - o;
         if (w == 0.0f || row < 0 || row >= count) { continue; }
         const float* d = s->dlookup + at * s->cols;

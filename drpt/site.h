@@ -52,7 +52,7 @@ static inline int site_is_product(const Site* s) { return s->kind == SITE_LINEAR
 // is a part of a fused projection.
 const Real* site_dout(Real* copy, const Site* s, size_t begin, int count);
 
-// Rows [o, o+count) of  sum_b weight[b] G_b  over the batch's rows b in [first, end), G_b the gradient of row b.
+// Rows [o, o+count) of  sum_b weight[b] G_b  over the batch's rows b in [first, end), G_b the gradient of row b. weight NULL: all 1.
 // dweight (count, cols) and dbias (count) or NULL are added to. Rows of weight 0 are not read, so
 // that a NaN in them stays there. scratch: (end-first)*T*count floats.
 void site_gradient(float* dweight, float* dbias,

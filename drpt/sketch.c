@@ -1,37 +1,13 @@
-// sketch.c -- inner products of random projections.
-//
-// With P_O (rows, k) and P_I (cols, k) of independent entries of mean 0 and variance 1/k, E[P P'] is the unit matrix, so that for
-//     c_i = P_O' G_i P_I = sum_t (P_O' dout_t)(P_I' x_t)'
-// <c_i, c_j> has the mean <G_i, G_j>. A bias is one more row of P_I, whose input is 1. A side that is no longer than k is left as it
-// is. The lookup of token w adds (row w of P_O)' (P_I' dlookup_t)'.
-#include "sketch.h"
-#include "gram.h"
+// sketch.c -- the random factors of all sites; what is done with them is in sketch_gather.c, or sketch_gather.cu.
+#include "sketch_store.h"
 #include "../llmc/check.h"
-#include "../llmc/matmul.h"
+#include "../llmc/device.h"
 #include "../llmc/rng.h"
 
 #include <math.h>
-#include <string.h>
+#include <stdlib.h>
 
-typedef struct {
-    float* factor[2];
-    int length[2];
-    int fresh;          // made from the seed of now
-} Projection;
-
-struct SketchStore {
-    int k, n, m, T;
-    uint64_t seed;
-    Projection site[DRPT_MAX_SITES];
-    float *side[2];     // ((n+m)*T, k): projected factors of all positions
-    float *vector;      // (n+m, k*k)
-};
-
-static float* take(size_t floats) {
-    float* x = malloc(sizeof(float) * (floats + 1));
-    check(x != NULL, "out of memory for a sketch of %zu MiB: a smaller --sketch takes less", sizeof(float) * floats >> 20);
-    return x;
-}
+static const char what[] = "a sketch: a smaller --sketch takes less";
 
 SketchStore* sketch_create(int k, int n, int m, int T, uint64_t seed) {
     SketchStore* store = calloc(1, sizeof(SketchStore));
@@ -42,17 +18,20 @@ SketchStore* sketch_create(int k, int n, int m, int T, uint64_t seed) {
     store->m = m;
     store->T = T;
     store->seed = seed;
-    for (int side = 0; side < 2; side++) { store->side[side] = take(positions * width); }
-    store->vector = take((size_t)(n + m + 1) * width * width);
+    for (int side = 0; side < 2; side++) { store->side[side] = device_alloc(sizeof(float) * positions * width, what); }
+    store->vector = device_alloc(sizeof(float) * (size_t)(n + m + 1) * width * width, what);
     return store;
 }
 
 void sketch_free(SketchStore* store) {
     if (store == NULL) { return; }
-    for (int i = 0; i < DRPT_MAX_SITES; i++) { free(store->site[i].factor[0]); free(store->site[i].factor[1]); }
-    free(store->side[0]);
-    free(store->side[1]);
-    free(store->vector);
+    for (int i = 0; i < DRPT_MAX_SITES; i++) {
+        for (int side = 0; side < 2; side++) { if (store->site[i].factor[side]) { device_free(store->site[i].factor[side]); } }
+    }
+    device_free(store->side[0]);
+    device_free(store->side[1]);
+    device_free(store->vector);
+    free(store->drawn);
     free(store);
 }
 
@@ -66,99 +45,39 @@ int sketch_width(const SketchStore* store) { return store->k; }
 // A stream for each side of each site: one number tells them apart, and the generator's seeding is one to one in it.
 static void draw(SketchStore* store, Projection* p, int index) {
     for (int side = 0; side < 2; side++) {
+        size_t count = (size_t)p->length[side] * (size_t)store->k;
         if (!p->factor[side]) { continue; }
         Rng rng = rng_seed(store->seed, 2 * (uint64_t)index + (uint64_t)side, 0);
-        rng_normal(&rng, p->factor[side], (size_t)p->length[side] * store->k, sqrt(1.0 / store->k));
+        rng_normal(&rng, store->drawn, count, sqrt(1.0 / store->k));
+        sketch_copy(p->factor[side], store->drawn, count);
     }
     p->fresh = 1;
 }
 
-static Projection* projection(SketchStore* store, const Site* s) {
+// Memory for the factors that the site takes, and to draw them in.
+static void make_room(SketchStore* store, Projection* p) {
+    for (int side = 0; side < 2; side++) {
+        size_t count = (size_t)p->length[side] * (size_t)store->k;
+        if (p->length[side] <= store->k) { continue; }
+        p->factor[side] = device_alloc(sizeof(Real) * count, what);
+        if (count <= store->room) { continue; }
+        free(store->drawn);
+        store->drawn = malloc(sizeof(float) * count);
+        store->room = count;
+        check(store->drawn != NULL, "out of memory: %zu MiB for %s", sizeof(float) * count >> 20, what);
+    }
+}
+
+const Projection* sketch_projection(SketchStore* store, const Site* s) {
     Projection* p = &store->site[s->index];
     if (p->length[0] == 0) {
         p->length[0] = s->rows;
         p->length[1] = s->cols + (s->dbias != NULL);
-        for (int side = 0; side < 2; side++) {
-            p->factor[side] = p->length[side] > store->k ? take((size_t)p->length[side] * store->k) : NULL;
-        }
+        make_room(store, p);
     }
     check(p->length[0] == s->rows && p->length[1] == s->cols + (s->dbias != NULL), "%s: not the site that its sketch was made for", s->name);
     if (!p->fresh) { draw(store, p, s->index); }
     return p;
 }
 
-const float* sketch_factor(SketchStore* store, const Site* s, int side) { return projection(store, s)->factor[side]; }
-
-// to (count, width) = from (count, length) P; or from itself, with ones if there is a bias.
-static void project(float* to, const float* from, const float* factor, int length, int width, int bias, int count) {
-    if (factor) { matmul_backward_input(to, from, factor, count, width, length); }
-    #pragma omp parallel for
-    for (int a = 0; a < count; a++) {
-        float* row = to + (size_t)a * width;
-        if (!factor) { memcpy(row, from + (size_t)a * length, sizeof(float) * (size_t)length); }
-        if (!factor && bias) { row[length] = 1.0f; }
-        for (int c = 0; factor && bias && c < width; c++) { row[c] += factor[(size_t)length * width + c]; }
-    }
-}
-
-// How the gradients of a site are projected: the store, the projection, its widths.
-typedef struct {
-    SketchStore* store;
-    const Projection* p;
-    int width[2];
-} Sketch;
-
-// Positions [begin, end) of both factors.
-static void project_factors(const Sketch* k, const Site* s, const Gather* g, size_t begin, size_t end) {
-    size_t fit = g->part / (size_t)s->rows; // of copies of dout
-    for (size_t from = begin, count; from < end; from += count) {
-        count = s->stride == s->rows || end - from < fit ? end - from : fit;
-        project(k->store->side[0] + from * k->width[0], site_dout(g->scratch, s, from, (int)count), k->p->factor[0], s->rows, k->width[0], 0, (int)count);
-    }
-    project(k->store->side[1] + begin * k->width[1], s->inp + begin * s->cols, k->p->factor[1], s->cols, k->width[1], s->dbias != NULL, (int)(end - begin));
-}
-
-// The same of the lookup, whose factors are the unit vector of a token and dlookup.
-static void project_lookup(const Sketch* k, const Site* s, size_t begin, size_t end) {
-    int width = k->width[0];
-    #pragma omp parallel for
-    for (size_t at = begin; at < end; at++) {
-        float* to = k->store->side[0] + at * width;
-        if (k->p->factor[0]) { memcpy(to, k->p->factor[0] + (size_t)s->tokens[at] * width, sizeof(float) * (size_t)width); continue; }
-        memset(to, 0, sizeof(float) * (size_t)width);
-        to[s->tokens[at]] = 1.0f;
-    }
-    project(k->store->side[1] + begin * k->width[1], s->dlookup + begin * s->cols, k->p->factor[1], s->cols, k->width[1], 0, (int)(end - begin));
-}
-
-// vector i += the projected gradient, for vectors [first, V), the last of which is all target rows unless they are wanted singly.
-static void add_vectors(const Sketch* k, const Gather* g, int first, int V) {
-    size_t length = (size_t)k->width[0] * (size_t)k->width[1], T = (size_t)g->T;
-    #pragma omp parallel for schedule(static, 1) num_threads(g->threads)
-    for (int i = first; i < V; i++) {
-        int rows = i < V - 1 || g->needs & NEEDS_ROWS ? 1 : g->n + g->m - i;
-        matmul_backward_params(k->store->vector + (size_t)i * length, NULL, k->store->side[0] + (size_t)i * T * k->width[0],
-                               k->store->side[1] + (size_t)i * T * k->width[1], rows * g->T, k->width[1], k->width[0]);
-    }
-}
-
-void gather_sketch(Statistics* st, const Site* s, const Gather* g) {
-    SketchStore* store = g->sketches;
-    int V = g->n + (g->needs & NEEDS_ROWS ? g->m : 1), first = gram_first(g);
-    size_t begin = (size_t)first * g->T, end = (size_t)(g->n + g->m) * g->T;
-    Sketch k = { store, projection(store, s), { 0, 0 } };
-    for (int side = 0; side < 2; side++) { k.width[side] = k.p->length[side] < store->k ? k.p->length[side] : store->k; }
-    size_t length = (size_t)k.width[0] * (size_t)k.width[1];
-    check(g->n + g->m <= store->n + store->m && g->T <= store->T, "a sketch for %d rows of %d tokens got %d of %d",
-          store->n + store->m, store->T, g->n + g->m, g->T);
-    memset(store->vector, 0, sizeof(float) * (size_t)V * length);
-    project_factors(&k, s, g, begin, end);
-    add_vectors(&k, g, first, V);
-    if (s->kind == SITE_TOKEN) {
-        project_lookup(&k, s, begin, end);
-        add_vectors(&k, g, first, V);
-    }
-    memset(st->partial, 0, sizeof(double) * (size_t)g->threads * (size_t)V * (size_t)V);
-    gram_add(st->partial, store->vector, length, length, V, first, gram_from(g));
-    gram_to_statistics(st, st->partial, (size_t)V * V, g, V);
-}
+const Real* sketch_factor(SketchStore* store, const Site* s, int side) { return sketch_projection(store, s)->factor[side]; }

@@ -22,8 +22,8 @@ void sketch_refresh(SketchStore* store, uint64_t seed);
 void gather_sketch(Statistics* statistics, const Site* site, const Gather* g);
 
 // The factor of a side, (length, k) with entries of mean 0 and variance 1/k, of length rows (side 0) or cols, and one more for a
-// bias (side 1); NULL: no more than k long, so that it is left as it is. Valid until the store is refreshed.
-const float* sketch_factor(SketchStore* store, const Site* site, int side);
+// bias (side 1), on the device; NULL: no more than k long, so that it is left as it is. Valid until the store is refreshed.
+const Real* sketch_factor(SketchStore* store, const Site* site, int side);
 
 int sketch_width(const SketchStore* store); // k
 

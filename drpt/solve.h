@@ -90,6 +90,11 @@ typedef struct {
     int domains;
 } Rows;
 
+// Of random and pcgrad: each group of each step has its own.
+static inline HOST_DEVICE uint64_t drpt_group_seed(uint64_t seed, uint64_t step, uint64_t group) {
+    return seed + 0x2545f4914f6cdd1du * step + 0x5851f42d4c957f2du * group;
+}
+
 typedef struct {
     int dropped;       // rows left out because their gradient is not finite
     int skipped;       // 1: no direction to go (t zero or not finite, or an empty feasible set)

@@ -4,6 +4,10 @@
 
 #include <stddef.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 // Directions as rows: main (k,cols), and bias (k), a last column, where the side has one, else NULL. k stands beside it.
 typedef struct { float *main, *bias; int cols; } Block;
 
@@ -21,5 +25,9 @@ int block_orthonormalise(Block y, int k, double* x, double* along);
 
 // Eigenvectors of the symmetric H (k,k) in the columns of E (k,k); its eigenvalues are left on the diagonal of H, in any order.
 void eigenvectors(double* H, double* E, int k);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif // DRPT_SUBSPACE_H

@@ -25,7 +25,7 @@ void checkpoint_save(const char* folder, const GPT2Config* config, const RunStat
                      const float* params, const float* m, const float* v, size_t num_params) {
     char* path[3] = { step_path(folder, MODEL_NAME, state->step), step_path(folder, STATE_NAME, state->step),
                       step_path(folder, DONE_NAME, state->step) };
-    model_write(path[0], config, params, num_params);
+    model_write(path[0], config, MODEL_FP32, params, num_params); // in full, whatever the run computes with
     state_write(path[1], state, m, v, num_params);
     Output done = output_open(path[2]);
     output_close(&done);

@@ -40,6 +40,7 @@ static const Option options[] = {
     { "beta2",        NULL, OPTION_REAL, AT(beta2),       0, 0.999999, NULL, "AdamW's memory of its square" },
     { "eps",          NULL, OPTION_REAL, AT(eps),         1e-15, 1, NULL, "AdamW's smallest divisor" },
     { "seed",         NULL, OPTION_INT,  AT(seed),        0, MOST, NULL, "of everything random" },
+    { "precision",    NULL, OPTION_TEXT, AT(precision),   0, 0,    "fp32|tf32|bf16", "of the matrix products, or (bf16) of weights and activations as well: then model_final.bin is in bf16, checkpoints stay in fp32; fp32 on the CPU, else tf32" },
     { "threads",      NULL, OPTION_INT,  AT(threads),     0, 1024, NULL, "0: all there are" },
 
     { .name = "Evaluation, samples, checkpoints" },

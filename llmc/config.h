@@ -10,6 +10,7 @@ typedef struct {
     double lr, final_lr, weight_decay, clip, beta1, beta2, eps;
     int warmup;
     const char *schedule, *optimizer;
+    const char* precision; // NULL: the device's own
     int seed, threads;
     int val_every, val_batches, sample_every, sample_tokens;
     int save_every, keep_checkpoints, resume;

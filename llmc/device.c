@@ -6,8 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+void device_program(const char* precision, char** argv) { (void)precision; (void)argv; }
+
 void device_start(const char* precision) {
-    check(strcmp(precision, "fp32") == 0, "--precision %s: the CPU trainer has fp32 alone; build/train_gpt2_drpt_cuda has others", precision);
+    check(!precision || strcmp(precision, "fp32") == 0, "--precision %s: the CPU has fp32 alone, a GPU the others", precision);
 }
 
 void* device_alloc(size_t bytes, const char* what) {
@@ -23,4 +25,5 @@ void device_write(void* dst, const void* host, size_t bytes) { memcpy(dst, host,
 void device_read(void* host, const void* src, size_t bytes) { memcpy(host, src, bytes); }
 void* device_open(void* p, size_t bytes) { (void)bytes; return p; }
 void device_close(void* host, void* p, size_t bytes, int changed) { (void)host; (void)p; (void)bytes; (void)changed; }
+int device_threads(void) { return omp_get_max_threads(); }
 double device_seconds(void) { return omp_get_wtime(); }

@@ -2,20 +2,47 @@
 #include "device.h"
 #include "device.cuh"
 
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 Device device;
 
+// bfloat16 is another type of weights and activations, so the program that has it is compiled on its own; it stands beside this one.
+#ifdef BF16
+static void check_precision(const char* precision) {
+    check(precision && strcmp(precision, "bf16") == 0, "--precision %s: this program has bf16 alone; train_gpt2_drpt_cuda has fp32, tf32 and starts this one",
+          precision ? precision : "is missing");
+}
+void device_program(const char* precision, char** argv) { (void)precision; (void)argv; }
+#else
+static void check_precision(const char* precision) {
+    check(!precision || strcmp(precision, "tf32") == 0 || strcmp(precision, "fp32") == 0, "--precision %s: this program has fp32 and tf32", precision);
+}
+
+void device_program(const char* precision, char** argv) {
+    char self[4096], path[sizeof(self) + sizeof("_bf16")];
+    if (!precision || strcmp(precision, "bf16") != 0) { return; }
+    ssize_t length = readlink("/proc/self/exe", self, sizeof(self));
+    if (length < 0) { length = snprintf(self, sizeof(self), "%s", argv[0]); }
+    check(length < (ssize_t)sizeof(self), "--precision bf16: the path of this program is too long");
+    snprintf(path, sizeof(path), "%.*s_bf16", (int)length, self);
+    fflush(stdout);
+    execv(path, argv);
+    die("--precision bf16 is a program of its own, %s, which cannot be started: %s; 'make cuda' builds it", path, strerror(errno));
+}
+#endif
+
 void device_start(const char* precision) {
-    int count = 0;
+    int count = 0, tf32 = !precision || strcmp(precision, "tf32") == 0;
+    check_precision(precision);
     check(cudaGetDeviceCount(&count) == cudaSuccess && count > 0, "no NVIDIA GPU, or no driver for it");
-    int tf32 = strcmp(precision, "tf32") == 0;
-    check(tf32 || strcmp(precision, "fp32") == 0, "--precision %s: not built for the GPU yet; fp32 and tf32 are", precision);
     device.compute = tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;
     CUBLAS(cublasLtCreate(&device.blas));
     device.workspace = device_alloc(WORKSPACE, "the workspace of matrix products");
+    CUDA(cudaMallocHost(&device.staging, STAGING));
 }
 
 void* device_alloc(size_t bytes, const char* what) {
@@ -28,8 +55,21 @@ void* device_alloc(size_t bytes, const char* what) {
 void device_free(void* p) { CUDA(cudaFree(p)); }
 void device_zero(void* p, size_t bytes) { CUDA(cudaMemsetAsync(p, 0, bytes)); }
 void device_copy(void* dst, const void* src, size_t bytes) { CUDA(cudaMemcpyAsync(dst, src, bytes, cudaMemcpyDeviceToDevice)); }
-void device_write(void* dst, const void* host, size_t bytes) { CUDA(cudaMemcpy(dst, host, bytes, cudaMemcpyHostToDevice)); }
-void device_read(void* host, const void* src, size_t bytes) { CUDA(cudaMemcpy(host, src, bytes, cudaMemcpyDeviceToHost)); }
+
+// What is small goes through memory that the GPU fetches by itself, in its turn, so that the host need not wait for the work before it.
+// All that was staged has been fetched once something is read.
+void device_write(void* dst, const void* host, size_t bytes) {
+    if (bytes > STAGING - device.staged) { CUDA(cudaMemcpy(dst, host, bytes, cudaMemcpyHostToDevice)); return; }
+    char* staged = (char*)device.staging + device.staged;
+    memcpy(staged, host, bytes);
+    device.staged += bytes;
+    CUDA(cudaMemcpyAsync(dst, staged, bytes, cudaMemcpyHostToDevice));
+}
+
+void device_read(void* host, const void* src, size_t bytes) {
+    CUDA(cudaMemcpy(host, src, bytes, cudaMemcpyDeviceToHost));
+    device.staged = 0;
+}
 
 void* device_open(void* p, size_t bytes) {
     void* host = malloc(bytes > 0 ? bytes : 1);
@@ -43,4 +83,5 @@ void device_close(void* host, void* p, size_t bytes, int changed) {
     free(host);
 }
 
+int device_threads(void) { return 1; }
 double device_seconds(void) { return NAN; }

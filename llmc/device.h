@@ -9,8 +9,11 @@
 extern "C" {
 #endif
 
-// Before everything else. precision: fp32; on a GPU also tf32, products that round their factors to ten bits, and bf16. Ends the program
-// if this device, or this program, does not know it.
+// Where another program computes in this precision: starts it in the place of this one, with the same arguments, and does not return.
+void device_program(const char* precision, char** argv);
+
+// Before everything else. precision: fp32; on a GPU also tf32, products that round their factors to ten bits, and bf16; NULL: the device's
+// own, fp32 or (a GPU) tf32. Ends the program if this device, or this program, does not know it.
 void device_start(const char* precision);
 
 // Each array is a piece of its own, not zeroed; `what` it is for stands in the error if there is no memory.
@@ -24,6 +27,9 @@ void device_read(void* host, const void* src, size_t bytes);        // waits for
 // An array where the host can read and write it: the array itself, or a copy of it, which device_close() puts back if it was `changed`.
 void* device_open(void* p, size_t bytes);
 void device_close(void* host, void* p, size_t bytes, int changed);
+
+// Threads of the host that work on such arrays: 1 where only the device does.
+int device_threads(void);
 
 // The wall clock in seconds; NaN where work is only queued, so that the time between two calls says nothing.
 double device_seconds(void);

@@ -83,32 +83,75 @@ void gpt2_config_check(const GPT2Config* c, const char* where) {
 // ---------------------------------------------------------------------------------------------
 // Model files.
 
-FILE* model_open(const char* path, GPT2Config* config, size_t* bytes) {
+// bfloat16 is the upper half of a float. To the nearest, of two to the even one; what is no number stays none.
+static uint16_t bf16_of(float x) {
+    uint32_t word;
+    memcpy(&word, &x, sizeof(word));
+    return isnan(x) ? 0x7fff : (uint16_t)((word + 0x7fff + (word >> 16 & 1)) >> 16);
+}
+
+static float float_of(uint16_t bf16) {
+    uint32_t word = (uint32_t)bf16 << 16;
+    float x;
+    memcpy(&x, &word, sizeof(x));
+    return x;
+}
+
+enum { PIECE = 4096 }; // numbers converted at a time
+
+static size_t piece(size_t begin, size_t count) { return count - begin < PIECE ? count - begin : PIECE; }
+
+static void read_bf16(const ModelFile* f, float* params, size_t count) {
+    uint16_t x[PIECE];
+    for (size_t begin = 0; begin < count; begin += PIECE) {
+        size_t n = piece(begin, count);
+        input_read(f->file, f->path, x, sizeof(uint16_t) * n);
+        for (size_t i = 0; i < n; i++) { params[begin + i] = float_of(x[i]); }
+    }
+}
+
+static void write_bf16(Output* o, const float* params, size_t count) {
+    uint16_t x[PIECE];
+    for (size_t begin = 0; begin < count; begin += PIECE) {
+        size_t n = piece(begin, count);
+        for (size_t i = 0; i < n; i++) { x[i] = bf16_of(params[begin + i]); }
+        output_write(o, x, sizeof(uint16_t) * n);
+    }
+}
+
+ModelFile model_open(const char* path) {
     int32_t header[HEADER_INTS];
-    FILE* f = input_open(path, bytes);
-    check(*bytes >= sizeof(header), "%s: %zu bytes are no checkpoint; one begins with %zu bytes of header", path, *bytes, sizeof(header));
-    input_read(f, path, header, sizeof(header));
+    ModelFile f = { .path = path };
+    f.file = input_open(path, &f.bytes);
+    check(f.bytes >= sizeof(header), "%s: %zu bytes are no checkpoint; one begins with %zu bytes of header", path, f.bytes, sizeof(header));
+    input_read(f.file, path, header, sizeof(header));
     check(header[0] == MAGIC_MODEL, "%s: not a GPT-2 checkpoint (magic %d, not %d)", path, header[0], MAGIC_MODEL);
-    check(header[1] == MODEL_FP32, "%s: version %d; only fp32 checkpoints, version %d, can be read", path, header[1], MODEL_FP32);
-    memcpy(config, header + 2, sizeof(*config));
-    gpt2_config_check(config, path);
+    f.version = header[1];
+    check(f.version == MODEL_FP32 || f.version == MODEL_BF16, "%s: version %d; checkpoints of version %d (fp32) and %d (bf16) can be read",
+          path, f.version, MODEL_FP32, MODEL_BF16);
+    memcpy(&f.config, header + 2, sizeof(f.config));
+    gpt2_config_check(&f.config, path);
     return f;
 }
 
-void model_read(FILE* file, const char* path, size_t bytes, float* params, size_t num_params) {
-    size_t want = sizeof(int32_t) * HEADER_INTS + sizeof(float) * num_params;
-    check(bytes == want, "%s: has %zu bytes, its header asks for %zu", path, bytes, want);
-    input_read(file, path, params, sizeof(float) * num_params);
-    fclose(file);
-    for (size_t i = 0; i < num_params; i++) { check(isfinite(params[i]), "%s: parameter %zu (from 0) is %g, not a number", path, i, params[i]); }
+void model_check_size(const ModelFile* f, size_t num_params) {
+    size_t want = sizeof(int32_t) * HEADER_INTS + (f->version == MODEL_BF16 ? sizeof(uint16_t) : sizeof(float)) * num_params;
+    check(f->bytes == want, "%s: has %zu bytes, its header asks for %zu", f->path, f->bytes, want);
 }
 
-void model_write(const char* path, const GPT2Config* config, const float* params, size_t num_params) {
-    int32_t header[HEADER_INTS] = { MAGIC_MODEL, MODEL_FP32 };
+void model_read(const ModelFile* f, float* params, size_t num_params) {
+    model_check_size(f, num_params);
+    if (f->version == MODEL_BF16) { read_bf16(f, params, num_params); } else { input_read(f->file, f->path, params, sizeof(float) * num_params); }
+    fclose(f->file);
+    for (size_t i = 0; i < num_params; i++) { check(isfinite(params[i]), "%s: parameter %zu (from 0) is %g, not a number", f->path, i, params[i]); }
+}
+
+void model_write(const char* path, const GPT2Config* config, int version, const float* params, size_t num_params) {
+    int32_t header[HEADER_INTS] = { MAGIC_MODEL, version };
     memcpy(header + 2, config, sizeof(*config));
     Output o = output_open(path);
     output_write(&o, header, sizeof(header));
-    output_write(&o, params, sizeof(float) * num_params);
+    if (version == MODEL_BF16) { write_bf16(&o, params, num_params); } else { output_write(&o, params, sizeof(float) * num_params); }
     output_close(&o);
 }
 

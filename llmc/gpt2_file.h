@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-enum { MAGIC_MODEL = 20240326, MODEL_FP32 = 3, MAGIC_STATE = 20240527 };
+enum { MAGIC_MODEL = 20240326, MODEL_FP32 = 3, MODEL_BF16 = 5, MAGIC_STATE = 20240527 };
 
 typedef struct { int max_seq_len, vocab_size, layers, heads, channels, padded_vocab_size; } GPT2Config; // as in the file
 
@@ -17,11 +17,20 @@ int gpt2_config_parse(GPT2Config* config, const char* text);
 // Ends the program unless the sizes make a model that can be addressed; `where` names the culprit.
 void gpt2_config_check(const GPT2Config* c, const char* where);
 
-// Model files (fp32, version 3): a header and the parameters in one piece. model_open() checks the header;
-// model_read() that the file holds exactly num_params floats, and closes it.
-FILE* model_open(const char* path, GPT2Config* config, size_t* bytes);
-void model_read(FILE* file, const char* path, size_t bytes, float* params, size_t num_params);
-void model_write(const char* path, const GPT2Config* config, const float* params, size_t num_params);
+// Model files: a header and the parameters in one piece, as float (version 3, MODEL_FP32) or bfloat16 (version 5, MODEL_BF16), which has
+// half the size and keeps 8 bits of each. model_open() checks the header; model_read() gives floats whatever the file holds, and closes it.
+// Both end the program unless the file is one.
+typedef struct {
+    FILE* file;
+    const char* path;
+    size_t bytes;
+    int version;
+    GPT2Config config;
+} ModelFile;
+ModelFile model_open(const char* path);
+void model_check_size(const ModelFile* f, size_t num_params); // that it holds exactly as many
+void model_read(const ModelFile* f, float* params, size_t num_params);
+void model_write(const char* path, const GPT2Config* config, int version, const float* params, size_t num_params);
 
 // State files: AdamW's moments and where the run stands. What llm.c's header has no place for stands in entries
 // that it leaves zero.

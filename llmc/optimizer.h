@@ -1,4 +1,4 @@
-// optimizer.h -- from a gradient to new parameters: AdamW, SGD, the learning rate, the norm.
+// optimizer.h -- from a gradient to new parameters: AdamW, SGD, the norm.
 #ifndef LLMC_OPTIMIZER_H
 #define LLMC_OPTIMIZER_H
 
@@ -19,10 +19,6 @@ void sgd_update(float* params, float* grads, size_t n, float lr, float weight_de
 
 // Sum of squares, in double and always in the same order.
 double squared_norm(const float* x, size_t n);
-
-// The learning rate of a step (from 0): linear warm-up over `warmup` steps, then cosine or linear decay to final * lr at
-// `steps`; wsd: constant up to 80 % of the steps, then final + (1 - final)(1 - sqrt(progress)); constant: lr throughout.
-double scheduled_lr(const char* schedule, double lr, int warmup, double final, int step, int steps);
 
 #ifdef __cplusplus
 }

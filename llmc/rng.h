@@ -5,6 +5,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef struct {
     uint32_t state[624];
     int next;
@@ -18,5 +22,9 @@ uint32_t rng_below(Rng* r, uint32_t n);                 // uniform in 0..n-1, wi
 double rng_uniform(Rng* r);                             // in [0,1), 53 random bits
 void rng_normal(Rng* r, float* x, size_t n, float sd);  // mean 0, by Box and Muller's method
 void rng_shuffle(Rng* r, uint32_t* x, size_t n);        // Fisher and Yates
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif // LLMC_RNG_H

@@ -4,6 +4,10 @@
 
 #include <stdio.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 // One step, as it was seen before its update. NAN: not measured, an empty cell.
 typedef struct {
     int step;
@@ -32,5 +36,9 @@ void runlog_step(RunLog* log, const StepRow* row, const char* note);
 void runlog_eval(RunLog* log, int step, const char* data, double loss, double accuracy, double exact);
 
 double seconds_now(void);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif // LLMC_RUNLOG_H

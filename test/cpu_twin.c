@@ -20,27 +20,27 @@ static void twin_attention_backward(float* dqkv, const float* dout, const float*
     free(scratch);
 }
 
-static GPT2 model;
+static GPT2* model;
 static Drpt drpt;
 
 static GPT2Config twin_open(const char* sizes, int n, int T) {
     DrptOptions options = drpt_defaults;
     options.method = "full";
     model = gpt2_create(sizes, 1, 1);
-    gpt2_alloc(&model, n, T, 1, 0, 0);
-    drpt = drpt_create(&options, n, 0, T, 4 * model.config.channels, 1, 1);
-    fill_params(&model, 0.2f);
-    return model.config;
+    gpt2_alloc(model, n, T, 1, 0, 0);
+    drpt = drpt_create(&options, n, 0, T, 4 * model->config.channels, 1, 1);
+    fill_params(model, 0.2f);
+    return model->config;
 }
 
-static float* twin_params(void) { return model.params; }
-static const float* twin_grads(void) { return model.grads; }
-static const float* twin_losses(void) { return model.losses; }
+static float* twin_params(void) { return model->params; }
+static const float* twin_grads(void) { return model->grads; }
+static const float* twin_losses(void) { return model->losses; }
 
 static void twin_pass(const int* tokens, const int* targets, const float* weight) {
     drpt_begin(&drpt, 0, NULL, NULL);
-    gpt2_forward(&model, tokens, drpt.n, drpt.T);
-    gpt2_backward(&model, tokens, targets, weight, &drpt, drpt.n, drpt.T);
+    gpt2_forward(model, tokens, drpt.n, drpt.T);
+    gpt2_backward(model, tokens, targets, weight, &drpt, drpt.n, drpt.T);
 }
 
 static void twin_update(const char* optimizer, double lr, int step) {
@@ -48,12 +48,12 @@ static void twin_update(const char* optimizer, double lr, int step) {
     c.optimizer = optimizer;
     c.weight_decay = 0.1;
     c.eps = TWIN_EPS;
-    gpt2_update(&model, &c, lr, 0.5, step);
+    gpt2_update(model, &c, lr, 0.5, step);
 }
 
 static void twin_close(void) {
     drpt_free(&drpt);
-    gpt2_free(&model);
+    gpt2_free(model);
 }
 
 const CpuTwin cpu_twin = {
@@ -61,4 +61,5 @@ const CpuTwin cpu_twin = {
     gelu_forward, gelu_backward, cross_entropy_forward, cross_entropy_backward,
     matmul_forward, matmul_backward_input, matmul_backward_params, squared_norm,
     twin_open, twin_params, twin_grads, twin_losses, twin_pass, twin_update, twin_close,
+    basis_create, basis_free, basis_refresh, basis_inside, basis_outside, basis_write, basis_read,
 };

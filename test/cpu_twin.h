@@ -2,6 +2,7 @@
 #ifndef TEST_CPU_TWIN_H
 #define TEST_CPU_TWIN_H
 
+#include "../drpt/basis.h"
 #include "../llmc/gpt2_file.h"
 
 #include <stddef.h>
@@ -23,8 +24,8 @@ typedef struct {
     void (*gelu_forward)(float* out, const float* inp, size_t n);
     void (*gelu_backward)(float* dinp, const float* inp, size_t n);
     void (*cross_entropy_forward)(float* losses, unsigned char* hits, const float* logits, const int* targets,
-                                  const float* weight, int N, int V);
-    void (*cross_entropy_backward)(float* losses, float* logits, const int* targets, const float* weight, int N, int V);
+                                  const float* weight, int N, int V, int stride);
+    void (*cross_entropy_backward)(float* losses, float* logits, const int* targets, const float* weight, int N, int V, int stride);
     void (*matmul_forward)(float* out, const float* inp, const float* weight, const float* bias, int N, int C, int OC);
     void (*matmul_backward_input)(float* dinp, const float* dout, const float* weight, int N, int C, int OC);
     void (*matmul_backward_params)(float* dweight, float* dbias, const float* dout, const float* inp, int N, int C, int OC);
@@ -38,6 +39,15 @@ typedef struct {
     void (*pass)(const int* tokens, const int* targets, const float* weight); // forward and backward
     void (*update)(const char* optimizer, double lr, int step);
     void (*close)(void);
+
+    // Cached bases, of sites whose factors are floats.
+    Basis* (*basis_create)(int rank, Sides sides, double forget, uint64_t seed, int threads);
+    void (*basis_free)(Basis* basis);
+    void (*basis_refresh)(Basis* basis, const Site* site, int n, int T, const unsigned char* usable, BasisReport* report);
+    void (*basis_inside)(Basis* basis, const Site* site, int first, int end, int T, double* norm2);
+    void (*basis_outside)(Basis* basis, const Site* site, int first, int end, int T, double* norm2);
+    void (*basis_write)(const Basis* basis, const char* path);
+    void (*basis_read)(Basis* basis, const char* path);
 } CpuTwin;
 
 extern const CpuTwin cpu_twin;

@@ -344,9 +344,15 @@ static double captured(const double* C, const Held* h, int side) {
     return sum;
 }
 
+static BasisReport refresh(Basis* b, const Site* s, int count, int length, const unsigned char* usable) {
+    BasisReport report;
+    basis_refresh(b, s, count, length, usable, &report);
+    return report;
+}
+
 static Basis* refreshed(const Site* s, int rank, Sides sides, int times) {
     Basis* b = basis_create(rank, sides, 0.0, 11, 2);
-    for (int i = 0; i < times; i++) { basis_refresh(b, s, n, T, NULL); }
+    for (int i = 0; i < times; i++) { refresh(b, s, n, T, NULL); }
     return b;
 }
 
@@ -354,14 +360,15 @@ static Basis* refreshed(const Site* s, int rank, Sides sides, int times) {
 // Projections.
 
 // What a call adds to dweight and dbias, as one matrix (rows, cols + bias), by a difference; returns what the call says.
-static double added(double* x, Basis* b, const Site* s, double (*call)(Basis*, const Site*, int, int, int)) {
+static double added(double* x, Basis* b, const Site* s, void (*call)(Basis*, const Site*, int, int, int, double*)) {
     static float weight[MOST], bias[MAX_ROWS];
     int width = width_of(s);
     test_fill(dweight, MOST, &rng);
     test_fill(dbias, MAX_ROWS, &rng);
     memcpy(weight, dweight, sizeof(weight));
     memcpy(bias, dbias, sizeof(bias));
-    double said = call(b, s, n, B, T);
+    double said;
+    call(b, s, n, B, T, &said);
     for (int i = 0; i < s->rows * width; i++) {
         int r = i / width, c = i % width;
         x[i] = c < s->cols ? (double)dweight[r*s->cols + c] - weight[r*s->cols + c] : (double)dbias[r] - bias[r];
@@ -500,7 +507,7 @@ static void test_zero_general_gradient(void) {
             sum_rows(t, &s, n, B);
             for (int i = 0; i < n; i++) { set_row(&s, i, 0.0f); }
             Basis* b = basis_create(rank, SIDES_both, 0.5, 11, 2);
-            BasisReport r = basis_refresh(b, &s, n, T, NULL);
+            BasisReport r = refresh(b, &s, n, T, NULL);
             expect(r.rank_left == 0 && r.rank_right == 0 && r.dropped == 0);
             expect(isnan(r.energy) && isnan(r.overlap_left) && isnan(r.overlap_right));
             expect(added(u, b, &s, basis_inside) == 0.0 && dot(u, u, size_of(&s)) == 0.0);
@@ -508,7 +515,7 @@ static void test_zero_general_gradient(void) {
             set_row(&s, B - 1, NAN);
             expect(isnan(added(u, b, &s, basis_outside)) && dot(u, u, size_of(&s)) == 0.0);
             s = draw(&cases[k]);
-            r = basis_refresh(b, &s, n, T, NULL);
+            r = refresh(b, &s, n, T, NULL);
             expect(r.rank_left > 0 && r.rank_right > 0 && r.energy > 0.0 && isnan(r.overlap_left));
             basis_free(b);
         }
@@ -522,9 +529,9 @@ static void test_rows_left_out(void) {
         Site s = draw(&cases[k]);
         Basis *with = basis_create(3, SIDES_both, 0.5, 11, 2), *without = basis_create(3, SIDES_both, 0.5, 11, 2);
         set_row(&s, 1, NAN);
-        BasisReport r = basis_refresh(with, &s, n, T, usable);
+        BasisReport r = refresh(with, &s, n, T, usable);
         expect(r.dropped == 0 && r.rank_left > 0 && isfinite(r.energy));
-        r = basis_refresh(without, &s, n, T, NULL);
+        r = refresh(without, &s, n, T, NULL);
         expect(r.dropped == 1 && isfinite(r.energy));
         expect(added(u, with, &s, basis_inside) > 0.0);
         added(v, without, &s, basis_inside);
@@ -558,7 +565,7 @@ static void test_captured_energy(void) {
             int dim = side ? width_of(&s) : s.rows;
             if (dim <= RANK || dim > 50) { continue; }
             Basis* b = refreshed(&s, RANK, side ? SIDES_right : SIDES_left, 5);
-            BasisReport r = basis_refresh(b, &s, n, T, NULL);
+            BasisReport r = refresh(b, &s, n, T, NULL);
             memset(C, 0, sizeof(C));
             add_moment(C, &s, side, 0, n, 1.0);
             memcpy(A, C, sizeof(A));
@@ -656,7 +663,7 @@ static void test_invariance(void) {
             }
         }
         Basis* b = basis_create(6, SIDES_left, 0.0, 11, 2);
-        for (int i = 0; i < 30; i++) { basis_refresh(b, &s, n, 2*T, NULL); }
+        for (int i = 0; i < 30; i++) { refresh(b, &s, n, 2*T, NULL); }
         projector(P[change], held(b, &s), 0);
         basis_free(b);
     }
@@ -685,7 +692,7 @@ static void test_forgetting(void) {
             single_rows(&s);
             for (int i = 0; i < DIMS*DIMS; i++) { C[i] *= forget[k]; }
             add_moment(C, &s, 0, 0, n, 1.0);
-            basis_refresh(b, &s, n, T, NULL);
+            refresh(b, &s, n, T, NULL);
         }
         const Held* h = held(b, &s);
         int rank = forget[k] > 0.0 ? 5 : 1;
@@ -708,9 +715,9 @@ static void test_past_alone(void) {
     for (int k = 0; k < 2; k++) {
         static const unsigned char none[n] = {0};
         Basis* b = basis_create(5, SIDES_both, k ? 0.5 : 0.0, 11, 2);
-        basis_refresh(b, &s, n, T, NULL);
+        refresh(b, &s, n, T, NULL);
         double first = held(b, &s)->value[0][0];
-        BasisReport r = basis_refresh(b, &s, n, T, none);
+        BasisReport r = refresh(b, &s, n, T, none);
         expect(isnan(r.energy) && r.rank_left == (k ? 5 : 0) && r.rank_right == (k ? 5 : 0));
         expect(k == 0 || (near(r.overlap_left, 1.0, 1e-5) && near(r.overlap_right, 1.0, 1e-5)));
         if (k) { expect(near(held(b, &s)->value[0][0] / first, 0.5, 1e-5)); }
@@ -735,7 +742,7 @@ static void test_effective_rank(void) {
         Basis* b = basis_create(of[k].rank, SIDES_both, of[k].forget, 11, 2);
         for (int batch = 0; batch < 2; batch++) {
             three_directions(&s, batch);
-            BasisReport r = basis_refresh(b, &s, n, T, NULL);
+            BasisReport r = refresh(b, &s, n, T, NULL);
             expect(r.rank_left == (batch ? of[k].then : 3) && r.rank_right == r.rank_left && near(r.energy, 1.0, 1e-5));
             expect(batch ? near(r.overlap_left, of[k].overlap, 1e-5) : isnan(r.overlap_left));
             expect(batch ? near(r.overlap_right, of[k].overlap, 1e-5) : isnan(r.overlap_right));
@@ -753,7 +760,7 @@ static void test_scale(void) {
         Site s = draw(&cases[WIDE]);
         for (int i = 0; i < n*T*s.rows; i++) { dout[i] *= scale[k]; }
         Basis* b = basis_create(5, SIDES_left, 0.5, 11, 2);
-        for (int i = 0; i < 20; i++) { basis_refresh(b, &s, n, T, NULL); }
+        for (int i = 0; i < 20; i++) { refresh(b, &s, n, T, NULL); }
         projector(P[k], held(b, &s), 0);
         basis_free(b);
     }
@@ -767,9 +774,10 @@ static void test_repeats_itself(void) {
             Site s = draw(&cases[k]);
             for (int again = 0; again < 2; again++) {
                 Basis* b = basis_create(3, SIDES_both, 0.5, 11, threads);
-                for (int i = 0; i < 2; i++) { basis_refresh(b, &s, n, T, NULL); }
+                for (int i = 0; i < 2; i++) { refresh(b, &s, n, T, NULL); }
+                double said;
                 memset(dweight, 0, sizeof(dweight));
-                basis_inside(b, &s, n, B, T);
+                basis_inside(b, &s, n, B, T, &said);
                 for (int i = 0; i < MOST; i++) { (again ? v : u)[i] = dweight[i]; }
                 basis_free(b);
             }
@@ -786,7 +794,7 @@ static void test_streams(void) {
     for (int k = 0; k < 3; k++) {
         s.index = k == 2 ? 4 : 3;
         Basis* b = basis_create(2, SIDES_left, 0.0, k == 1 ? 12 : 11, 2);
-        basis_refresh(b, &s, n, T, NULL);
+        refresh(b, &s, n, T, NULL);
         memcpy(first[k], held(b, &s)->vector[0], sizeof(first[k]));
         basis_free(b);
     }
@@ -802,9 +810,9 @@ static Basis* of_two_sites(Site* a, Site* c) {
     *c = draw(&cases[0]);
     c->index = 9;
     *a = draw(&cases[4]);
-    basis_refresh(b, a, n, T, NULL);
-    basis_refresh(b, c, n, T, NULL);
-    basis_refresh(b, c, n, T, NULL);
+    refresh(b, a, n, T, NULL);
+    refresh(b, c, n, T, NULL);
+    refresh(b, c, n, T, NULL);
     return b;
 }
 
@@ -831,8 +839,8 @@ static void test_resume(void) {
             double x1 = added(u, one, s, basis_inside);
             double x2 = added(v, two, s, basis_inside);
             expect(x1 == x2);
-            basis_refresh(one, s, n, T, NULL);
-            basis_refresh(two, s, n, T, NULL);
+            refresh(one, s, n, T, NULL);
+            refresh(two, s, n, T, NULL);
         }
     }
     basis_free(one);
@@ -912,16 +920,17 @@ static void test_damaged_files(void) {
 
 static void test_bases_of_other_layers(void) {
     Site a, c;
+    double said;
     Basis* b = of_two_sites(&a, &c);
     a.rows = 18;
-    expect_dies("layernorm: its basis is of another layer: (19,1), not (18,1)", basis_inside(b, &a, n, B, T));
+    expect_dies("layernorm: its basis is of another layer: (19,1), not (18,1)", basis_inside(b, &a, n, B, T, &said));
     a.rows = 19;
     a.dbias = NULL;
-    expect_dies("another layer", basis_refresh(b, &a, n, T, NULL));
+    expect_dies("another layer", refresh(b, &a, n, T, NULL));
     a.index = 8;
-    expect_dies("no basis yet", basis_inside(b, &a, n, B, T));
+    expect_dies("no basis yet", basis_inside(b, &a, n, B, T, &said));
     a.index = DRPT_MAX_SITES;
-    expect_dies("of at most", basis_refresh(b, &a, n, T, NULL));
+    expect_dies("of at most", refresh(b, &a, n, T, NULL));
     basis_free(b);
 }
 

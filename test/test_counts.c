@@ -46,7 +46,8 @@ static double count_gather(Route route, int needs, int threads, int keep) {
                .rows = O, .cols = I, .stride = O, .parts = 1 };
     size_t part = gather_scratch(n, m, T, I), kept = (n + 1) * site_size(&s);
     SketchStore* sketches = route == ROUTE_sketch ? sketch_create(k, n, m, T, 1) : NULL;
-    double K[n * n], scores[n], q = 0.0, alpha[n] = { 0.3, 0.0, 0.7 };
+    double K[n * n], scores[n], q = 0.0;
+    float weight[n + m] = { 0.3f, 0.0f, 0.7f, 1.0f };
     Statistics st = { .K = K, .s = scores, .q = &q, .score = scores, .partial = malloc(sizeof(double) * gather_partial(n, m, threads)) };
     Gather g = { .n = n, .m = m, .T = T, .threads = threads, .needs = needs, .route = route, .sketches = sketches, .part = part,
                  .keep_gradients = keep, .kept_size = keep ? kept : 0 };
@@ -56,7 +57,7 @@ static double count_gather(Route route, int needs, int threads, int keep) {
     products = 0.0;
     Gathered done = drpt_gather(&st, &s, &g);
     expect(done.route == route && done.kept == keep);
-    if (keep) { drpt_assemble_kept(&s, alpha, 1.0, g.kept, n, threads); }
+    if (keep) { drpt_assemble_kept(&s, weight, g.kept, n, threads); }
     free(st.partial);
     free(g.scratch);
     free(g.kept);
@@ -120,10 +121,10 @@ static void test_56_steps(void) {
 }
 
 static void prepare(void) {
-    GPT2 model = gpt2_create("L2,H2,C24,V17,T30", 1, 0);
-    fill_params(&model, 0.4f);
-    model_write(scratch("model.bin"), &model.config, model.params, model.num_params);
-    gpt2_free(&model);
+    GPT2* model = gpt2_create("L2,H2,C24,V17,T30", 1, 0);
+    fill_params(model, 0.4f);
+    model_write(scratch("model.bin"), &model->config, MODEL_FP32, model->params, model->num_params);
+    gpt2_free(model);
     write_examples(scratch("general.bin"), n, T, 17);
     write_examples(scratch("target.bin"), m, T, 17);
 }

@@ -1,27 +1,36 @@
 // test_cuda.cu -- the GPU trainer computes what the CPU trainer computes: every layer, every gradient, training steps.
 // Compiled for the emulator (test/emulator/), and by nvcc where there is a GPU.
+#define TESTING
 #include "../train_gpt2_drpt.cu"
 #include "../drpt/assemble.h"
 #include "cpu_twin.h"
+#include "on_device.h"
 #include "test.h"
-
-#include <vector>
 
 // What separates two ways of adding up in single precision. A GPU's e^x is a little less exact than the emulator's, which is the
 // host's.
 #ifdef __CUDACC__
-static const float TOLERANCE = 1e-4f;
+static constexpr float TOLERANCE = 1e-4f;
 #else
-static const float TOLERANCE = 1e-5f;
+static constexpr float TOLERANCE = 1e-5f;
 #endif
+// And of what is rounded to Real: 2^-9 of its size, twice where a result rounded once is read again.
+static constexpr float REAL_TOLERANCE = sizeof(Real) == 4 ? TOLERANCE : 1e-2f;
+// Of what a whole model computes, rounding on every line.
+static constexpr float MODEL_TOLERANCE = sizeof(Real) == 4 ? TOLERANCE : 2e-2f;
 
 typedef std::vector<float> Array;
 static uint64_t rng = 1;
 
+// Random numbers that Real can hold: both twins read the same.
+static Array rounded(Array x) {
+    for (float& number : x) { number = (float)(Real)number; }
+    return x;
+}
 static Array fill(size_t n) {
     Array x(n);
     test_fill(x.data(), n, &rng);
-    return x;
+    return rounded(x);
 }
 
 static int below(int n) { return (int)((test_uniform(&rng) + 1.0f) / 2.0f * (float)n) % n; }
@@ -38,43 +47,46 @@ static Array fill_weight(size_t n) {
     return x;
 }
 
-// A copy on the device, exactly as large. An output begins unwritten: under the emulator, as a NaN that traps.
-template <class T> struct OnDevice {
-    T* data;
-    size_t count;
-
-    explicit OnDevice(size_t n) : data((T*)device_alloc(sizeof(T) * n, "a test")), count(n) {}
-    explicit OnDevice(const std::vector<T>& x) : OnDevice(x.size()) { device_write(data, x.data(), sizeof(T) * count); }
-    ~OnDevice() { device_free(data); }
-    operator T*() const { return data; }
-    std::vector<T> read() const {
-        std::vector<T> x(count);
-        device_read(x.data(), data, sizeof(T) * count);
-        return x;
+typedef OnDevice<int> Ints;
+struct Floats : OnDevice<float> {
+    static constexpr float tolerance = TOLERANCE;
+    using OnDevice::OnDevice;
+};
+struct Reals : OnDevice<Real> {
+    static constexpr float tolerance = REAL_TOLERANCE;
+    explicit Reals(size_t n) : OnDevice(n) {}
+    explicit Reals(const Array& x) : OnDevice(std::vector<Real>(x.begin(), x.end())) {}
+    Array read() const {
+        std::vector<Real> x = OnDevice::read();
+        return Array(x.begin(), x.end());
     }
 };
-typedef OnDevice<float> Floats;
-typedef OnDevice<int> Ints;
 
-#define SAME(got, want) expect_close(got.read().data(), want.data(), want.size(), TOLERANCE)
+#define SAME(got, want) expect_close(got.read().data(), want.data(), want.size(), got.tolerance)
 
 // ---------------------------------------------------------------------------------------------
-// Layers.
+// Layers: sizes that can be cut into 16 bytes, and others.
 
-static void test_encoder(void) {
-    const int B = 3, T = 7, C = 19, V = 11, N = B * T;
+static void expect_encoder(int C) {
+    const int B = 3, T = 7, V = 11, N = B * T;
     Array wte = fill(V*C), wpe = fill((T+2)*C), out(N*C);
     std::vector<int> tokens = fill_below(N, V);
-    Floats y(N*C), e(wte), p(wpe);
+    Reals y(N*C), e(wte), p(wpe);
     encoder_forward(y, Ints(tokens), e, p, B, T, C);
     cpu_twin.encoder_forward(out.data(), tokens.data(), wte.data(), wpe.data(), B, T, C);
     SAME(y, out);
 }
 
-static void test_layernorm(void) {
-    const int N = 13, C = 75;
+static void test_encoder(void) {
+    expect_encoder(19);
+    expect_encoder(24);
+}
+
+static void expect_layernorm(int C) {
+    const int N = 13;
     Array inp = fill(N*C), weight = fill(C), bias = fill(C), dout = fill(N*C), dinp = fill(N*C), out(N*C), mean(N), rstd(N);
-    Floats x(inp), w(weight), b(bias), dy(dout), dx(dinp), y(N*C), m(N), r(N);
+    Reals x(inp), w(weight), b(bias), dy(dout), dx(dinp), y(N*C);
+    Floats m(N), r(N);
     layernorm_forward(y, m, r, x, w, b, N, C);
     layernorm_backward_input(dx, dy, x, w, m, r, N, C);
     cpu_twin.layernorm_forward(out.data(), mean.data(), rstd.data(), inp.data(), weight.data(), bias.data(), N, C);
@@ -85,12 +97,18 @@ static void test_layernorm(void) {
     SAME(dx, dinp);
 }
 
+static void test_layernorm(void) {
+    expect_layernorm(75);
+    expect_layernorm(264);
+}
+
 // size: of queries and keys, so that the softmax is flat or sharp.
 static void expect_attention(int B, int T, int NH, int hs, float size) {
     int C = NH * hs, N = B * T;
     Array qkv = fill((size_t)N*3*C), dout = fill((size_t)N*C), out(N*C), lse(N*NH), dqkv(N*3*C);
     for (size_t i = 0; i < qkv.size(); i++) { if ((int)(i % (3*C)) < 2*C) { qkv[i] *= size; } }
-    Floats x(qkv), dy(dout), y(N*C), l(N*NH), dx(N*3*C), scratch(attention_scratch_size(B, T, NH));
+    Reals x(qkv), dy(dout), y(N*C), dx(N*3*C);
+    Floats l(N*NH), scratch(attention_scratch_size(B, T, NH));
     attention_forward(y, l, x, scratch, B, T, C, NH);
     attention_backward(dx, dy, x, y, l, scratch, B, T, C, NH);
     cpu_twin.attention_forward(out.data(), lse.data(), qkv.data(), B, T, C, NH);
@@ -106,14 +124,16 @@ static void test_attention(void) {
     expect_attention(1, 70, 2, 40, 1.0f);
     expect_attention(1, 33, 1, 100, 1.0f);
     expect_attention(1, 64, 1, 32, 4.0f);
+    expect_attention(1, 130, 1, 64, 2.0f);
+    expect_attention(1, 70, 1, 128, 1.0f);
     expect_attention(2, 1, 1, 7, 1.0f);
 }
 
-static void test_gelu(void) {
-    const int n = 601;
+static void expect_gelu(int n) {
     Array inp(n), dinp = fill(n), out(n);
     for (int i = 0; i < n; i++) { inp[i] = (float)(i - n / 2) * 0.1f; } // to +-30, where e^x has long overflowed
-    Floats x(inp), dx(dinp), y(n);
+    inp = rounded(inp);
+    Reals x(inp), dx(dinp), y(n);
     gelu_forward(y, x, n);
     gelu_backward(dx, x, n);
     cpu_twin.gelu_forward(out.data(), inp.data(), n);
@@ -122,32 +142,64 @@ static void test_gelu(void) {
     SAME(dx, dinp);
 }
 
-static void test_cross_entropy(void) {
-    const int N = 11, V = 301;
-    Array logits = fill(N*V), weight = fill_weight(N), losses(N);
+static void test_gelu(void) {
+    expect_gelu(601);
+    expect_gelu(608);
+}
+
+static void expect_residual(int n) {
+    Array out = fill(n), inp = fill(n);
+    Reals y(out), x(inp), copy(n);
+    residual_forward(y, x, n);
+    residual_backward(copy, x, n);
+    for (int i = 0; i < n; i++) { out[i] += inp[i]; }
+    SAME(y, out);
+    expect(copy.read() == inp);
+}
+
+static void test_residual(void) {
+    expect_residual(2049);
+    expect_residual(2056);
+}
+
+// ROW: how far the rows of logits are apart. What stands between them is not looked at, and becomes zero.
+static void expect_cross_entropy(int V, int ROW) {
+    const int N = 11;
+    Array logits = fill(N*ROW), weight = fill_weight(N), losses(N);
     std::vector<int> targets = fill_below(N, V);
     std::vector<unsigned char> hits(N);
-    logits[0*V + targets[0]] = 2.0f;                       // hit
-    logits[1*V + 3] = logits[1*V + 200] = 2.0f; targets[1] = 3;     // hit: the first of two
-    logits[3*V + 3] = logits[3*V + 200] = 2.0f; targets[3] = 200;   // not the first
-    logits[4*V + targets[4]] = 120.0f;                     // beyond what e^x can hold
-    Floats x(logits), w(weight), l(N), again(N);
+    for (int i = 0; i < N*ROW; i++) { if (i % ROW >= V) { logits[i] = 200.0f; } }
+    logits[0*ROW + targets[0]] = 2.0f;                       // hit
+    logits[1*ROW + 3] = logits[1*ROW + 200] = 2.0f; targets[1] = 3;     // hit: the first of two
+    logits[3*ROW + 3] = logits[3*ROW + 200] = 2.0f; targets[3] = 200;   // not the first
+    logits[4*ROW + targets[4]] = 120.0f;                     // beyond what e^x can hold
+    Reals x(logits);
+    Floats w(weight), l(N), again(N);
     Ints t(targets);
     OnDevice<unsigned char> h(N);
-    cross_entropy_forward(l, h, x, t, w, N, V);
-    cross_entropy_backward(again, x, t, w, N, V);
-    cpu_twin.cross_entropy_forward(losses.data(), hits.data(), logits.data(), targets.data(), weight.data(), N, V);
+    cross_entropy_forward(l, h, x, t, w, N, V, ROW);
+    cross_entropy_backward(again, x, t, w, N, V, ROW);
+    cpu_twin.cross_entropy_forward(losses.data(), hits.data(), logits.data(), targets.data(), weight.data(), N, V, ROW);
     SAME(l, losses);
     expect(h.read() == hits && hits[0] && hits[1] && !hits[3]);
-    cpu_twin.cross_entropy_backward(losses.data(), logits.data(), targets.data(), weight.data(), N, V);
+    cpu_twin.cross_entropy_backward(losses.data(), logits.data(), targets.data(), weight.data(), N, V, ROW);
     SAME(again, losses);
     SAME(x, logits);
+    Array got = x.read();
+    for (int i = 0; i < N*ROW; i++) { expect(i % ROW < V || got[i] == 0.0f); }
+}
+
+static void test_cross_entropy(void) {
+    expect_cross_entropy(301, 301);
+    expect_cross_entropy(301, 304);
+    expect_cross_entropy(2301, 2304);
 }
 
 static void test_matmul(void) {
     const int N = 41, C = 24, OC = 67;
     Array inp = fill(N*C), weight = fill(OC*C), bias = fill(OC), dout = fill(N*OC), out(N*OC), dinp(N*C), dweight = fill(OC*C), dbias = fill(OC);
-    Floats x(inp), w(weight), b(bias), dy(dout), y(N*OC), y0(N*OC), dx(N*C), dw(dweight), db(dbias);
+    Reals x(inp), w(weight), b(bias), dy(dout), y(N*OC), y0(N*OC), dx(N*C);
+    Floats dw(dweight), db(dbias);
     matmul_forward(y, x, w, b, N, C, OC);
     matmul_forward(y0, x, w, NULL, N, C, OC);
     matmul_backward_input(dx, dy, w, N, C, OC);
@@ -176,7 +228,8 @@ static void test_lookup(void) {
     std::vector<int> tokens(B*T);
     for (int i = 0; i < B*T; i++) { tokens[i] = i % 3 == 0 ? 5 : i / 2; }
     tokens[1] = tokens[B*T - 1] = V - 1; // far apart
-    Floats d(dlookup), dw(dweight);
+    Reals d(dlookup);
+    Floats dw(dweight);
     Ints t(tokens);
     Site site = {};
     site.kind = SITE_LOOKUP;
@@ -186,7 +239,7 @@ static void test_lookup(void) {
     site.rows = V;
     site.cols = C;
     site.parts = 1;
-    drpt_assemble(&site, ones.data(), B, T, NULL, 0, 1);
+    drpt_assemble(&site, NULL, B, B, T, NULL, 0, 1);
     for (int i = 0; i < B*T*C; i++) { dweight[(size_t)tokens[i / C] * C + i % C] += dlookup[i]; }
     SAME(dw, dweight);
 }
@@ -196,7 +249,7 @@ static void test_lookup(void) {
 
 // The GPU's model with the CPU's weights, and data for both.
 struct Twins {
-    GPT2 model;
+    GPT2* model;
     Drpt drpt;
     int n, T;
     Array weight;
@@ -204,24 +257,32 @@ struct Twins {
     Twins(const char* sizes, int rows, int tokens, int recompute) : n(rows), T(tokens) {
         DrptOptions options = drpt_defaults;
         options.method = "full";
-        model = gpt2_create(cpu_twin.open(sizes, n, T), n, T, recompute);
-        drpt = drpt_create(&options, n, 0, T, 4 * model.config.channels, 1, 1);
-        device_write(model.params, cpu_twin.params(), sizeof(float) * model.num_params);
+        model = gpt2_create(sizes, 1, 1);
+        gpt2_alloc(model, n, T, 1, 0, recompute);
+        cpu_twin.open(sizes, n, T);
+        drpt = drpt_create(&options, n, 0, T, 4 * model->config.channels, 1, 1);
+        set_params(rounded(Array(cpu_twin.params(), cpu_twin.params() + model->num_params)));
         weight = fill_weight((size_t)n * T);
         for (float& w : weight) { w /= (float)(n * T); }
     }
     ~Twins() {
         cpu_twin.close();
         drpt_free(&drpt);
-        gpt2_free(&model);
+        gpt2_free(model);
+    }
+    // Of both. The CPU's are not rounded, so what Real can hold is the same for both.
+    void set_params(const Array& x) {
+        memcpy(cpu_twin.params(), x.data(), sizeof(float) * x.size());
+        device_write(model->params, x.data(), sizeof(float) * x.size());
+        round_weights(model);
     }
     // Forward and backward of both on tokens that repeat.
     void pass() {
-        int N = n * T, V = model.config.vocab_size;
+        int N = n * T, V = model->config.vocab_size;
         std::vector<int> tokens = fill_below(N, 1 + below(V)), targets = fill_below(N, V);
         drpt_begin(&drpt, 0, NULL, NULL);
-        gpt2_forward(&model, tokens.data(), n, T);
-        gpt2_backward(&model, tokens.data(), targets.data(), weight.data(), &drpt, n, T);
+        gpt2_forward(model, tokens.data(), n, T);
+        gpt2_backward(model, tokens.data(), targets.data(), weight.data(), &drpt, n, T);
         cpu_twin.pass(tokens.data(), targets.data(), weight.data());
     }
     void update(const char* optimizer, double lr, int step) {
@@ -229,7 +290,7 @@ struct Twins {
         c.optimizer = optimizer;
         c.weight_decay = 0.1;
         c.eps = TWIN_EPS;
-        gpt2_update(&model, &c, lr, 0.5, step);
+        gpt2_update(model, &c, lr, 0.5, step);
         cpu_twin.update(optimizer, lr, step);
     }
     Array read(const float* x, size_t count) {
@@ -239,15 +300,15 @@ struct Twins {
     }
     void expect_losses() {
         size_t N = (size_t)n * T;
-        expect_close(read(model.losses, N).data(), cpu_twin.losses(), N, TOLERANCE);
+        expect_close(read(model->losses, N).data(), cpu_twin.losses(), N, MODEL_TOLERANCE);
     }
 };
 
 // Tensor by tensor, so that a small one does not hide behind a large one.
 static void expect_tensors(Twins& twins, const float* device_array, const float* want, float tolerance) {
-    Array got = twins.read(device_array, twins.model.num_params);
+    Array got = twins.read(device_array, twins.model->num_params);
     for (int i = 0; i < NUM_TENSORS; i++) {
-        const Tensor* t = &twins.model.tensor[i];
+        const Tensor* t = &twins.model->tensor[i];
         expect_close(&got[t->begin], want + t->begin, t->blocks * t->rows * t->cols, tolerance);
     }
 }
@@ -259,14 +320,12 @@ static void test_gradients(void) {
     for (int recompute = 0; recompute <= 1; recompute++) {
         rng = seed;
         Twins twins("L2,H3,C24,V29,T11", 5, 9, recompute);
-        if (recompute) { device_write(twins.model.params, plain.data(), sizeof(float) * twins.model.num_params); }
-        else { plain = twins.read(twins.model.params, twins.model.num_params); }
-        memcpy(cpu_twin.params(), plain.data(), sizeof(float) * plain.size());
+        if (recompute) { twins.set_params(plain); } else { plain = twins.read(twins.model->params, twins.model->num_params); }
         for (int pass = 0; pass < 2; pass++) {
             twins.pass();
             twins.expect_losses();
         }
-        expect_tensors(twins, twins.model.grads, cpu_twin.grads(), TOLERANCE);
+        expect_tensors(twins, twins.model->grads, cpu_twin.grads(), MODEL_TOLERANCE);
     }
 }
 
@@ -277,13 +336,63 @@ static void expect_training(const char* optimizer, double lr, int steps) {
         twins.expect_losses();
         twins.update(optimizer, lr, step);
     }
-    expect_tensors(twins, twins.model.params, cpu_twin.params(), 10.0f * TOLERANCE);
-    Array grads = twins.read(twins.model.grads, twins.model.num_params);
+    expect_tensors(twins, twins.model->params, cpu_twin.params(), 10.0f * MODEL_TOLERANCE);
+    Array grads = twins.read(twins.model->grads, twins.model->num_params);
     for (float g : grads) { expect(g == 0.0f); }
 }
 
 static void test_training(void) { expect_training("adamw", 1e-3, 20); }
 static void test_training_sgd(void) { expect_training("sgd", 1e-1, 3); }
+
+// A token at a time gives the logits of a whole forward; heads wider and rows longer than a warp.
+static void test_decode(void) {
+    const int T = 70;
+    GPT2* model = gpt2_create("L2,H1,C36,V29,T75", 3, 0);
+    Array params = fill(model->num_params);
+    for (float& x : params) { x *= 0.4f; }
+    device_write(model->params, params.data(), sizeof(float) * params.size());
+    round_weights(model);
+    gpt2_alloc(model, 1, T, 0, 0, 0);
+    std::vector<int> tokens = fill_below(T, 29);
+    gpt2_forward(model, tokens.data(), 1, T);
+    size_t stride = (size_t)logits_stride(&model->config);
+    std::vector<Real> logits((size_t)T * stride);
+    device_read(logits.data(), model->logits, sizeof(Real) * logits.size());
+    Array want(logits.begin(), logits.end());
+    Decoder* d = decoder_create(gpt2_config(model));
+    for (int t = 0; t < T; t++) { expect_close(gpt2_decode(model, d, tokens[t], t), &want[(size_t)t * stride], 29, MODEL_TOLERANCE); }
+    decoder_free(d);
+    gpt2_free(model);
+}
+
+// A group that reaches across blocks points to the gradients of all of them, so each block has its own; else they share them.
+static void test_kept_blocks(void) {
+    for (int keep = 0; keep <= 1; keep++) {
+        GPT2* model = gpt2_create("L2,H2,C16,V23,T8", 1, 1);
+        gpt2_alloc(model, 3, 8, 1, keep, 0);
+        expect((model->dact[0].qkv != model->dact[1].qkv) == keep && model->act[0].qkv != model->act[1].qkv);
+        gpt2_free(model);
+    }
+}
+
+// Losses and hits on the host, and what the model is made of without training: no gradients, no moments.
+static void test_evaluate(void) {
+    Twins twins("L1,H2,C16,V23,T8", 2, 7, 0);
+    const int N = 2 * 7;
+    std::vector<int> tokens = fill_below(N, 23), targets = fill_below(N, 23);
+    Array losses(N), again(N);
+    std::vector<unsigned char> hits(N);
+    gpt2_forward(twins.model, tokens.data(), 2, 7);
+    gpt2_evaluate(twins.model, targets.data(), twins.weight.data(), losses.data(), hits.data(), 2, 7);
+    drpt_begin(&twins.drpt, 0, NULL, NULL);
+    gpt2_backward(twins.model, tokens.data(), targets.data(), twins.weight.data(), &twins.drpt, 2, 7);
+    gpt2_losses(twins.model, again.data(), 2, 7);
+    expect(losses == again && losses[0] > 0.0f && losses[2] == 0.0f);
+    GPT2* model = gpt2_create("L1,H2,C16,V23,T8", 1, 0);
+    GPT2Arrays a = gpt2_arrays(model);
+    expect(a.params && !a.grads && !a.m && !a.v);
+    gpt2_free(model);
+}
 
 // Two runs of the same step give the same bits.
 static void test_same_bits(void) {
@@ -292,9 +401,9 @@ static void test_same_bits(void) {
     uint64_t seed = rng;
     for (int run = 0; run < 2; run++) {
         rng = seed;
-        device_zero(twins.model.grads, sizeof(float) * twins.model.num_params);
+        device_zero(twins.model->grads, sizeof(float) * twins.model->num_params);
         twins.pass();
-        Array grads = twins.read(twins.model.grads, twins.model.num_params);
+        Array grads = twins.read(twins.model->grads, twins.model->num_params);
         if (run == 0) { first = grads; }
         expect(memcmp(first.data(), grads.data(), sizeof(float) * grads.size()) == 0);
     }
@@ -302,11 +411,8 @@ static void test_same_bits(void) {
 
 // What is not built yet is refused.
 static void test_refused(void) {
-    float weight[2] = { 1.0f, 0.5f };
-    Site site = {};
-    site.parts = 1;
-    expect_dies("--precision bf16: not built for the GPU yet", device_start("bf16"));
-    expect_dies("not built for the GPU yet", drpt_assemble(&site, weight, 2, 1, NULL, 0, 1));
+    expect_dies("--precision fp16", device_start("fp16"));
+    expect_dies(sizeof(Real) == 4 ? "--precision bf16" : "--precision fp32", device_start(sizeof(Real) == 4 ? "bf16" : "fp32"));
     expect_dies("heads of 129 channels", attention_forward(NULL, NULL, NULL, NULL, 1, 1, 129, 1));
 }
 
@@ -316,6 +422,7 @@ int main(int argc, char** argv) {
         { "cuda/layernorm", test_layernorm },
         { "cuda/attention", test_attention },
         { "cuda/gelu", test_gelu },
+        { "cuda/residual", test_residual },
         { "cuda/cross_entropy", test_cross_entropy },
         { "cuda/matmul", test_matmul },
         { "cuda/squared_norm", test_squared_norm },
@@ -323,9 +430,12 @@ int main(int argc, char** argv) {
         { "cuda/gradients", test_gradients },
         { "cuda/training", test_training },
         { "cuda/training_sgd", test_training_sgd },
+        { "cuda/decode", test_decode },
+        { "cuda/kept_blocks", test_kept_blocks },
+        { "cuda/evaluate", test_evaluate },
         { "cuda/same_bits", test_same_bits },
         { "cuda/refused", test_refused },
     };
-    device_start("fp32");
+    device_start(TEST_PRECISION);
     return test_main(argc, argv, tests, (int)(sizeof(tests) / sizeof(tests[0])));
 }

@@ -57,7 +57,8 @@ while read -r entry value want; do
 done << 'END'
 0 20240327 not a GPT-2 checkpoint
 1 1 version 1
-1 5 version 5
+1 4 version 4
+1 5 its header asks for
 2 0 not positive
 2 -1 not positive
 2 2147483647 too large

@@ -369,7 +369,7 @@ static void expect_same_update(const Site* s, const Case* c, const double* alpha
     static float got_w[MOST_WEIGHTS], got_b[1024];
     float weight[MOST_B];
     for (int b = 0; b < c->n + c->m; b++) { weight[b] = (float)(b < c->n ? alpha[b] : beta); }
-    size_t size = assemble_scratch(c->n + c->m, c->T);
+    size_t size = assemble_scratch(c->n + c->m, c->T, s->cols);
     float* scratch = take(size);
     for (size_t k = 0; k < MOST_WEIGHTS; k++) { dweight[k] = (float)(k % 5); }
     for (size_t k = 0; k < 1024; k++) { dbias[k] = (float)(k % 7); }
@@ -378,8 +378,8 @@ static void expect_same_update(const Site* s, const Case* c, const double* alpha
     memcpy(got_b, dbias, sizeof(got_b));
     other.dweight = got_w;
     other.dbias = s->dbias ? got_b : NULL;
-    drpt_assemble_kept(&other, alpha, beta, with.kept, c->n, 3);
-    drpt_assemble(s, weight, c->n + c->m, c->T, scratch, size, 1);
+    drpt_assemble_kept(&other, weight, with.kept, c->n, 3);
+    drpt_assemble(s, weight, c->n + c->m, c->n + c->m, c->T, scratch, size, 1);
     expect_close(got_w, dweight, MOST_WEIGHTS, 2e-6f);
     expect_close(got_b, dbias, 1024, 2e-6f);
     give_back(scratch, size);

@@ -164,27 +164,29 @@ static void test_attention_online(void) {
 }
 
 static void test_cross_entropy(void) {
-    enum { N = 4, V = 9 };
-    float logits[N*V], losses[N], again[N], want[N], weight[N] = { 1.0f, 0.25f, 0.0f, 2.0f };
+    enum { N = 4, V = 9, ROW = 12 }; // a row ends in numbers that are not to be looked at
+    float logits[N*ROW], losses[N], again[N], want[N], weight[N] = { 1.0f, 0.25f, 0.0f, 2.0f };
     int targets[N] = { 0, 8, 3, 5 };
     unsigned char hits[N];
     uint64_t rng = 1; // its own: row 1 must miss
-    test_fill(logits, N * V, &rng);
-    for (int i = 0; i < N * V; i++) { logits[i] *= 30.0f; } // as far apart as e^60
+    test_fill(logits, N * ROW, &rng);
+    for (int i = 0; i < N * ROW; i++) { logits[i] *= 30.0f; } // as far apart as e^60
     logits[0] = 100.0f;                                     // row 0 hits,
-    logits[3*V + 2] = logits[3*V + 5] = 70.0f;              // row 3 shares the largest with a lower token: no hit
-    logits[2*V] = NAN;                                      // not trained on: not looked at
+    logits[3*ROW + 2] = logits[3*ROW + 5] = 70.0f;              // row 3 shares the largest with a lower token: no hit
+    logits[2*ROW] = NAN;                                    // not trained on: not looked at
     for (int n = 0; n < N; n++) {
+        for (int v = V; v < ROW; v++) { logits[n*ROW + v] = v % 2 ? NAN : 200.0f; }
         double sum = 0.0;
-        for (int v = 0; v < V; v++) { sum += exp((double)logits[n*V + v] - 100.0); }
-        want[n] = weight[n] != 0.0f ? (float)(log(sum) + 100.0 - logits[n*V + targets[n]]) : 0.0f;
+        for (int v = 0; v < V; v++) { sum += exp((double)logits[n*ROW + v] - 100.0); }
+        want[n] = weight[n] != 0.0f ? (float)(log(sum) + 100.0 - logits[n*ROW + targets[n]]) : 0.0f;
     }
-    cross_entropy_forward(losses, hits, logits, targets, weight, N, V);
+    cross_entropy_forward(losses, hits, logits, targets, weight, N, V, ROW);
     expect_close(losses, want, N, 1e-6f);
-    expect(hits[0] == 1 && hits[1] == (logits[V + 8] >= 30.0f) && hits[2] == 0 && hits[3] == 0);
-    cross_entropy_backward(again, logits, targets, weight, N, V);
+    expect(hits[0] == 1 && hits[1] == (logits[ROW + 8] >= 30.0f) && hits[2] == 0 && hits[3] == 0);
+    cross_entropy_backward(again, logits, targets, weight, N, V, ROW);
     expect(memcmp(again, losses, sizeof(losses)) == 0);
-    for (int v = 0; v < V; v++) { expect(logits[2*V + v] == 0.0f); }
+    for (int n = 0; n < N; n++) { for (int v = V; v < ROW; v++) { expect(logits[n*ROW + v] == 0.0f); } }
+    for (int v = 0; v < V; v++) { expect(logits[2*ROW + v] == 0.0f); }
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -215,9 +217,9 @@ static void expect_normal_at(int line, const float* x, size_t n, double sd) {
 #define expect_normal(x, n, sd) expect_normal_at(__LINE__, x, n, sd)
 
 static void test_init(void) {
-    GPT2 model = gpt2_create("L3,H4,C48,V130,T50", 5, 0), other = gpt2_create("L3,H4,C48,V130,T50", 6, 0);
-    const Params* w = &model.weight;
-    expect(model.config.padded_vocab_size == 256 && model.config.heads == 4 && model.config.layers == 3);
+    GPT2 *model = gpt2_create("L3,H4,C48,V130,T50", 5, 0), *other = gpt2_create("L3,H4,C48,V130,T50", 6, 0);
+    const Params* w = &model->weight;
+    expect(model->config.padded_vocab_size == 256 && model->config.heads == 4 && model->config.layers == 3);
     expect_normal(w->wte, 130 * 48, 0.02);
     for (int i = 130 * 48; i < 256 * 48; i++) { expect(w->wte[i] == 0.0f); }
     expect_normal(w->wpe, 50 * 48, 0.02);
@@ -235,21 +237,89 @@ static void test_init(void) {
     }
     expect(memcmp(w->block[0].qkvw, w->block[1].qkvw, 64) != 0); // no two tensors alike, no two seeds
     expect(memcmp(w->block[0].qkvw, w->wte, 64) != 0);
-    expect(memcmp(w->wte, other.weight.wte, 64) != 0);
-    gpt2_free(&model);
-    gpt2_free(&other);
+    expect(memcmp(w->wte, other->weight.wte, 64) != 0);
+    gpt2_free(model);
+    gpt2_free(other);
 }
 
 // A model with a weight that is no number is refused, not trained.
 static void test_broken_model(void) {
     static const float broken[] = { NAN, INFINITY, -INFINITY };
     for (int i = 0; i < 3; i++) {
-        GPT2 model = gpt2_create("L1,H2,C6,V11,T7", 1, 0);
-        model.params[i == 0 ? 0 : i == 1 ? model.num_params / 2 : model.num_params - 1] = broken[i];
-        model_write(scratch("broken.bin"), &model.config, model.params, model.num_params);
+        GPT2* model = gpt2_create("L1,H2,C6,V11,T7", 1, 0);
+        model->params[i == 0 ? 0 : i == 1 ? model->num_params / 2 : model->num_params - 1] = broken[i];
+        model_write(scratch("broken.bin"), &model->config, MODEL_FP32, model->params, model->num_params);
         expect_dies("not a number", omp_set_num_threads(1); gpt2_create(scratch("broken.bin"), 1, 0)); // a child has no other threads
-        gpt2_free(&model);
+        gpt2_free(model);
     }
+}
+
+// A file of the model that a test may change: its 16-bit words.
+static uint16_t* read_words(const char* path, size_t* count) {
+    size_t bytes;
+    FILE* f = input_open(path, &bytes);
+    uint16_t* words = malloc(bytes + sizeof(uint16_t));
+    check(words != NULL, "out of memory");
+    input_read(f, path, words, bytes);
+    fclose(f);
+    *count = bytes / sizeof(uint16_t);
+    return words;
+}
+
+static void write_words(const char* path, const uint16_t* words, size_t count) {
+    Output o = output_open(path);
+    output_write(&o, words, sizeof(uint16_t) * count);
+    output_close(&o);
+}
+
+// A bf16 model is rounded once, to the nearest, and read by the same trainer.
+static void test_bf16_model(void) {
+    static const float given[] = { 0x1.01p0f, 0x1.03p0f, -0x1.01p0f, 0x1.010002p0f, 0x1.00fffep0f, 0x1.ffp3f, 0x1p-130f, -0.0f, 0x1.fep127f };
+    static const float want[] = { 1.0f, 0x1.04p0f, -1.0f, 0x1.02p0f, 1.0f, 0x1p4f, 0x1p-130f, -0.0f, 0x1.fep127f };
+    enum { GIVEN = sizeof(given) / sizeof(given[0]) };
+    size_t count;
+    GPT2* model = gpt2_create("L2,H2,C24,V11,T7", 1, 0);
+    memcpy(model->params, given, sizeof(given));
+    model_write(scratch("bf16.bin"), &model->config, MODEL_BF16, model->params, model->num_params);
+    GPT2* read = gpt2_create(scratch("bf16.bin"), 2, 0);
+    expect(memcmp(&read->config, &model->config, sizeof(read->config)) == 0 && read->num_params == model->num_params);
+    expect(memcmp(read->params, want, sizeof(want)) == 0);
+    for (size_t i = GIVEN; i < model->num_params; i++) { expect(fabsf(read->params[i] - model->params[i]) <= 0x1p-8f * fabsf(model->params[i])); }
+    model_write(scratch("again.bin"), &model->config, MODEL_BF16, read->params, read->num_params); // nothing left to round
+    uint16_t *words = read_words(scratch("bf16.bin"), &count), *again = read_words(scratch("again.bin"), &count);
+    expect(count == 512 + model->num_params && memcmp(words, again, sizeof(uint16_t) * count) == 0 && words[2] == 5);
+    free(words);
+    free(again);
+    gpt2_free(model);
+    gpt2_free(read);
+}
+
+static void expect_broken_words(const char* about, const uint16_t* words, size_t count) {
+    write_words(scratch("broken.bin"), words, count);
+    expect_dies(about, omp_set_num_threads(1); gpt2_create(scratch("broken.bin"), 1, 0));
+}
+
+static void test_broken_bf16_model(void) {
+    size_t count;
+    GPT2* model = gpt2_create("L2,H2,C6,V11,T7", 1, 0);
+    model_write(scratch("bf16.bin"), &model->config, MODEL_BF16, model->params, model->num_params);
+    uint16_t* words = read_words(scratch("bf16.bin"), &count);
+    expect_broken_words("its header asks for", words, count - 1);
+    words[count] = 0;
+    expect_broken_words("its header asks for", words, count + 1);
+    words[2] = 3;                                                     // fp32 would need twice as much
+    expect_broken_words("its header asks for", words, count);
+    words[2] = 4;
+    expect_broken_words("version 4", words, count);
+    words[2] = 5;
+    for (int i = 0; i < 3; i++) {
+        uint16_t* word = &words[i == 0 ? 512 : i == 1 ? (512 + count) / 2 : count - 1], kept = *word;
+        *word = i == 1 ? 0x7fc0 : i == 0 ? 0xff80 : 0x7f81;           // NaN, -infinity, a signalling NaN
+        expect_broken_words("not a number", words, count);
+        *word = kept;
+    }
+    free(words);
+    gpt2_free(model);
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -343,16 +413,16 @@ static void test_schedules(void) {
 static void test_decay(void) {
     static const char* const optimizers[] = { "adamw", "sgd" };
     for (int i = 0; i < 2; i++) {
-        GPT2 model = gpt2_create("L2,H2,C6,V11,T7", 1, 1);
+        GPT2* model = gpt2_create("L2,H2,C6,V11,T7", 1, 1);
         Config c = config_defaults;
         c.weight_decay = 0.1;
         c.optimizer = optimizers[i];
-        for (size_t k = 0; k < model.num_params; k++) { model.params[k] = 1.0f; }
-        gpt2_update(&model, &c, 0.5, 1.0, 1);
+        for (size_t k = 0; k < model->num_params; k++) { model->params[k] = 1.0f; }
+        gpt2_update(model, &c, 0.5, 1.0, 1);
         #define EXPECT_DECAYED(name, blocks, rows, cols, init) \
-            expect(fabsf(model.params[model.tensor[TENSOR_##name].begin] - (strchr("NR", init) ? 0.95f : 1.0f)) < 1e-6f);
+            expect(fabsf(model->params[model->tensor[TENSOR_##name].begin] - (strchr("NR", init) ? 0.95f : 1.0f)) < 1e-6f);
         PARAMS(EXPECT_DECAYED)
-        gpt2_free(&model);
+        gpt2_free(model);
     }
 }
 
@@ -363,18 +433,18 @@ enum { CONTEXT = 13 };
 static const char decoded_model[] = "L2,H3,C18,V257,T13";
 
 static void test_decode_is_forward(void) {
-    GPT2 model = gpt2_create(decoded_model, 3, 0);
-    int tokens[CONTEXT], V = model.config.vocab_size;
-    fill_params(&model, 0.3f);
-    gpt2_alloc(&model, 1, CONTEXT, 0, 0, 0);
+    GPT2* model = gpt2_create(decoded_model, 3, 0);
+    int tokens[CONTEXT], V = model->config.vocab_size;
+    fill_params(model, 0.3f);
+    gpt2_alloc(model, 1, CONTEXT, 0, 0, 0);
     for (int t = 0; t < CONTEXT; t++) { tokens[t] = test_below(V); }
-    Decoder d = decoder_create(&model.config);
-    gpt2_forward(&model, tokens, 1, CONTEXT);
+    Decoder* d = decoder_create(gpt2_config(model));
+    gpt2_forward(model, tokens, 1, CONTEXT);
     for (int t = 0; t < CONTEXT; t++) {
-        expect_close(gpt2_decode(&model, &d, tokens[t], t), model.logits + (size_t)t * (size_t)V, (size_t)V, 1e-5f);
+        expect_close(gpt2_decode(model, d, tokens[t], t), model->logits + (size_t)t * (size_t)V, (size_t)V, 1e-5f);
     }
-    arena_free(&d.arena);
-    gpt2_free(&model);
+    decoder_free(d);
+    gpt2_free(model);
 }
 
 // The likeliest tokens, each from a whole forward over the window that generate() documents. Returns how many there are.
@@ -396,18 +466,18 @@ static void test_generate(void) {
     Config c = config_defaults;
     c.temperature = 0.0;
     for (int prompt = 1; prompt <= 2 * CONTEXT; prompt += CONTEXT - 1) {
-        GPT2 model = gpt2_create(decoded_model, 3, 0);
+        GPT2* model = gpt2_create(decoded_model, 3, 0);
         Tokenizer* tokenizer = tokenizer_open("bytes");
         uint16_t want[128], tokens[128];
         enum { MORE = 50 };
-        fill_params(&model, 0.4f);
-        for (int k = 0; k < 18; k++) { model.weight.wte[256 * 18 + k] = 0.0f; } // end of text: seldom the likeliest
-        gpt2_alloc(&model, 1, CONTEXT, 0, 0, 0);
+        fill_params(model, 0.4f);
+        for (int k = 0; k < 18; k++) { model->weight.wte[256 * 18 + k] = 0.0f; } // end of text: seldom the likeliest
+        gpt2_alloc(model, 1, CONTEXT, 0, 0, 0);
         for (int t = 0; t < prompt; t++) { want[t] = tokens[t] = (uint16_t)test_below(256); }
-        size_t count = plain_generate(&model, want, (size_t)prompt, MORE);
+        size_t count = plain_generate(model, want, (size_t)prompt, MORE);
         const char* path = scratch("generated");
         quiet_begin(path);
-        generate(&model, tokenizer, tokens, (size_t)prompt, MORE, &c, 0);
+        generate(model, tokenizer, tokens, (size_t)prompt, MORE, &c, 0);
         quiet_end();
         size_t bytes;
         FILE* f = input_open(path, &bytes);
@@ -417,7 +487,7 @@ static void test_generate(void) {
         fclose(f);
         for (size_t k = 0; k < bytes; k++) { expect(text[k] == (k + 1 < bytes ? want[(size_t)prompt + k] : '\n')); }
         tokenizer_free(tokenizer);
-        gpt2_free(&model);
+        gpt2_free(model);
     }
 }
 
@@ -476,12 +546,12 @@ static void test_evaluate(void) {
         run_begin("--init L1,H2,C8,V5,T10 --steps 0 --batch 3 --val-batches %d --weigh %s --val %s %s %s",
                   some ? 2 : -1, by_tokens ? "tokens" : "rows", scratch("val.bin"),
                   wide ? "--general" : "", wide ? scratch("wide.bin") : "");
-        fill_params(&run.model, 0.4f);
+        fill_params(run.model, 0.4f);
         expect(run.T == (wide ? 9 : 6));
         Tally got = evaluate(&run, &run.val);
         double loss = 0.0, weight = 0.0, hits = 0.0, tokens = 0.0, exact = 0.0, rows = some ? 6.0 : 8.0;
         for (size_t row = 0; row < (size_t)rows; row++) {
-            RowScore s = score_row(&run.model, &run.val, row);
+            RowScore s = score_row(run.model, &run.val, row);
             loss += by_tokens ? s.loss : s.loss / s.tokens;
             weight += by_tokens ? s.tokens : 1.0;
             hits += s.hits;
@@ -497,12 +567,12 @@ static void test_evaluate(void) {
 // What stands in a row without trained tokens, and where no token is trained on, does not matter.
 static void test_untrained_do_not_matter(void) {
     enum { rows = 4, T = 6 };
-    GPT2 model = gpt2_create("L1,H2,C8,V13,T8", 1, 1);
-    fill_params(&model, 0.4f);
-    gpt2_alloc(&model, rows, T, 1, 0, 0);
+    GPT2* model = gpt2_create("L1,H2,C8,V13,T8", 1, 1);
+    fill_params(model, 0.4f);
+    gpt2_alloc(model, rows, T, 1, 0, 0);
     Drpt drpt = drpt_create(&drpt_defaults, rows, 0, T, 32, 1, 1);
     Batch b = batch_create(rows, 0, T, 1);
-    float* kept = floats(model.num_params);
+    float* kept = floats(model->num_params);
     for (int i = 0; i < rows * T; i++) {
         b.inputs[i] = test_below(13);
         b.targets[i] = test_below(13);
@@ -512,21 +582,21 @@ static void test_untrained_do_not_matter(void) {
     for (int pass = 0; pass < 2; pass++) {
         batch_weigh(&b, 0, rows, 0, 1.0);
         drpt_begin(&drpt, 0, b.usable, NULL);
-        gpt2_forward(&model, b.inputs, rows, T);
-        gpt2_backward(&model, b.inputs, b.targets, b.weight, &drpt, rows, T);
+        gpt2_forward(model, b.inputs, rows, T);
+        gpt2_backward(model, b.inputs, b.targets, b.weight, &drpt, rows, T);
         if (pass == 1) { break; }
-        memcpy(kept, model.grads, sizeof(float) * model.num_params);
-        memset(model.grads, 0, sizeof(float) * model.num_params);
+        memcpy(kept, model->grads, sizeof(float) * model->num_params);
+        memset(model->grads, 0, sizeof(float) * model->num_params);
         for (int i = 0; i < rows * T; i++) {
             if (i / T == 2 || i % T > 1 + i / T) { b.inputs[i] = test_below(13); }
             if (!b.mask[i]) { b.targets[i] = test_below(13); }
         }
     }
-    expect_close(model.grads, kept, model.num_params, 0.0f);
+    expect_close(model->grads, kept, model->num_params, 0.0f);
     free(kept);
     batch_free(&b);
     drpt_free(&drpt);
-    gpt2_free(&model);
+    gpt2_free(model);
 }
 
 // A row whose loss is no number is no part of the mean; rows count by their weight.
@@ -534,15 +604,14 @@ static void test_add_losses(void) {
     enum { n = 2, m = 1, T = 2 };
     float losses[(n + m) * T] = { 1.0f, 3.0f, 5.0f, NAN, 2.0f, 8.0f };
     static const float weight[(n + m) * T] = { 0.25f, 0.25f, 0.5f, 0.5f, 0.0f, 1.0f };
-    GPT2 model = { .losses = losses };
     Batch b = { .n = n, .m = m, .T = T, .accumulate = 1 };
     Mean mean = {0};
-    add_losses(&mean, &model, &b, weight, 0, n);
+    add_losses(&mean, losses, &b, weight, 0, n);
     expect(mean_of(mean) == 2.0);
-    add_losses(&mean, &model, &b, weight, n, n + m);
+    add_losses(&mean, losses, &b, weight, n, n + m);
     expect(mean_of(mean) == 6.0);
     mean = (Mean){0};
-    add_losses(&mean, &model, &b, weight, 1, n);
+    add_losses(&mean, losses, &b, weight, 1, n);
     expect(isnan(mean_of(mean)));
 }
 
@@ -573,9 +642,9 @@ static void test_same_bits(void) {
             run_begin("--init L2,H2,C12,V23,T9 --general %s --target %s --batch 5 --target-batch 2 --steps 4 --seed 3 --method %s",
                       scratch("general.bin"), scratch("target.bin"), methods[i]);
             run_train();
-            size_t size = sizeof(float) * run.model.num_params;
-            if (pass == 0) { kept = floats(run.model.num_params); memcpy(kept, run.model.params, size); }
-            else { expect(memcmp(kept, run.model.params, size) == 0); }
+            size_t size = sizeof(float) * run.model->num_params;
+            if (pass == 0) { kept = floats(run.model->num_params); memcpy(kept, run.model->params, size); }
+            else { expect(memcmp(kept, run.model->params, size) == 0); }
             run_close(&run);
         }
         free(kept);
@@ -596,13 +665,13 @@ static void test_resume(void) {
                  scratch("general.bin"), scratch("target.bin"), methods[i], scratch("resumed"), i);
         run_begin("%s", options);
         run_train();
-        float* kept = floats(run.model.num_params);
-        memcpy(kept, run.model.params, sizeof(float) * run.model.num_params);
+        float* kept = floats(run.model->num_params);
+        memcpy(kept, run.model->params, sizeof(float) * run.model->num_params);
         run_close(&run);
         run_begin("%s --resume 1", options);
         expect(run.first_step == 5);
         run_train();
-        expect(memcmp(kept, run.model.params, sizeof(float) * run.model.num_params) == 0);
+        expect(memcmp(kept, run.model->params, sizeof(float) * run.model->num_params) == 0);
         run_close(&run);
         free(kept);
         if (i > 0) { continue; }
@@ -621,6 +690,8 @@ int main(int argc, char** argv) {
         { "tensors", test_tensors },
         { "init", test_init },
         { "broken_model", test_broken_model },
+        { "bf16_model", test_bf16_model },
+        { "broken_bf16_model", test_broken_bf16_model },
         { "adamw", test_adamw },
         { "adamw_eps", test_adamw_eps },
         { "sgd", test_sgd },

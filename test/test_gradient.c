@@ -181,7 +181,7 @@ static unsigned char hits[N];
 
 static double cross_entropy_loss(void) {
     double sum = 0.0;
-    cross_entropy_forward(out, hits, inp, targets, weight, N, C);
+    cross_entropy_forward(out, hits, inp, targets, weight, N, C, C);
     for (int i = 0; i < N; i++) { sum += weight[i] * out[i]; }
     return sum;
 }
@@ -194,7 +194,7 @@ static void test_cross_entropy(void) {
         weight[i] = i % 4 == 1 ? 0.0 : 0.1 + i; // unequal, some not trained on
     }
     memcpy(dinp, inp, sizeof(float) * N * C);
-    cross_entropy_backward(dout, dinp, targets, weight, N, C);
+    cross_entropy_backward(dout, dinp, targets, weight, N, C, C);
     cross_entropy_loss();
     expect_close(dout, out, N, 1e-14); // both say the same losses
     for (int i = 0; i < N; i++) { expect(weight[i] != 0.0 || (out[i] == 0.0 && !hits[i])); }
@@ -204,7 +204,7 @@ static void test_cross_entropy(void) {
 // ---------------------------------------------------------------------------------------------
 // The whole model: general rows and target rows, each with a mask of its own.
 
-static GPT2 model;
+static GPT2* model;
 static Batch batch;
 static int by_tokens;
 static double mix; // the loss is mix * that of the target rows + (1 - mix) * that of the general rows
@@ -216,9 +216,9 @@ static double mean_loss(int first, int end) {
         double sum = 0.0, count = 0.0;
         for (int t = i * batch.T; t < (i + 1) * batch.T; t++) {
             if (!batch.mask[t]) { continue; }
-            const float* x = model.logits + (size_t)t * (size_t)model.config.vocab_size;
+            const float* x = model->logits + (size_t)t * (size_t)model->config.vocab_size;
             double total = 0.0;
-            for (int v = 0; v < model.config.vocab_size; v++) { total += exp(x[v]); }
+            for (int v = 0; v < model->config.vocab_size; v++) { total += exp(x[v]); }
             sum += log(total) - x[batch.targets[t]];
             count++;
         }
@@ -232,19 +232,19 @@ static double mean_loss(int first, int end) {
 
 static double model_loss(void) {
     int n = batch.n, rows = batch.n + batch.m;
-    gpt2_forward(&model, batch.inputs, rows, batch.T);
+    gpt2_forward(model, batch.inputs, rows, batch.T);
     return (n > 0 ? (1.0 - mix) * mean_loss(0, n) : 0.0) + (rows > n ? mix * mean_loss(n, rows) : 0.0);
 }
 
 static void model_open_random(const char* init, int n, int m, int len, int keep_blocks) {
     model = gpt2_create(init, 7, 1);
-    gpt2_alloc(&model, n + m, len, 1, keep_blocks, 0);
-    fill_params(&model, 0.4);
+    gpt2_alloc(model, n + m, len, 1, keep_blocks, 0);
+    fill_params(model, 0.4);
     batch = batch_create(n, m, len, 1);
     for (int i = 0; i < n + m; i++) {
         uint16_t tokens[100];
         unsigned char* mask = batch.mask + i * len;
-        random_row(tokens, mask, len, model.config.vocab_size);
+        random_row(tokens, mask, len, model->config.vocab_size);
         if (i == 1) { memset(mask, 0, (size_t)len); } // not a single trained token
         batch.usable[i] = i != 1;
         for (int t = 0; t < len; t++) {
@@ -259,19 +259,19 @@ static void model_backward(Drpt* drpt) {
     batch_weigh(&batch, 0, batch.n, by_tokens, drpt->plain ? 1.0 : usable);
     batch_weigh(&batch, batch.n, rows, by_tokens, 1.0);
     drpt_begin(drpt, 0, batch.usable, NULL);
-    gpt2_forward(&model, batch.inputs, rows, batch.T);
-    gpt2_backward(&model, batch.inputs, batch.targets, batch.weight, drpt, rows, batch.T);
+    gpt2_forward(model, batch.inputs, rows, batch.T);
+    gpt2_backward(model, batch.inputs, batch.targets, batch.weight, drpt, rows, batch.T);
 }
 
 static void expect_model_gradient(Drpt* drpt) {
-    memset(model.grads, 0, sizeof(float) * model.num_params);
+    memset(model->grads, 0, sizeof(float) * model->num_params);
     model_backward(drpt);
     #define NAME(name, ...) #name,
     static const char* const names[] = { PARAMS(NAME) };
     #undef NAME
     for (int i = 0; i < NUM_TENSORS; i++) {
-        const Tensor* t = &model.tensor[i];
-        expect_slope(names[i], model_loss, model.params + t->begin, model.grads + t->begin, t->blocks * t->rows * t->cols);
+        const Tensor* t = &model->tensor[i];
+        expect_slope(names[i], model_loss, model->params + t->begin, model->grads + t->begin, t->blocks * t->rows * t->cols);
     }
 }
 
@@ -283,11 +283,11 @@ static void test_plain_model(void) {
         model_open_random(cases[i / 2].init, cases[i / 2].rows, 0, cases[i / 2].len, 0);
         by_tokens = i % 2;
         mix = 0.0;
-        Drpt drpt = plain(batch.n, batch.T, 4 * model.config.channels);
+        Drpt drpt = plain(batch.n, batch.T, 4 * model->config.channels);
         expect_model_gradient(&drpt);
         drpt_free(&drpt);
         batch_free(&batch);
-        gpt2_free(&model);
+        gpt2_free(model);
     }
 }
 
@@ -295,17 +295,17 @@ static void test_plain_model(void) {
 static void test_gradients_add_up(void) {
     model_open_random("L2,H3,C12,V17,T9", 3, 0, 7, 0);
     by_tokens = 0;
-    Drpt drpt = plain(batch.n, batch.T, 4 * model.config.channels);
-    float* once = malloc(sizeof(float) * model.num_params);
+    Drpt drpt = plain(batch.n, batch.T, 4 * model->config.channels);
+    float* once = malloc(sizeof(float) * model->num_params);
     check(once != NULL, "out of memory");
     model_backward(&drpt);
-    for (size_t i = 0; i < model.num_params; i++) { once[i] = 2.0 * model.grads[i]; }
+    for (size_t i = 0; i < model->num_params; i++) { once[i] = 2.0 * model->grads[i]; }
     model_backward(&drpt);
-    expect_close(model.grads, once, model.num_params, 1e-13);
+    expect_close(model->grads, once, model->num_params, 1e-13);
     free(once);
     drpt_free(&drpt);
     batch_free(&batch);
-    gpt2_free(&model);
+    gpt2_free(model);
 }
 
 // Through the regularizer: a mixture is the gradient of the mixed loss, whatever shares a group, and `full` never sees
@@ -325,7 +325,7 @@ static void test_mixed_model(void) {
         expect_model_gradient(&drpt);
         drpt_free(&drpt);
         batch_free(&batch);
-        gpt2_free(&model);
+        gpt2_free(model);
     }
 }
 

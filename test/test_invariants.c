@@ -3,6 +3,7 @@
 //
 // No oracle here: a step is compared with another one that has to give the same update, by another way.
 #include "trainer.h"
+#include "../drpt/probe.h"
 
 #include <sys/mman.h>
 
@@ -62,7 +63,7 @@ static float* kept; // an update
 static StepRow row;
 
 static void update(int step) {
-    memset(run.model.grads, 0, sizeof(float) * run.model.num_params);
+    memset(run.model->grads, 0, sizeof(float) * run.model->num_params);
     compute_update(&run, step, &row);
 }
 
@@ -79,10 +80,10 @@ static void step_of(int method, int group, const char* more) {
     first_step("general_*.bin", "target.bin", GENERAL, TARGETS, options);
 }
 
-static void keep_update(void) { memcpy(kept, run.model.grads, sizeof(float) * run.model.num_params); }
-static int is_kept(void) { return memcmp(kept, run.model.grads, sizeof(float) * run.model.num_params) == 0; }
+static void keep_update(void) { memcpy(kept, run.model->grads, sizeof(float) * run.model->num_params); }
+static int is_kept(void) { return memcmp(kept, run.model->grads, sizeof(float) * run.model->num_params) == 0; }
 static int is_zero(void) {
-    for (size_t k = 0; k < run.model.num_params; k++) { if (run.model.grads[k] != 0.0f) { return 0; } } // so phrased that a NaN is none
+    for (size_t k = 0; k < run.model->num_params; k++) { if (run.model->grads[k] != 0.0f) { return 0; } } // so phrased that a NaN is none
     return 1;
 }
 
@@ -90,12 +91,12 @@ static int is_zero(void) {
 static void expect_near_kept(double scale, float tolerance) {
     int before = test_failures;
     for (int i = 0; i < NUM_TENSORS; i++) {
-        const Tensor* x = &run.model.tensor[i];
+        const Tensor* x = &run.model->tensor[i];
         size_t size = x->rows * x->cols;
         for (size_t b = 0; b < x->blocks; b++) {
             float* want = kept + x->begin + b * size;
             for (size_t k = 0; k < size; k++) { want[k] = (float)(scale * want[k]); }
-            expect_close(run.model.grads + x->begin + b * size, want, size, tolerance);
+            expect_close(run.model->grads + x->begin + b * size, want, size, tolerance);
         }
     }
     if (test_failures > before) { fprintf(stderr, "    --method %s --group %s\n", methods[run.drpt.method], groups[run.drpt.group]); }
@@ -105,12 +106,12 @@ static void expect_near_kept(double scale, float tolerance) {
 static void plain_pass(const float* weight) {
     Batch* b = &run.batch;
     int rows = b->n + b->m;
-    Drpt plain = drpt_create(&drpt_defaults, rows, 0, run.T, 4 * run.model.config.channels, 1, 1);
+    Drpt plain = drpt_create(&drpt_defaults, rows, 0, run.T, 4 * gpt2_config(run.model)->channels, 1, 1);
     for (int i = 0; weight && i < rows * run.T; i++) { b->weight[i] *= weight[i / run.T]; }
-    memset(run.model.grads, 0, sizeof(float) * run.model.num_params);
+    memset(run.model->grads, 0, sizeof(float) * run.model->num_params);
     drpt_begin(&plain, 0, b->usable, NULL);
-    gpt2_forward(&run.model, b->inputs, rows, run.T);
-    gpt2_backward(&run.model, b->inputs, b->targets, b->weight, &plain, rows, run.T);
+    gpt2_forward(run.model, b->inputs, rows, run.T);
+    gpt2_backward(run.model, b->inputs, b->targets, b->weight, &plain, rows, run.T);
     drpt_free(&plain);
 }
 
@@ -183,7 +184,7 @@ static void test_domains(void) {
 
 // The gradient of the rows of the batch, each times its weight, as it stands in the run's gradients afterwards.
 static void scores_by_passes(double score[GENERAL], double correction) {
-    size_t count = run.model.num_params;
+    size_t count = run.model->num_params;
     float* t = malloc(sizeof(float) * count);
     float* losses = malloc(sizeof(float) * EXAMPLES * T);
     check(t && losses, "out of memory");
@@ -193,10 +194,10 @@ static void scores_by_passes(double score[GENERAL], double correction) {
         for (int b = 0; b < EXAMPLES; b++) { weight[b] = i < 0 ? b >= GENERAL : b == i; }
         plain_pass(weight);
         memcpy(run.batch.weight, losses, sizeof(float) * EXAMPLES * T);
-        if (i < 0) { memcpy(t, run.model.grads, sizeof(float) * count); continue; }
+        if (i < 0) { memcpy(t, run.model->grads, sizeof(float) * count); continue; }
         score[i] = 0.0;
         for (size_t k = 0; k < count; k++) {
-            score[i] += (double)run.model.grads[k] * t[k] / (sqrt(run.model.v[k] * correction) + run.config.eps);
+            score[i] += (double)run.model->grads[k] * t[k] / (sqrt(run.model->v[k] * correction) + run.config.eps);
         }
     }
     free(t);
@@ -209,11 +210,11 @@ static void test_scores_in_adams_metric(void) {
     first_step("general.bin", "target.bin", GENERAL, TARGETS, "--method subset --group global --metric adam --eps 1e-4");
     for (int step = 0; step < 4; step++) {
         if (step > 0) { update(step); }
-        if (step < 3) { gpt2_update(&run.model, &run.config, 1e-3, 1.0, step + 1); }
+        if (step < 3) { gpt2_update(run.model, &run.config, 1e-3, 1.0, step + 1); }
     }
     scores_by_passes(score, 1.0 / (1.0 - pow(run.config.beta2, 3.0)));
     for (int i = 0; i < GENERAL; i++) { largest = fmax(largest, fabs(score[i])); }
-    for (int i = 0; i < GENERAL; i++) { expect(fabs(run.drpt.statistics.score[i] - score[i]) <= 1e-4 * largest); }
+    for (int i = 0; i < GENERAL; i++) { expect(fabs(run.drpt.groups.statistics.score[i] - score[i]) <= 1e-4 * largest); }
     run_close(&run);
 }
 
@@ -339,8 +340,8 @@ static void test_26_one_site(void) {
 // The gradients of all activations are those of a plain pass over the same rows.
 static void test_27_activation_gradients(void) {
     EACH_METHOD_AND_GROUP(method, group) {
-        GPT2* model = &run.model;
         step_of(method, group, "");
+        GPT2* model = run.model;
         size_t N = (size_t)EXAMPLES * T, C = (size_t)model->config.channels, floats[10] = { N * C, N * C, N * V };
         float* of[10] = { model->dx, model->dlnf, model->logits };
         int count = 3;
@@ -424,8 +425,8 @@ static void test_29_no_rows(void) {
         expect(isnan(row.loss) && isfinite(row.target_loss) && run.drpt.rows_dropped == 0);
         if (beta == 0.0) { expect(is_zero() && run.drpt.groups_skipped > 0); }
         else { expect_near_kept(beta, 1e-5f); expect(run.drpt.groups_skipped == 0); }
-        gpt2_update(&run.model, &run.config, 1e-3, 1.0, 1);
-        for (size_t k = 0; k < run.model.num_params; k++) { if (!isfinite(run.model.params[k])) { expect(isfinite(run.model.params[k])); break; } }
+        gpt2_update(run.model, &run.config, 1e-3, 1.0, 1);
+        for (size_t k = 0; k < run.model->num_params; k++) { if (!isfinite(run.model->params[k])) { expect(isfinite(run.model->params[k])); break; } }
         run_close(&run);
     }
 }
@@ -443,14 +444,14 @@ static void test_32_34_accumulated_and_recomputed(void) {
         run_close(&run);
         snprintf(options, sizeof(options), "--method %s --group %s --accumulate 3", methods[method], groups[group]);
         first_step("general_*.bin", "target.bin", GENERAL / 3, TARGETS / 3, options);
-        expect(is_kept() && run.batch.n == GENERAL && run.model.recompute == (group != DRPT_GLOBAL));
+        expect(is_kept() && run.batch.n == GENERAL && run.model->recompute == (group != DRPT_GLOBAL));
         expect(dot_ut == run.drpt.dot_ut || isnan(dot_ut));
         run_close(&run);
         if (group == DRPT_GLOBAL) { continue; }
         step_of(method, group, "--recompute 1");
-        expect(is_kept() && run.model.recompute);
-        for (int l = 1; l < run.model.config.layers; l++) {
-            expect(run.model.act[l].qkv == run.model.act[0].qkv && run.model.act[l].residual3 != run.model.act[0].residual3);
+        expect(is_kept() && run.model->recompute);
+        for (int l = 1; l < gpt2_config(run.model)->layers; l++) {
+            expect(run.model->act[l].qkv == run.model->act[0].qkv && run.model->act[l].residual3 != run.model->act[0].residual3);
         }
         run_close(&run);
     }
@@ -507,10 +508,10 @@ static void test_options_of_a_basis(void) {
         snprintf(text, sizeof(text), "--method inside --refresh 1 %s", options[i]);
         first_step("general_*.bin", "target.bin", GENERAL / 2, TARGETS, text);
         update(1);
-        size_t size = sizeof(float) * run.model.num_params;
+        size_t size = sizeof(float) * run.model->num_params;
         updates[i] = malloc(size);
         check(updates[i] != NULL, "out of memory");
-        memcpy(updates[i], run.model.grads, size);
+        memcpy(updates[i], run.model->grads, size);
         for (int j = 0; j < i; j++) { expect(memcmp(updates[i], updates[j], size) != 0); }
         run_close(&run);
     }
@@ -523,7 +524,7 @@ static void test_age_of_a_sketch(void) {
     first_step("general.bin", "target.bin", GENERAL, TARGETS, "--method subset --group global --score sketch --sketch 2 --refresh 2");
     for (int step = 0; step < 4; step++) {
         if (step > 0) { update(step); }
-        for (int i = 0; i < GENERAL; i++) { score[step][example_at(i)] = run.drpt.statistics.s[i]; }
+        for (int i = 0; i < GENERAL; i++) { score[step][example_at(i)] = run.drpt.groups.statistics.s[i]; }
     }
     run_close(&run);
     for (int i = 0; i < GENERAL; i++) {
@@ -552,7 +553,7 @@ static void write_probe_list(void) {
 
 // The vector of a probe, a site's weights and then its bias, Q, K and V of a block apart, laid out as the model's gradients are.
 static void lay_out(float* to, const float* vector, const Site* site, int num_sites, const float* grads) {
-    memset(to, 0, sizeof(float) * run.model.num_params);
+    memset(to, 0, sizeof(float) * run.model->num_params);
     for (int i = 0; i < num_sites; i++) {
         const Site* s = &site[i];
         int parts = strcmp(s->name, "qkv") == 0 ? 3 : 1;
@@ -568,8 +569,8 @@ static void lay_out(float* to, const float* vector, const Site* site, int num_si
 
 static void probe_pass_of_the_step(Probe* p) {
     const Batch* b = &run.batch;
-    gpt2_forward(&run.model, b->inputs, EXAMPLES, run.T);
-    gpt2_backward(&run.model, b->inputs, b->targets, b->weight, probe_recorder(p), EXAMPLES, run.T);
+    gpt2_forward(run.model, b->inputs, EXAMPLES, run.T);
+    gpt2_backward(run.model, b->inputs, b->targets, b->weight, probe_recorder(p), EXAMPLES, run.T);
 }
 
 static void test_probe(void) {
@@ -578,16 +579,16 @@ static void test_probe(void) {
     ProbeList list = probe_list_read(scratch("probe.txt"));
     first_step("general_*.bin", "target.bin", GENERAL, TARGETS, "--method cone --group global");
     int num_sites = run.drpt.next_index, variant = 0;
-    size_t size = run.model.num_params;
+    size_t size = run.model->num_params;
     memcpy(site, run.drpt.site, sizeof(Site) * (size_t)num_sites);
-    Probe* p = probe_create(&list, GENERAL, TARGETS, run.T, 4 * run.model.config.channels, (int)run.general.num_files, 2, 2, 9);
+    Probe* p = probe_create(&list, GENERAL, TARGETS, run.T, 4 * gpt2_config(run.model)->channels, (int)run.general.num_files, 2, 2, 9);
     probe_begin_reference(p, 2, EXAMPLES, run.T);
     probe_pass_of_the_step(p);
     probe_begin(p, 0, 0, run.batch.usable, run.batch.domain);
     probe_pass_of_the_step(p);
     float* updates = malloc(sizeof(float) * size * (size_t)list.count);
     check(updates != NULL && !probe_is_folded(p) && probe_size(p) <= size, "what a probe holds");
-    for (int v = 0; v < list.count; v++) { lay_out(updates + size * (size_t)v, probe_sum(p, v, 0), site, num_sites, run.model.grads); }
+    for (int v = 0; v < list.count; v++) { lay_out(updates + size * (size_t)v, probe_sum(p, v, 0), site, num_sites, run.model->grads); }
     probe_free(p);
     run_close(&run);
     EACH_METHOD_AND_GROUP(method, group) {
@@ -610,7 +611,7 @@ static void test_probe(void) {
 // Folding leaves inner products as they are on average: 4096 floats of a site of 37,000 still tell how large the estimates are.
 static ProbeResult probed(const ProbeList* list, int variant, size_t limit) {
     Batch* b = &run.batch;
-    Probe* p = probe_create(list, GENERAL, TARGETS, run.T, 4 * run.model.config.channels, 1, 3, 2, 9);
+    Probe* p = probe_create(list, GENERAL, TARGETS, run.T, 4 * gpt2_config(run.model)->channels, 1, 3, 2, 9);
     probe_limit(p, limit);
     batch_fill(b, &run.general_reader, &run.target_reader, 1, V);
     batch_weigh(b, 0, EXAMPLES, 0, 1.0);
@@ -623,7 +624,7 @@ static ProbeResult probed(const ProbeList* list, int variant, size_t limit) {
         probe_begin(p, pass / 2, pass % 2, b->usable, b->domain);
         probe_pass_of_the_step(p);
     }
-    expect(probe_is_folded(p) == (limit < 1 << 30) && (probe_size(p) < run.model.num_params / 2) == probe_is_folded(p));
+    expect(probe_is_folded(p) == (limit < 1 << 30) && (probe_size(p) < run.model->num_params / 2) == probe_is_folded(p));
     ProbeResult result = probe_result(p, variant);
     probe_free(p);
     return result;
@@ -649,12 +650,12 @@ static void test_probe_folded(void) {
 // ---------------------------------------------------------------------------------------------
 
 static void prepare(void) {
-    GPT2 model = gpt2_create("L3,H3,C12,V17,T12", 1, 0);
-    fill_params(&model, 0.4f);
-    model_write(scratch("model.bin"), &model.config, model.params, model.num_params);
-    kept = malloc(sizeof(float) * model.num_params);
+    GPT2* model = gpt2_create("L3,H3,C12,V17,T12", 1, 0);
+    fill_params(model, 0.4f);
+    model_write(scratch("model.bin"), &model->config, MODEL_FP32, model->params, model->num_params);
+    kept = malloc(sizeof(float) * model->num_params);
     check(kept != NULL, "out of memory");
-    gpt2_free(&model);
+    gpt2_free(model);
     for (int i = 0; i < EXAMPLES; i++) { random_row(tokens[i], mask[i], T, V); }
     write_rows("general.bin", "012345", T);
     write_rows("general_1.bin", "01", T);

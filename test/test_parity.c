@@ -22,9 +22,9 @@ static float* read_floats(const char* path, size_t header, size_t* count) {
 static void expect_tensors(const float* got, const char* path, float tol) {
     size_t count;
     float* want = read_floats(path, HEADER_INTS * 4, &count);
-    expect(count == run.model.num_params);
+    expect(count == run.model->num_params);
     for (int i = 0; i < NUM_TENSORS; i++) {
-        const Tensor* t = &run.model.tensor[i];
+        const Tensor* t = &run.model->tensor[i];
         expect_close(got + t->begin, want + t->begin, t->blocks * t->rows * t->cols, tol);
     }
     free(want);
@@ -49,16 +49,16 @@ static void test_logits(void) {
     size_t count;
     float* want = read_floats(FIXTURES "logits.bin", 0, &count);
     Dataset data = dataset_open(FIXTURES "examples.bin", 0);
-    GPT2 model = gpt2_create(FIXTURES "model.bin", 0, 0);
+    GPT2* model = gpt2_create(FIXTURES "model.bin", 0, 0);
     Batch b = batch_create((int)data.rows, 0, (int)data.T, 1);
     for (size_t i = 0; i < data.rows; i++) { batch_row(&b, i, &data, i, 17); }
-    gpt2_alloc(&model, b.n, b.T, 0, 0, 0);
-    gpt2_forward(&model, b.inputs, b.n, b.T);
+    gpt2_alloc(model, b.n, b.T, 0, 0, 0);
+    gpt2_forward(model, b.inputs, b.n, b.T);
     expect(count == data.rows * data.T * 17);
-    expect_close(model.logits, want, count, 2e-6f);
+    expect_close(model->logits, want, count, 2e-6f);
     free(want);
     batch_free(&b);
-    gpt2_free(&model);
+    gpt2_free(model);
     dataset_close(&data);
 }
 
@@ -70,7 +70,7 @@ static void test_gradients(void) {
         run_train();
         size_t count;
         float* update = read_floats(scratch("update.bin"), HEADER_INTS * 4, &count);
-        expect(count == run.model.num_params);
+        expect(count == run.model->num_params);
         expect_tensors(update, i == 0 ? FIXTURES "gradient_rows.bin" : FIXTURES "gradient_tokens.bin", 3e-6f);
         free(update);
         run_close(&run);
@@ -89,7 +89,7 @@ static void test_training(void) {
             run_begin("--init " FIXTURES "model.bin --general " FIXTURES "examples.bin --batch 5 --steps 10 --lr 1e-3 --weight-decay 0.1"
                       " --eps 1e-5 --clip 1 --schedule constant --weigh %s --out %s", name, scratch("torch"));
             run_train();
-            if (lines > 0) { expect_tensors(run.model.params, FIXTURES "trained_tokens.bin", 3e-6f); }
+            if (lines > 0) { expect_tensors(run.model->params, FIXTURES "trained_tokens.bin", 3e-6f); }
             run_close(&run);
         }
         expect(fabs(logged(scratch("torch"), step, LOSS) - loss) <= 2e-6 * loss);

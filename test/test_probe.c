@@ -546,7 +546,7 @@ static void pass_over_kinds(Drpt* d, Kinds* g, uint64_t seed) {
     drpt_site(d, "fc", g->fcw, NULL, dfc, inp, C, V);
     drpt_project(d, DRPT_BLOCK);
     d->block = -1;
-    drpt_site_token(d, "wte", g->wte, dlogits, last, dx, tokens, C, V);
+    drpt_site_token(d, "wte", g->wte, dlogits, last, dx, tokens, C, V, V);
     drpt_site_position(d, "wpe", g->wpe, dx, C);
     drpt_project(d, DRPT_GLOBAL);
 }
@@ -797,6 +797,7 @@ static void expect_mass(const ProbeList* list, const char* folder, const Shape* 
             d = drpt_create(&list->variant[v].options, s->n, s->m, s->T, WIDEST, DOMAINS, PROBE_SEED);
             drpt_begin(&d, (uint64_t)pass, rows.usable, rows.domain);
             rows_pass(&rows, &net, &w, &grad, &d);
+            drpt_end(&d);
             for (int i = 0; i < s->n; i++) {
                 for (int at = 0; at < 3; at++) {
                     double length = 0.0;

@@ -298,9 +298,9 @@ static void test_token_cross_terms(void) {
 // assemble
 
 static void assemble(const Site* s, const float* weight, int rows_of_batch, int threads) {
-    size_t part = assemble_scratch(rows_of_batch, T), size = part * (size_t)threads;
+    size_t part = assemble_scratch(rows_of_batch, T, s->cols), size = part * (size_t)threads;
     float* scratch = take(size);
-    drpt_assemble(s, weight, rows_of_batch, T, scratch, part, threads);
+    drpt_assemble(s, weight, rows_of_batch, rows_of_batch, T, scratch, part, threads);
     give_back(scratch, size);
 }
 

@@ -31,7 +31,7 @@ static int group_id(int group, int site, int block) {
 // Calls body with the range [begin, end) of each tensor of each block, or of each third of it: the first of qkv's makes the queries.
 #define EACH_RANGE(body) \
     for (int tensor_ = 0; tensor_ < NUM_TENSORS; tensor_++) { \
-        const Tensor* x_ = &run.model.tensor[tensor_]; \
+        const Tensor* x_ = &run.model->tensor[tensor_]; \
         int site_ = site_of[tensor_], thirds_ = group == MATRIX && site_ == SITE_QKV ? 3 : 1; \
         size_t size_ = x_->rows * x_->cols / (size_t)thirds_; \
         for (size_t part_ = 0; part_ < x_->blocks * (size_t)thirds_; part_++) { \
@@ -58,17 +58,17 @@ static int trained_tokens(int row) {
 
 // to = the gradient of one row of the batch whose trained tokens weigh `each`.
 static void row_gradient(float* to, int row, double each) {
-    Drpt plain = drpt_create(&drpt_defaults, 1, 0, T, 4 * run.model.config.channels, 1, 1);
+    Drpt plain = drpt_create(&drpt_defaults, 1, 0, T, 4 * gpt2_config(run.model)->channels, 1, 1);
     float weight[T];
     unsigned char one = 1;
-    size_t size = sizeof(float) * run.model.num_params;
+    size_t size = sizeof(float) * run.model->num_params;
     for (int k = 0; k < T; k++) { weight[k] = run.batch.mask[row * T + k] ? (float)each : 0.0f; }
-    memset(run.model.grads, 0, size);
+    memset(run.model->grads, 0, size);
     drpt_begin(&plain, 0, &one, NULL);
-    gpt2_forward(&run.model, run.batch.inputs + row * T, 1, T);
-    gpt2_backward(&run.model, run.batch.inputs + row * T, run.batch.targets + row * T, weight, &plain, 1, T);
-    memcpy(to, run.model.grads, size);
-    memset(run.model.grads, 0, size);
+    gpt2_forward(run.model, run.batch.inputs + row * T, 1, T);
+    gpt2_backward(run.model, run.batch.inputs + row * T, run.batch.targets + row * T, weight, &plain, 1, T);
+    memcpy(to, run.model->grads, size);
+    memset(run.model->grads, 0, size);
     drpt_free(&plain);
 }
 
@@ -78,7 +78,7 @@ static int target_at(int j) { int m = run.batch.m; return j / m * (run.batch.n +
 
 static void take_gradients(int by_tokens) {
     double rows = 0.0, tokens = 0.0, target_tokens = 0.0;
-    float* one = malloc(sizeof(float) * run.model.num_params);
+    float* one = malloc(sizeof(float) * run.model->num_params);
     check(one != NULL, "out of memory");
     for (int i = 0; i < ROWS; i++) {
         usable[i] = trained_tokens(general_at(i)) > 0;
@@ -90,10 +90,10 @@ static void take_gradients(int by_tokens) {
         int count = trained_tokens(general_at(i));
         row_gradient(g[i], general_at(i), by_tokens ? rows / tokens : count > 0 ? 1.0 / count : 0.0);
     }
-    memset(t, 0, sizeof(double) * run.model.num_params);
+    memset(t, 0, sizeof(double) * run.model->num_params);
     for (int j = 0; run.batch.m > 0 && j < TARGETS; j++) {
         row_gradient(one, target_at(j), by_tokens ? 1.0 / target_tokens : 1.0 / trained_tokens(target_at(j)) / TARGETS);
-        for (size_t k = 0; k < run.model.num_params; k++) { t[k] += one[k]; }
+        for (size_t k = 0; k < run.model->num_params; k++) { t[k] += one[k]; }
     }
     free(one);
 }
@@ -258,12 +258,9 @@ static void blank_row(Dataset* data, size_t row) {
 }
 
 static void read_update(void) {
-    GPT2Config config;
-    size_t bytes;
-    const char* path = scratch("update.bin");
-    FILE* f = model_open(path, &config, &bytes);
-    expect(memcmp(&config, &run.model.config, sizeof(config)) == 0);
-    model_read(f, path, bytes, u, run.model.num_params);
+    ModelFile f = model_open(scratch("update.bin"));
+    expect(memcmp(&f.config, &run.model->config, sizeof(f.config)) == 0);
+    model_read(&f, u, run.model->num_params);
 }
 
 // m = 0: without target rows.
@@ -338,7 +335,7 @@ static void test_recompute(void) {
     float* kept = NULL;
     for (int i = 0; i < 4; i++) {
         run_step(options[i], ROWS, TARGETS, 0, 1);
-        size = sizeof(float) * run.model.num_params;
+        size = sizeof(float) * run.model->num_params;
         if (!kept) { kept = malloc(size); check(kept != NULL, "out of memory"); }
         if (i % 2 == 0) { memcpy(kept, u, size); } else { expect(memcmp(kept, u, size) == 0); }
         run_close(&run);
@@ -372,7 +369,7 @@ static int near(double got, double want, double scale) {
 // Of the whole update, from the oracle's gradients.
 static void expect_log(void) {
     double uu = 0.0, ut = 0.0, tt = 0.0;
-    for (size_t k = 0; k < run.model.num_params; k++) {
+    for (size_t k = 0; k < run.model->num_params; k++) {
         uu += (double)u[k] * u[k];
         ut += u[k] * t[k];
         tt += t[k] * t[k];
@@ -464,16 +461,16 @@ static void test_logs(void) {
 // ---------------------------------------------------------------------------------------------
 
 static void prepare(void) {
-    GPT2 model = gpt2_create("L2,H3,C12,V17,T8", 1, 0);
-    fill_params(&model, 0.4f);
-    model_write(scratch("model.bin"), &model.config, model.params, model.num_params);
-    for (int i = 0; i < ROWS; i++) { g[i] = malloc(sizeof(float) * model.num_params); check(g[i] != NULL, "out of memory"); }
-    t = malloc(sizeof(double) * model.num_params);
-    u = malloc(sizeof(float) * model.num_params);
+    GPT2* model = gpt2_create("L2,H3,C12,V17,T8", 1, 0);
+    fill_params(model, 0.4f);
+    model_write(scratch("model.bin"), &model->config, MODEL_FP32, model->params, model->num_params);
+    for (int i = 0; i < ROWS; i++) { g[i] = malloc(sizeof(float) * model->num_params); check(g[i] != NULL, "out of memory"); }
+    t = malloc(sizeof(double) * model->num_params);
+    u = malloc(sizeof(float) * model->num_params);
     check(t && u, "out of memory");
     write_examples(scratch("general.bin"), ROWS, T, 17);
     write_examples(scratch("target.bin"), TARGETS, T, 17);
-    gpt2_free(&model);
+    gpt2_free(model);
 }
 
 int main(int argc, char** argv) {

@@ -9,6 +9,13 @@
 
 #define TESTING
 #include "../train_gpt2_drpt.c"
+#include "../drpt/generate.h"
+#include "../llmc/batch.h"
+#include "../llmc/dataset.h"
+#include "../llmc/files.h"
+#include "../llmc/rng.h"
+#include "../llmc/runlog.h"
+#include "../llmc/schedule.h"
 
 #include <fcntl.h>
 

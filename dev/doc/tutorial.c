@@ -67,6 +67,7 @@ static void find_update(Drpt* drpt, const Word* word) {
     forward(word);
     drpt_begin(drpt, 0, all, NULL);
     backward(drpt);
+    drpt_end(drpt);
 }
 
 // Words [begin, end) of the batch. From each letter one forwards in the alphabet, by a chance that tells the languages apart, or one

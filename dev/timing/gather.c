@@ -48,7 +48,7 @@ static float* filled(size_t count) {
 
 static Bench bench_create(int threads) {
     size_t positions = (size_t)ROWS * MOST_TOKENS * MOST_CHANNELS;
-    size_t gather = gather_scratch(GENERAL, TARGET, MOST_TOKENS, MOST_CHANNELS), assemble = assemble_scratch(ROWS, MOST_TOKENS);
+    size_t gather = gather_scratch(GENERAL, TARGET, MOST_TOKENS, MOST_CHANNELS), assemble = assemble_scratch(ROWS, MOST_TOKENS, MOST_CHANNELS);
     Bench b = { .threads = threads, .part = gather > assemble ? gather : assemble };
     b.inp = filled(positions);
     b.dout = filled(positions);
@@ -103,14 +103,13 @@ static double time_way(const Bench* b, const Site* s, const Question* q, const W
     double square = 0.0;
     Statistics st = { .K = b->K, .s = b->s, .q = &square, .score = b->s, .partial = b->partial };
     Gather g = gather_of(b, q, w, T);
-    double alpha[GENERAL], start = seconds_now();
+    double start = seconds_now();
     float weight[ROWS];
     if (gather_route(s, &g) != w->route) { return NAN; }
     Gathered done = drpt_gather(&st, s, &g);
     for (int i = 0; i < ROWS; i++) { weight[i] = i < q->weighed ? 1.0f / q->weighed : 0.0f; }
-    for (int i = 0; i < GENERAL; i++) { alpha[i] = weight[i]; }
-    if (done.kept) { drpt_assemble_kept(s, alpha, 0.0, b->kept, GENERAL, b->threads); }
-    else { drpt_assemble(s, weight, ROWS, T, b->scratch, b->part, b->threads); }
+    if (done.kept) { drpt_assemble_kept(s, weight, b->kept, GENERAL, b->threads); }
+    else { drpt_assemble(s, weight, ROWS, ROWS, T, b->scratch, b->part, b->threads); }
     return 1e3 * (seconds_now() - start);
 }
 

@@ -4,6 +4,12 @@
 
 #include <stdio.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct Run;
+
 // A run on random rows of T tokens, the last `trained` of which are trained on.
 typedef struct {
     const char* init;          // sizes of the model, as --init takes them
@@ -36,7 +42,14 @@ double trainer_activation_bytes(const TrainerJob* job);
 // with NUM_PARTS + 1 medians, the step's first.
 void trainer_serve(FILE* in, FILE* out, const void* job);
 
+// Opens a run of the job (drpt/run.h), ready for its first step.
+void trainer_open(struct Run* run, const TrainerJob* job);
+
 // The sizes of the model: layers, heads, channels, vocabulary, context.
 void trainer_sizes(const TrainerJob* job, int sizes[5]);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif // DEV_TIMING_TRAINER_H

@@ -8,6 +8,10 @@
 #include <stdio.h>
 #include <sys/types.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum { MOST_ROUNDS = 99 };
 
 typedef struct {
@@ -37,5 +41,9 @@ void workers_take_turns(Worker* w, int count, int rounds);
 double median(const double* x, int n);
 // Of x[i] / y[i], the pairs of each round.
 double median_ratio(const double* x, const double* y, int n);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif // DEV_TIMING_WORKER_H

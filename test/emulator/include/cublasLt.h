@@ -1,4 +1,4 @@
-// cublasLt.h -- the matrix product that the trainer asks cuBLASLt for: fp32, any transposition, batches, a bias as the epilogue.
+// cublasLt.h -- the matrix product that the trainer asks cuBLASLt for: fp32 or bf16, any transposition, batches, a bias as the epilogue.
 #ifndef EMU_CUBLASLT_H
 #define EMU_CUBLASLT_H
 
@@ -11,19 +11,21 @@ enum cublasComputeType_t { CUBLAS_COMPUTE_32F = 68, CUBLAS_COMPUTE_32F_FAST_TF32
 namespace emu {
 
 // Matrices of one shape, column-major: element (i,j) of the b-th is at data[b*stride + i + j*ld].
-struct Matrix { const float* data; int64_t rows, cols, ld, stride; int count; };
+struct Matrix { const void* data; cudaDataType type; int64_t rows, cols, ld, stride; int count; };
 
-// out = alpha op(A) op(B) + beta C + bias, op the transposition if ta or tb; bias: a number for each row, or NULL
-cublasStatus_t multiply(Matrix out, float alpha, Matrix A, bool ta, Matrix B, bool tb, float beta, Matrix C, const float* bias);
+// out = alpha op(A) op(B) + beta C + bias, op the transposition if ta or tb; bias: a number of out's type for each row, or NULL
+cublasStatus_t multiply(Matrix out, float alpha, Matrix A, bool ta, Matrix B, bool tb, float beta, Matrix C, const void* bias);
 
 } // namespace emu
 
-struct cublasLtMatmulDescOpaque { cublasOperation_t ta, tb; int epilogue; const float* bias; };
+struct cublasLtMatmulDescOpaque { cublasOperation_t ta, tb; int epilogue; const void* bias; };
 typedef cublasLtMatmulDescOpaque* cublasLtMatmulDesc_t;
 typedef emu::Matrix* cublasLtMatrixLayout_t; // without the data
 typedef struct cublasLtContext* cublasLtHandle_t;
-typedef struct cublasLtMatmulPreferenceOpaque* cublasLtMatmulPreference_t;
-struct cublasLtMatmulAlgo_t { int id; };
+// What an algorithm was chosen for: it is refused for anything else.
+struct cublasLtMatmulPreferenceOpaque { uint32_t alignment[4]; }; // of A, B, C, D
+typedef cublasLtMatmulPreferenceOpaque* cublasLtMatmulPreference_t;
+struct cublasLtMatmulAlgo_t { uint64_t shape; uint32_t alignment[4]; };
 struct cublasLtMatmulHeuristicResult_t { cublasLtMatmulAlgo_t algo; size_t workspaceSize; cublasStatus_t state; float wavesCount; };
 
 enum cublasLtMatmulDescAttributes_t {
@@ -44,7 +46,15 @@ template <class T> cublasStatus_t set(T& field, const void* value, size_t bytes)
     memcpy(&field, value, bytes);
     return CUBLAS_STATUS_SUCCESS;
 }
-inline Matrix at(cublasLtMatrixLayout_t layout, const void* data) { Matrix m = *layout; m.data = (const float*)data; return m; }
+inline Matrix at(cublasLtMatrixLayout_t layout, const void* data) { Matrix m = *layout; m.data = data; return m; }
+inline uint64_t shape_of(cublasLtMatmulDesc_t d, std::initializer_list<cublasLtMatrixLayout_t> layouts) {
+    uint64_t hash = (uint64_t)(d->ta + 2 * d->tb + 4 * d->epilogue);
+    for (cublasLtMatrixLayout_t m : layouts) {
+        for (int64_t x : {(int64_t)m->type, m->rows, m->cols, m->ld, m->stride, (int64_t)m->count}) { hash = (hash ^ (uint64_t)x) * 0x100000001b3u; }
+    }
+    return hash;
+}
+inline bool aligned(const void* p, uint32_t bytes) { return bytes == 0 || (uintptr_t)p % bytes == 0; }
 } // namespace emu
 
 inline const char* cublasLtGetStatusString(cublasStatus_t status) { return status == CUBLAS_STATUS_SUCCESS ? "success" : "invalid value"; }
@@ -65,8 +75,8 @@ inline cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t d, cub
     }
     return CUBLAS_STATUS_NOT_SUPPORTED;
 }
-inline cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t* layout, cudaDataType, uint64_t rows, uint64_t cols, int64_t ld) {
-    *layout = new emu::Matrix{nullptr, (int64_t)rows, (int64_t)cols, ld, 0, 1};
+inline cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t* layout, cudaDataType type, uint64_t rows, uint64_t cols, int64_t ld) {
+    *layout = new emu::Matrix{nullptr, type, (int64_t)rows, (int64_t)cols, ld, 0, 1};
     return CUBLAS_STATUS_SUCCESS;
 }
 inline cublasStatus_t cublasLtMatrixLayoutDestroy(cublasLtMatrixLayout_t layout) { delete layout; return CUBLAS_STATUS_SUCCESS; }
@@ -75,21 +85,32 @@ inline cublasStatus_t cublasLtMatrixLayoutSetAttribute(cublasLtMatrixLayout_t la
     bool count = attribute == CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT;
     return count ? emu::set(layout->count, value, bytes) : emu::set(layout->stride, value, bytes);
 }
-inline cublasStatus_t cublasLtMatmulPreferenceCreate(cublasLtMatmulPreference_t* p) { *p = nullptr; return CUBLAS_STATUS_SUCCESS; }
-inline cublasStatus_t cublasLtMatmulPreferenceDestroy(cublasLtMatmulPreference_t) { return CUBLAS_STATUS_SUCCESS; }
-inline cublasStatus_t cublasLtMatmulPreferenceSetAttribute(
-        cublasLtMatmulPreference_t, cublasLtMatmulPreferenceAttributes_t, const void*, size_t) { return CUBLAS_STATUS_SUCCESS; }
+inline cublasStatus_t cublasLtMatmulPreferenceCreate(cublasLtMatmulPreference_t* p) {
+    *p = new cublasLtMatmulPreferenceOpaque();
+    return CUBLAS_STATUS_SUCCESS;
+}
+inline cublasStatus_t cublasLtMatmulPreferenceDestroy(cublasLtMatmulPreference_t p) { delete p; return CUBLAS_STATUS_SUCCESS; }
+inline cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t p, cublasLtMatmulPreferenceAttributes_t attribute,
+                                                           const void* value, size_t bytes) {
+    if (attribute == CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES) { return CUBLAS_STATUS_SUCCESS; }
+    return emu::set(p->alignment[attribute - CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES], value, bytes);
+}
 inline cublasStatus_t cublasLtMatmulAlgoGetHeuristic(
-        cublasLtHandle_t, cublasLtMatmulDesc_t, cublasLtMatrixLayout_t, cublasLtMatrixLayout_t, cublasLtMatrixLayout_t,
-        cublasLtMatrixLayout_t, cublasLtMatmulPreference_t, int, cublasLtMatmulHeuristicResult_t* results, int* found) {
+        cublasLtHandle_t, cublasLtMatmulDesc_t d, cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b, cublasLtMatrixLayout_t c,
+        cublasLtMatrixLayout_t out, cublasLtMatmulPreference_t preference, int, cublasLtMatmulHeuristicResult_t* results, int* found) {
     *results = {};
+    results->algo.shape = emu::shape_of(d, {a, b, c, out});
+    memcpy(results->algo.alignment, preference->alignment, sizeof(preference->alignment));
     *found = 1;
     return CUBLAS_STATUS_SUCCESS;
 }
 inline cublasStatus_t cublasLtMatmul(
         cublasLtHandle_t, cublasLtMatmulDesc_t d, const void* alpha, const void* A, cublasLtMatrixLayout_t a,
         const void* B, cublasLtMatrixLayout_t b, const void* beta, const void* C, cublasLtMatrixLayout_t c,
-        void* D, cublasLtMatrixLayout_t out, const cublasLtMatmulAlgo_t*, void*, size_t, cudaStream_t) {
+        void* D, cublasLtMatrixLayout_t out, const cublasLtMatmulAlgo_t* algo, void*, size_t, cudaStream_t) {
+    const uint32_t* alignment = algo->alignment;
+    bool fits = emu::aligned(A, alignment[0]) && emu::aligned(B, alignment[1]) && emu::aligned(C, alignment[2]) && emu::aligned(D, alignment[3]);
+    if (!fits || algo->shape != emu::shape_of(d, {a, b, c, out})) { return CUBLAS_STATUS_INVALID_VALUE; }
     return emu::multiply(emu::at(out, D), *(const float*)alpha, emu::at(a, A), d->ta, emu::at(b, B), d->tb, *(const float*)beta, emu::at(c, C),
                          d->epilogue & CUBLASLT_EPILOGUE_BIAS ? d->bias : nullptr);
 }

@@ -1,0 +1,29 @@
+// basis_room.cuh -- working memory of the cached bases on the GPU, which their projections and refreshes share.
+#ifndef DRPT_BASIS_ROOM_CUH
+#define DRPT_BASIS_ROOM_CUH
+
+#include "basis_state.h"
+#include "factor.cuh"
+#include "subspace.cuh"
+
+// What one call passes from kernel to kernel.
+typedef struct {
+    double fresh, sum;      // the rows' sum of |g_i|^2; |P(t)|^2, or |t|^2
+    double overlap[2];
+    int dropped, adds;      // adds: whether P(t) is added
+} Passing;
+
+struct BasisRoom {
+    Factors factors;
+    SubspaceRoom subspace;
+    Passing* passing;
+    Buffer use, norm2, inside;              // of the rows of the batch
+    Buffer x, y, other, across;             // directions
+    Buffer H, E, past, turn, order, random;
+    Buffer middle, wide;
+};
+
+// A block of k directions of a side of the site, `count` times.
+Block basis_block(Buffer* room, const State* st, int side, int k, int count);
+
+#endif // DRPT_BASIS_ROOM_CUH

@@ -1,0 +1,59 @@
+// gpt2.h -- GPT-2 as a run sees it: train_gpt2_drpt.c implements it on the CPU, train_gpt2_drpt.cu on a GPU.
+//
+// Tokens, targets, losses and logits are the host's; parameters, gradients and moments stand on the device (llmc/device.h).
+#ifndef DRPT_GPT2_H
+#define DRPT_GPT2_H
+
+#include "drpt.h"
+#include "../llmc/config.h"
+#include "../llmc/gpt2_file.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct GPT2 GPT2;
+
+// The model of a checkpoint, or of a descriptor with random weights. Gradients and moments are zero, and are there only for `training`.
+// Memory for its activations comes from gpt2_alloc(): B rows of T tokens at most; for `training` those of the backward too, with
+// keep_blocks of all blocks at once; with `recompute` the blocks share their activations, the outputs apart.
+GPT2* gpt2_create(const char* init, int seed, int training);
+void gpt2_alloc(GPT2* model, int B, int T, int training, int keep_blocks, int recompute);
+void gpt2_free(GPT2* model);
+
+const GPT2Config* gpt2_config(const GPT2* model);
+
+typedef struct {
+    float *params, *grads, *m, *v; // (num_params) each, on the device, laid out as in the file; NULL where there are none
+    size_t num_params;
+} GPT2Arrays;
+GPT2Arrays gpt2_arrays(const GPT2* model);
+
+// logits (B,T,V) of the tokens (B,T), for one of the next two.
+void gpt2_forward(GPT2* model, const int* tokens, int B, int T);
+
+// losses (B,T) = -log softmax(logits)[target]; hits (B,T) = 1 where the target has the largest logit. Both are 0 where weight (B,T) is.
+void gpt2_evaluate(GPT2* model, const int* targets, const float* weight, float* losses, unsigned char* hits, int B, int T);
+
+// After gpt2_forward() on the same tokens: adds to the gradients of all parameters. weight (B,T) is each position's share of the loss.
+void gpt2_backward(GPT2* model, const int* tokens, const int* targets, const float* weight, Drpt* drpt, int B, int T);
+// The losses (B,T) of the positions that it was given, 0 where weight was.
+void gpt2_losses(const GPT2* model, float* losses, int B, int T);
+
+// One step of the optimizer with the gradient times `scale`; the gradients are zero afterwards. step counts from 1.
+void gpt2_update(GPT2* model, const Config* c, double lr, double scale, int step);
+
+// Generation, one token at a time: the keys and values of the places before are kept, so that a token costs one
+// forward of a single position.
+typedef struct Decoder Decoder;
+Decoder* decoder_create(const GPT2Config* config);
+void decoder_free(Decoder* d);
+
+// The logits (V) that follow `token` at place t; places 0..t-1 have been decoded before. They stay the decoder's, until the next token.
+float* gpt2_decode(const GPT2* model, Decoder* d, int token, int t);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif // DRPT_GPT2_H

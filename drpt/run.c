@@ -1,0 +1,412 @@
+// run.c -- a run of the trainer, on either device: options, data, steps, evaluations, checkpoints, logs.
+#include "run.h"
+#include "generate.h"
+#include "run_probe.h"
+#include "../llmc/check.h"
+#include "../llmc/checkpoint.h"
+#include "../llmc/device.h"
+#include "../llmc/files.h"
+#include "../llmc/optimizer.h"
+#include "../llmc/schedule.h"
+
+#include <errno.h>
+#include <math.h>
+#include <omp.h>
+#include <string.h>
+
+#ifndef VERIFY_SITES
+#define VERIFY_SITES 0 // 1: check that nothing overwrites what a site points to (the sanitizer build does)
+#endif
+
+volatile sig_atomic_t stop_requested;
+static void request_stop(int signal_number) { (void)signal_number; stop_requested = 1; }
+
+// `count` rows of run->eval, weighed so that they have a weight of `share` together.
+static void evaluate_batch(Run* run, int count, double share, Tally* tally) {
+    const Batch* b = &run->eval;
+    gpt2_forward(run->model, b->inputs, count, b->T);
+    gpt2_evaluate(run->model, b->targets, b->weight, run->losses, run->hits, count, b->T);
+    for (int i = 0; i < count; i++) {
+        int hits = 0, trained = batch_trained(b, (size_t)i);
+        for (int t = i * b->T; t < (i + 1) * b->T; t++) {
+            tally->loss += (double)b->weight[t] * run->losses[t];
+            hits += run->hits[t];
+        }
+        tally->trained += trained;
+        tally->hits += hits;
+        tally->rows += trained > 0;
+        tally->exact += trained > 0 && hits == trained;
+    }
+    tally->weight += share;
+}
+
+Tally evaluate(Run* run, const Dataset* data) {
+    Batch* b = &run->eval;
+    Tally tally = {0};
+    int by_tokens = strcmp(run->options.weigh, "tokens") == 0;
+    size_t most = run->config.val_batches < 0 ? data->rows : (size_t)run->config.val_batches * (size_t)b->n;
+    size_t end = most < data->rows ? most : data->rows;
+    for (size_t first = 0; first < end; first += (size_t)b->n) {
+        int count = end - first < (size_t)b->n ? (int)(end - first) : b->n;
+        for (int i = 0; i < count; i++) { batch_row(b, (size_t)i, data, first + (size_t)i, gpt2_config(run->model)->vocab_size); }
+        Count all = batch_count(b, 0, count);
+        double share = by_tokens ? (double)all.tokens : (double)all.rows;
+        batch_weigh(b, 0, count, by_tokens, share);
+        evaluate_batch(run, count, share, &tally);
+    }
+    return tally;
+}
+
+static double evaluate_and_log(Run* run, const Dataset* data, const char* name, int step) {
+    if (data->rows == 0) { return NAN; }
+    Tally t = evaluate(run, data);
+    double loss = t.loss / t.weight;
+    check(isfinite(loss), "step %d: the %s loss is not finite; lower --lr, or look for broken values in the model or the data", step, name);
+    runlog_eval(&run->log, step, name, loss, t.hits / t.trained, t.exact / t.rows);
+    return loss;
+}
+
+void add_losses(Mean* mean, const float* losses, const Batch* b, const float* weight, int first, int end) {
+    for (int i = first; i < end; i++) {
+        double sum = 0.0, total = 0.0;
+        for (int t = i * b->T; t < (i + 1) * b->T; t++) {
+            sum += (double)weight[t] * losses[t];
+            total += weight[t];
+        }
+        if (isfinite(sum)) { mean->sum += sum; mean->weight += total; }
+    }
+}
+
+double mean_of(Mean m) { return m.weight > 0.0 ? m.sum / m.weight : NAN; }
+
+// Forward and backward of all micro-batches: the gradients hold the update direction of the step.
+void compute_update(Run* run, int step, StepRow* row) {
+    Batch* b = &run->batch;
+    Drpt* drpt = &run->drpt;
+    int by_tokens = strcmp(run->options.weigh, "tokens") == 0, rows = b->n + b->m;
+    int with_general = drpt_wants_general(drpt, (uint64_t)step), first = with_general ? 0 : b->n; // first row of a pass
+    Mean general = {0}, target = {0};
+    batch_fill(b, &run->general_reader, &run->target_reader, with_general, gpt2_config(run->model)->vocab_size);
+    Count usable = batch_count(b, 0, b->n);
+    // Plain training: the mean loss. Else each row stands for itself and the feasible set gives it its weight.
+    batch_weigh(b, 0, b->n, by_tokens, drpt->plain ? 1.0 : (double)usable.rows);
+    batch_weigh(b, b->n, rows, by_tokens, 1.0);
+    for (int a = 0; a < b->accumulate; a++) {
+        size_t at = ((size_t)a * (size_t)rows + (size_t)first) * (size_t)b->T;
+        drpt_begin(drpt, (uint64_t)step, b->usable, b->domain);
+        gpt2_forward(run->model, b->inputs + at, rows - first, b->T);
+        gpt2_backward(run->model, b->inputs + at, b->targets + at, b->weight + at, drpt, rows - first, b->T);
+        gpt2_losses(run->model, run->losses, rows - first, b->T);
+        add_losses(&general, run->losses, b, b->weight + at, 0, b->n - first);
+        add_losses(&target, run->losses, b, b->weight + at, b->n - first, rows - first);
+    }
+    drpt_end(drpt);
+    row->loss = mean_of(general);
+    row->target_loss = mean_of(target);
+    row->tokens = (long)b->accumulate * (rows - first) * b->T;
+    row->projecting_ms = drpt->plain ? NAN : 1e3 * drpt->seconds;
+}
+
+// The norm of the update, its angle to the target gradient and its length in units of it.
+static void measure_update(const Run* run, StepRow* row) {
+    const Drpt* d = &run->drpt;
+    GPT2Arrays a = gpt2_arrays(run->model);
+    row->grad_norm = sqrt(squared_norm(a.grads, a.num_params));
+    check(isfinite(row->grad_norm), "step %d: the gradient is not finite (loss %g); lower --lr, or look for broken values in the model or the data",
+          row->step, isnan(row->loss) ? row->target_loss : row->loss);
+    if (d->m == 0) { return; }
+    double u = row->grad_norm, t = sqrt(d->norm_t2);
+    if (d->method == METHOD_target) { row->update_cos = row->update_ratio = u > 0.0 ? 1.0 : 0.0; return; }
+    row->update_cos = u * t > 0.0 || isnan(t) ? d->dot_ut / (u * t) : 0.0;
+    row->update_ratio = t > 0.0 || isnan(t) ? u / t : 0.0;
+}
+
+static void note_degenerate(const Drpt* d, char* note, size_t size) {
+    note[0] = '\0';
+    if (d->rows_dropped > 0) { snprintf(note, size, "%d gradients with NaN or Inf left out", d->rows_dropped); }
+    else if (d->groups_skipped > 0) { snprintf(note, size, "%d groups with nothing to project, or on", d->groups_skipped); }
+}
+
+// One of the model's arrays, laid out as its parameters, into a checkpoint file.
+static void write_array(const Run* run, const char* path, int version, float* array) {
+    size_t count = gpt2_arrays(run->model).num_params, bytes = sizeof(float) * count;
+    float* host = device_open(array, bytes);
+    model_write(path, gpt2_config(run->model), version, host, count);
+    device_close(host, array, bytes, 0);
+}
+
+// One optimizer step, its evaluation before it.
+void train_step(Run* run, int step) {
+    const Config* c = &run->config;
+    StepRow row = { .step = step, .val_loss = NAN, .val_general_loss = NAN, .update_cos = NAN, .update_ratio = NAN, .projecting_ms = NAN };
+    char note[96];
+    if (c->val_every > 0 && step % c->val_every == 0) {
+        row.val_loss = evaluate_and_log(run, &run->val, "val", step);
+        row.val_general_loss = evaluate_and_log(run, &run->val_general, "val_general", step);
+    }
+    double began = seconds_now();
+    compute_update(run, step, &row);
+    measure_update(run, &row);
+    if (c->dump_update && step == run->steps - 1) {
+        write_array(run, c->dump_update, MODEL_FP32, gpt2_arrays(run->model).grads);
+    }
+    double scale = c->clip > 0.0 && row.grad_norm > c->clip ? c->clip / row.grad_norm : 1.0;
+    row.lr = scheduled_lr(c->schedule, c->lr, c->warmup, c->final_lr, step, run->steps);
+    gpt2_update(run->model, c, row.lr, scale, step + 1);
+    row.ms = 1e3 * (seconds_now() - began);
+    note_degenerate(&run->drpt, note, sizeof(note));
+    runlog_step(&run->log, &row, note);
+}
+
+// ---------------------------------------------------------------------------------------------
+// Checkpoints.
+
+static RunState run_state(const Run* run, int step) {
+    const Config* c = &run->config;
+    return (RunState){
+        .step = step,
+        .position = { run->general_reader.epoch, run->general_reader.position, run->target_reader.epoch, run->target_reader.position },
+        .batch = c->general ? c->batch : 0, .target_batch = c->target ? c->target_batch : 0, .accumulate = c->accumulate,
+        .T = run->T, .seed = c->seed,
+        .general_rows = run->general.rows, .target_rows = run->target.rows,
+    };
+}
+
+static void save_checkpoint(const Run* run, int step) {
+    RunState state = run_state(run, step);
+    if (run->drpt.geometry) { fflush(run->drpt.geometry); } // a run that is killed goes on from here, and so do its logs
+    if (drpt_has_state(&run->drpt)) {
+        char* path = checkpoint_basis(run->config.out, step);
+        drpt_save(&run->drpt, path);
+        free(path);
+    }
+    GPT2Arrays a = gpt2_arrays(run->model);
+    size_t bytes = sizeof(float) * a.num_params;
+    float *params = device_open(a.params, bytes), *m = device_open(a.m, bytes), *v = device_open(a.v, bytes);
+    checkpoint_save(run->config.out, gpt2_config(run->model), &state, params, m, v, a.num_params);
+    device_close(params, a.params, bytes, 0);
+    device_close(m, a.m, bytes, 0);
+    device_close(v, a.v, bytes, 0);
+}
+
+static void load_state(Run* run, int step) {
+    RunState now = run_state(run, step);
+    GPT2Arrays a = gpt2_arrays(run->model);
+    size_t bytes = sizeof(float) * a.num_params;
+    float *m = device_open(a.m, bytes), *v = device_open(a.v, bytes);
+    DataPosition at = checkpoint_load_state(run->config.out, &now, m, v, a.num_params);
+    device_close(m, a.m, bytes, 1);
+    device_close(v, a.v, bytes, 1);
+    if (run->general.rows > 0) { reader_seek(&run->general_reader, at.general_epoch, at.general_position); }
+    if (run->target.rows > 0) { reader_seek(&run->target_reader, at.target_epoch, at.target_position); }
+    if (drpt_has_state(&run->drpt)) {
+        char* path = checkpoint_basis(run->config.out, step);
+        drpt_load(&run->drpt, path);
+        free(path);
+    }
+}
+
+// ---------------------------------------------------------------------------------------------
+// Setting up, and the loop.
+
+void open_data(Run* run) {
+    const Config* c = &run->config;
+    const char* pattern[4] = { c->general, c->target, c->val, c->val_general };
+    Dataset* data[4] = { &run->general, &run->target, &run->val, &run->val_general };
+    size_t widest = 0;
+    for (int i = 0; i < 4; i++) {
+        size_t T = pattern[i] ? dataset_row_length(pattern[i]) : 0;
+        widest = T > widest ? T : widest;
+    }
+    run->T = c->seq > 0 ? c->seq : widest > 0 ? (int)widest : 64;
+    check((size_t)run->T >= widest, "--seq %d: the examples have rows of %zu tokens; leave --seq out or prepare them with --seq %d", run->T, widest, run->T);
+    for (int i = 0; i < 4; i++) {
+        if (!pattern[i]) { continue; }
+        *data[i] = dataset_open(pattern[i], (size_t)run->T);
+        check(data[i]->vocab_size <= gpt2_config(run->model)->vocab_size, "%s: made with a vocabulary of %d, the model has %d",
+              pattern[i], data[i]->vocab_size, gpt2_config(run->model)->vocab_size);
+        check(!data[i]->examples || data[i]->kind == KIND_EXAMPLES, "%s: preference pairs and prompts: not built yet", pattern[i]);
+    }
+    check(run->T <= gpt2_config(run->model)->max_seq_len, "rows of %d tokens do not fit the model's context of %d; use a smaller --seq or another --init",
+          run->T, gpt2_config(run->model)->max_seq_len);
+}
+
+void check_options(const Config* c, const DrptOptions* o) {
+    check(c->init, "--init is missing: a checkpoint file, or sizes such as L4,H4,C128,V257,T128");
+    check(c->out || !c->resume, "--resume needs --out, the directory of the run to continue");
+    check(c->out || !c->save_every, "--save-every needs --out, a directory for the checkpoints");
+    check(c->out || !o->log_geometry, "--log-geometry needs --out, a directory for geometry.csv");
+    check(!o->log_geometry || c->target, "--log-geometry needs --target: there is no geometry without a target");
+    check(c->general || c->target || (c->steps == 0 && (c->val || c->val_general)),
+          "no data: give --general (and --target), or --steps 0 and --val to evaluate");
+    check(!c->recompute || !c->target || strcmp(o->group, "global") != 0, "--recompute with --group global: the activations of all blocks are needed to the end");
+    check(strcmp(o->metric, "adam") != 0 || strcmp(c->optimizer, "adamw") == 0, "--metric adam needs --optimizer adamw: it is measured by its moments");
+    check(!c->dump_update || c->steps != 0, "--dump-update needs a step; --steps is 0");
+}
+
+void write_config(Run* run) {
+    Config c = run->config;
+    DrptOptions o = run->options;
+    OptionTable tables[2] = { config_option_table(&c), drpt_option_table(&o) };
+    char* path = path_join(c.out, "config.txt");
+    c.steps = run->steps; // resolved
+    c.seq = run->T;
+    c.resume = 0;
+    Output out = output_open(path);
+    options_print(out.file, tables, 2);
+    output_close(&out);
+    free(path);
+}
+
+static char* find_checkpoint(Run* run) {
+    const Config* c = &run->config;
+    int last = c->out ? checkpoint_last(c->out) : -1;
+    check(last < 0 || c->resume, "%s: holds checkpoints of a run; continue it with --resume 1, or give another --out", c->out);
+    if (c->resume && last < 0) { printf("%s: no checkpoint yet, starting from the beginning\n", c->out); }
+    run->first_step = last < 0 ? 0 : last;
+    return last < 0 ? NULL : checkpoint_model(c->out, last);
+}
+
+// What evaluations and backward passes tell about their positions, most * T of them.
+static void open_losses(Run* run, int most) {
+    size_t N = (size_t)most * (size_t)run->T;
+    run->losses = malloc(sizeof(float) * N);
+    run->hits = malloc(N);
+    check(run->losses && run->hits, "out of memory for the losses of %zu positions", N);
+}
+
+static void open_geometry(Run* run) {
+    int is_new;
+    if (!run->options.log_geometry) { return; }
+    FILE* f = runlog_csv(run->config.out, "geometry.csv", run->first_step, &is_new);
+    drpt_log_geometry(&run->drpt, f, is_new);
+}
+
+void run_open(Run* run) {
+    const Config* c = &run->config;
+    char* checkpoint = find_checkpoint(run);
+    run->model = gpt2_create(checkpoint ? checkpoint : c->init, c->seed, 1);
+    free(checkpoint);
+    open_data(run);
+    // The feasible set is made of all general rows of a step, so its micro-batches are one batch where there is a target. Of its
+    // blocks only the outputs are kept, and the rest is computed again: a micro-batch's memory is mostly that rest.
+    int as_one = c->target && c->accumulate > 1, times = as_one ? c->accumulate : 1;
+    int n = c->general ? times * c->batch : 0, m = c->target ? times * c->target_batch : 0, most = n + m > c->batch ? n + m : c->batch;
+    size_t step_rows = (size_t)c->accumulate * (size_t)c->batch, rows = c->general ? run->general.rows : run->target.rows;
+    if (!c->general) { step_rows = (size_t)c->accumulate * (size_t)c->target_batch; }
+    run->steps = c->steps >= 0 ? c->steps : rows > step_rows ? (int)(rows / step_rows) : 1;
+    check(run->first_step <= run->steps, "%s: stands at step %d, beyond --steps %d", c->out, run->first_step, run->steps);
+    if (n + m > 0) {
+        run->drpt = drpt_create(&run->options, n, m, run->T, 4 * gpt2_config(run->model)->channels, (int)run->general.num_files, (uint64_t)c->seed);
+        drpt_moments(&run->drpt, gpt2_arrays(run->model).grads, gpt2_arrays(run->model).v, c->beta2, c->eps);
+    }
+    run->drpt.verify = VERIFY_SITES;
+    int keep_blocks = drpt_keeps_blocks(&run->drpt);
+    gpt2_alloc(run->model, most, run->T, 1, keep_blocks, (c->recompute || as_one) && !keep_blocks);
+    run->batch = batch_create(n, m, run->T, as_one ? 1 : c->accumulate);
+    open_losses(run, most);
+    run->eval = batch_create(c->batch, 0, run->T, 1);
+    if (n > 0) { run->general_reader = reader_open(&run->general, (uint64_t)c->seed, 1); }
+    if (m > 0) { run->target_reader = reader_open(&run->target, (uint64_t)c->seed + 1, 1); }
+    if (run->first_step > 0) { load_state(run, run->first_step); }
+    if (c->dump_update) { output_probe(c->dump_update); } // now rather than at the last step
+    if (c->sample_every > 0) { run->tokenizer = open_tokenizer(c, gpt2_config(run->model), "--sample-every"); }
+    if (c->out) {
+        folder_create(c->out);
+        write_config(run);
+    }
+    run->log = runlog_open(c->out, run->first_step, run->steps);
+    open_geometry(run);
+}
+
+void run_close(Run* run) {
+    runlog_close(&run->log);
+    if (run->drpt.geometry) { check(fclose(run->drpt.geometry) == 0, "%s/geometry.csv: writing failed: %s", run->config.out, strerror(errno)); }
+    reader_close(&run->general_reader);
+    reader_close(&run->target_reader);
+    dataset_close(&run->general);
+    dataset_close(&run->target);
+    dataset_close(&run->val);
+    dataset_close(&run->val_general);
+    batch_free(&run->batch);
+    batch_free(&run->eval);
+    drpt_free(&run->drpt);
+    gpt2_free(run->model);
+    free(run->losses);
+    free(run->hits);
+    if (run->tokenizer) { tokenizer_free(run->tokenizer); }
+}
+
+static void print_sample(Run* run, int step) {
+    size_t most = (size_t)run->config.sample_tokens + 1;
+    uint16_t* tokens = malloc(sizeof(uint16_t) * most);
+    check(tokens != NULL, "out of memory for a sample");
+    tokens[0] = (uint16_t)tokenizer_eot(run->tokenizer);
+    printf("--- sample at step %d\n", step);
+    generate(run->model, run->tokenizer, tokens, 1, run->config.sample_tokens, &run->config, (uint64_t)step);
+    printf("---\n");
+    free(tokens);
+}
+
+// After Ctrl-C: what was done so far is kept, and the way on is told.
+static void stop(Run* run, const char* program, int step) {
+    printf("stopped after step %d of %d\n", step, run->steps);
+    if (run->config.out) {
+        save_checkpoint(run, step);
+        printf("continue with: %s --config '%s/config.txt' --resume 1\n", program, run->config.out);
+    }
+    run_close(run);
+    exit(130);
+}
+
+static void finish(Run* run) {
+    StepRow row = { .step = run->steps, .loss = NAN, .target_loss = NAN, .lr = NAN, .grad_norm = NAN,
+                    .update_cos = NAN, .update_ratio = NAN, .ms = NAN, .projecting_ms = NAN };
+    row.val_loss = evaluate_and_log(run, &run->val, "val", run->steps);
+    row.val_general_loss = evaluate_and_log(run, &run->val_general, "val_general", run->steps);
+    runlog_step(&run->log, &row, "");
+    if (!run->config.out) { return; }
+    int bf16 = run->config.precision && strcmp(run->config.precision, "bf16") == 0; // as the layers had it
+    char* path = path_join(run->config.out, "model_final.bin");
+    write_array(run, path, bf16 ? MODEL_BF16 : MODEL_FP32, gpt2_arrays(run->model).params);
+    printf("wrote %s\n", path);
+    free(path);
+}
+
+void train(Run* run, const char* program) {
+    const Config* c = &run->config;
+    for (int step = run->first_step; step < run->steps; step++) {
+        train_step(run, step);
+        int done = step + 1;
+        if (c->sample_every > 0 && done % c->sample_every == 0) { print_sample(run, done); }
+        if (stop_requested) { stop(run, program, done); }
+        if (c->save_every > 0 && done % c->save_every == 0) {
+            save_checkpoint(run, done);
+            int old = done - c->keep_checkpoints * c->save_every;
+            if (c->keep_checkpoints > 0 && old > 0) { checkpoint_remove(c->out, old); }
+        }
+    }
+    finish(run);
+}
+
+int run_main(int argc, char** argv, const char* about) {
+    Run run = { .config = config_defaults, .options = drpt_defaults };
+    OptionTable tables[2] = { config_option_table(&run.config), drpt_option_table(&run.options) };
+    if (argc == 1) { fputs(about, stdout); return 0; }
+    options_parse(tables, 2, argc, argv, about);
+    device_program(run.config.precision, argv);
+    device_start(run.config.precision);
+    if (run.config.threads > 0) { omp_set_num_threads(run.config.threads); }
+    if (run.config.init && run.config.generate) { generate_from_text(&run.config); return 0; }
+    check_options(&run.config, &run.options);
+    signal(SIGINT, request_stop);
+    signal(SIGTERM, request_stop);
+    if (run.config.probe) {
+        run_probe(&run);
+    } else {
+        run_open(&run);
+        train(&run, argv[0]);
+    }
+    run_close(&run);
+    return 0;
+}

@@ -1,0 +1,69 @@
+// run.h -- a run of the trainer: what its command line says is done, step by step.
+#ifndef DRPT_RUN_H
+#define DRPT_RUN_H
+
+#include "drpt.h"
+#include "gpt2.h"
+#include "../llmc/batch.h"
+#include "../llmc/config.h"
+#include "../llmc/dataset.h"
+#include "../llmc/runlog.h"
+#include "../llmc/tokenizer.h"
+
+#include <signal.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct Run {
+    Config config;
+    DrptOptions options;
+    GPT2* model;
+    Drpt drpt;
+    Dataset general, target, val, val_general; // rows = 0: not given
+    Reader general_reader, target_reader;
+    Batch batch;
+    Batch eval;                                // --batch rows of evaluation data
+    float* losses;                             // of the positions of the last pass
+    unsigned char* hits;
+    RunLog log;
+    Tokenizer* tokenizer;                      // for samples, else NULL
+    int T, steps, first_step;
+} Run;
+
+// The program: `about` it is what it prints when it is given nothing to do. Returns its exit status.
+int run_main(int argc, char** argv, const char* about);
+
+// Its parts. config and options hold what is asked for, the rest is zero; check_options() ends the program if it makes no sense.
+void check_options(const Config* c, const DrptOptions* o);
+void run_open(Run* run);
+void run_close(Run* run);
+void train(Run* run, const char* program); // all steps; `program` is named where the way to continue is told
+
+// One optimizer step, its evaluation before it; and of that the forward and backward of all micro-batches: the gradients hold the update
+// direction of the step then.
+void train_step(Run* run, int step);
+void compute_update(Run* run, int step, StepRow* row);
+
+// What an evaluation adds up: the weighted losses and the weights; trained positions, and those whose target was the
+// likeliest token; rows, and those where all were.
+typedef struct { double loss, weight, trained, hits, rows, exact; } Tally;
+Tally evaluate(Run* run, const Dataset* data);
+
+// The loss of the rows [first, end) of all micro-batches, from what was added up: rows with a loss that is no number are left out.
+// losses, weight: (rows, b->T).
+typedef struct { double sum, weight; } Mean;
+void add_losses(Mean* mean, const float* losses, const Batch* b, const float* weight, int first, int end);
+double mean_of(Mean m);
+
+// For --probe, which is a run of another kind.
+extern volatile sig_atomic_t stop_requested; // by Ctrl-C
+void open_data(Run* run);
+void write_config(Run* run);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif // DRPT_RUN_H

@@ -1,0 +1,155 @@
+// product.cu -- see product.cuh: by cuBLASLt.
+//
+// cuBLAS counts along columns: a row-major (R,C) array is its (C,R) matrix. So out = left right is asked for as out' = right' left'.
+//
+// To choose an algorithm cuBLASLt takes tens of microseconds of the host, longer than many a product takes the GPU. What it chose is
+// therefore kept, with its descriptors, for the next product of the same description.
+#include "product.cuh"
+
+#include <string.h>
+
+// All that an algorithm is chosen by. Numbers of one width: two are compared byte by byte, and padding would count.
+typedef struct { int64_t type, turned, rows, cols, stride, apart, alignment; } Side;
+typedef struct { Side out, left, right; int64_t count, bias, compute; } Key;
+
+typedef struct {
+    Key key;
+    cublasLtMatmulDesc_t what; // NULL: nothing is kept here
+    cublasLtMatrixLayout_t out, left, right;
+    cublasLtMatmulAlgo_t algorithm;
+} Plan;
+
+// A model has some hundred products. One that finds none of WAYS places free takes the first, at the cost of choosing again.
+enum { PLANS = 1024, WAYS = 8, BLOCK = 256 };
+static Plan plans[PLANS];
+
+// Of the first matrix, and of all in the batch.
+static int64_t alignment_of(const void* data, size_t bytes_apart) {
+    int64_t alignment = 256;
+    while (((uintptr_t)data | bytes_apart) % (uintptr_t)alignment != 0) { alignment /= 2; }
+    return alignment;
+}
+
+static Side side(Matrix x, int count) {
+    size_t size = x.type == CUDA_R_16BF ? 2 : 4;
+    if (count == 1) { x.apart = 0; }
+    return Side{ x.type, x.turned, x.rows, x.cols, (int64_t)x.stride, (int64_t)x.apart, alignment_of(x.data, size * x.apart) };
+}
+
+static cublasLtMatrixLayout_t layout(Side x, int64_t batches) {
+    cublasLtMatrixLayout_t made;
+    int32_t count = (int32_t)batches;
+    CUBLAS(cublasLtMatrixLayoutCreate(&made, (cudaDataType)x.type, (uint64_t)x.cols, (uint64_t)x.rows, x.stride));
+    CUBLAS(cublasLtMatrixLayoutSetAttribute(made, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, &count, sizeof(count)));
+    CUBLAS(cublasLtMatrixLayoutSetAttribute(made, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, &x.apart, sizeof(x.apart)));
+    return made;
+}
+
+static cublasLtMatmulDesc_t description(const Key* key) {
+    cublasLtMatmulDesc_t made;
+    cublasLtEpilogue_t epilogue = key->bias ? CUBLASLT_EPILOGUE_BIAS : CUBLASLT_EPILOGUE_DEFAULT;
+    cublasOperation_t left = key->left.turned ? CUBLAS_OP_T : CUBLAS_OP_N, right = key->right.turned ? CUBLAS_OP_T : CUBLAS_OP_N;
+    CUBLAS(cublasLtMatmulDescCreate(&made, (cublasComputeType_t)key->compute, CUDA_R_32F));
+    CUBLAS(cublasLtMatmulDescSetAttribute(made, CUBLASLT_MATMUL_DESC_TRANSA, &right, sizeof(right)));
+    CUBLAS(cublasLtMatmulDescSetAttribute(made, CUBLASLT_MATMUL_DESC_TRANSB, &left, sizeof(left)));
+    CUBLAS(cublasLtMatmulDescSetAttribute(made, CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue, sizeof(epilogue)));
+    return made;
+}
+
+static void set(cublasLtMatmulPreference_t preference, cublasLtMatmulPreferenceAttributes_t attribute, int64_t value) {
+    uint32_t alignment = (uint32_t)value;
+    CUBLAS(cublasLtMatmulPreferenceSetAttribute(preference, attribute, &alignment, sizeof(alignment)));
+}
+
+// Needs the plan's descriptors.
+static cublasLtMatmulAlgo_t choose(const Plan* p) {
+    const size_t workspace = WORKSPACE;
+    int found = 0;
+    cublasLtMatmulHeuristicResult_t best;
+    cublasLtMatmulPreference_t preference;
+    CUBLAS(cublasLtMatmulPreferenceCreate(&preference));
+    CUBLAS(cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace, sizeof(workspace)));
+    set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, p->key.right.alignment);
+    set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, p->key.left.alignment);
+    set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, p->key.out.alignment);
+    set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, p->key.out.alignment);
+    cublasStatus_t status = cublasLtMatmulAlgoGetHeuristic(device.blas, p->what, p->right, p->left, p->out, p->out, preference, 1, &best, &found);
+    check(status == CUBLAS_STATUS_SUCCESS && found > 0, "cuBLASLt has no product of %lld x %lld and %lld x %lld: %s",
+          (long long)p->key.left.rows, (long long)p->key.left.cols, (long long)p->key.right.rows, (long long)p->key.right.cols,
+          cublasLtGetStatusString(status));
+    CUBLAS(cublasLtMatmulPreferenceDestroy(preference));
+    return best.algo;
+}
+
+static void forget(Plan* p) {
+    CUBLAS(cublasLtMatrixLayoutDestroy(p->out));
+    CUBLAS(cublasLtMatrixLayoutDestroy(p->left));
+    CUBLAS(cublasLtMatrixLayoutDestroy(p->right));
+    CUBLAS(cublasLtMatmulDescDestroy(p->what));
+}
+
+static void make(Plan* p, const Key* key) {
+    p->key = *key;
+    p->what = description(key);
+    p->out = layout(key->out, key->count);
+    p->left = layout(key->left, key->count);
+    p->right = layout(key->right, key->count);
+    p->algorithm = choose(p);
+}
+
+// FNV-1a over the numbers.
+static size_t hash(const Key* key) {
+    int64_t word[sizeof(Key) / sizeof(int64_t)];
+    uint64_t sum = 0xcbf29ce484222325u;
+    memcpy(word, key, sizeof(Key));
+    for (int64_t w : word) { sum = (sum ^ (uint64_t)w) * 0x100000001b3u; }
+    return (size_t)(sum >> 32);
+}
+
+static Plan* plan(const Key* key) {
+    size_t first = hash(key) % PLANS;
+    for (size_t way = 0; way < WAYS; way++) {
+        Plan* p = &plans[(first + way) % PLANS];
+        if (!p->what) { make(p, key); return p; }
+        if (memcmp(&p->key, key, sizeof(Key)) == 0) { return p; }
+    }
+    forget(&plans[first]);
+    make(&plans[first], key);
+    return &plans[first];
+}
+
+// The product without anything to sum over. grid (elements of a matrix / BLOCK; 1; matrices), block (BLOCK)
+template <class T>
+static __global__ void fill_kernel(T* out, const T* bias, int rows, int cols, size_t stride, size_t apart) {
+    size_t k = (size_t)blockIdx.x * BLOCK + threadIdx.x;
+    if (k >= (size_t)rows * (size_t)cols) { return; }
+    size_t row = k / (size_t)cols, col = k % (size_t)cols;
+    out[blockIdx.z * apart + row * stride + col] = bias ? bias[col] : (T)0.0f;
+}
+
+template <class T> static void fill(Matrix out, const void* bias, int count) {
+    dim3 grid(blocks_of((size_t)out.rows * (size_t)out.cols, BLOCK), 1, (unsigned)count);
+    fill_kernel<T><<<grid, BLOCK>>>((T*)out.data, (const T*)bias, out.rows, out.cols, out.stride, out.apart);
+    LAUNCHED();
+}
+
+void product(Matrix out, Matrix left, Matrix right, float beta, const void* bias, int count) {
+    const float one = 1.0f;
+    int sum = left.turned ? left.rows : left.cols;
+    check((left.turned ? left.cols : left.rows) == out.rows && (right.turned ? right.rows : right.cols) == out.cols
+          && (right.turned ? right.cols : right.rows) == sum && left.type == right.type && !out.turned,
+          "no product: %d x %d%s and %d x %d%s to %d x %d", left.rows, left.cols, left.turned ? "'" : "",
+          right.rows, right.cols, right.turned ? "'" : "", out.rows, out.cols);
+    if (out.rows == 0 || out.cols == 0 || count == 0) { return; }
+    if (sum == 0) {
+        check(beta == 0.0f || !bias, "no product: a bias added to nothing");
+        if (beta == 0.0f && out.type == CUDA_R_32F) { fill<float>(out, bias, count); }
+        else if (beta == 0.0f) { fill<Real>(out, bias, count); }
+        return;
+    }
+    Key key = { side(out, count), side(left, count), side(right, count), count, bias != NULL, left.type == CUDA_R_32F ? device.compute : CUBLAS_COMPUTE_32F };
+    Plan* p = plan(&key);
+    if (bias) { CUBLAS(cublasLtMatmulDescSetAttribute(p->what, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias, sizeof(bias))); }
+    CUBLAS(cublasLtMatmul(device.blas, p->what, &one, right.data, p->right, left.data, p->left, &beta, out.data, p->out, (void*)out.data, p->out,
+                          &p->algorithm, device.workspace, WORKSPACE, 0));
+}

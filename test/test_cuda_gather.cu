@@ -1,0 +1,516 @@
+// test_cuda_gather.cu -- every route on the device against inner products of the gradients of single rows, in double precision.
+#include "../drpt/direct.h"
+#include "../drpt/gather.h"
+#include "../drpt/pairs.h"
+#include "../drpt/sketch.h"
+#include "../drpt/table.cuh"
+#include "../drpt/tokens.h"
+extern "C" {
+#include "../llmc/rng.h"
+}
+#include "on_device.h"
+#include "test.h"
+
+enum { MOST_NEEDS = 8, SLACK = 16 };
+static const double TOLERANCE = 1e-5, ROUNDED = 1e-2; // ROUNDED: of what is rounded to bf16 on the way
+static const float CORRECTION = 1.7f, EPS = 0.01f;
+static uint64_t rng = 11;
+
+typedef struct { const char* what; SiteKind kind; int rows, cols, bias, stride, n, m, T; } Case;
+
+static const Case cases[] = {
+    { "linear",     SITE_LINEAR,    11,  7,   1, 11,  4, 3, 5 },
+    { "no bias",    SITE_LINEAR,    13,  6,   0, 13,  3, 2, 4 },
+    { "part",       SITE_LINEAR,    5,   8,   1, 23,  4, 1, 3 },   // of a fused projection
+    { "bare part",  SITE_LINEAR,    6,   9,   0, 19,  2, 4, 3 },
+    { "layernorm",  SITE_LAYERNORM, 19,  1,   1, 19,  4, 2, 3 },
+    { "no shift",   SITE_LAYERNORM, 37,  1,   0, 37,  3, 3, 19 },
+    { "position",   SITE_POSITION,  5,   8,   0, 8,   4, 2, 5 },
+    { "token",      SITE_TOKEN,     12,  10,  0, 12,  3, 2, 6 },
+    { "lookup",     SITE_LOOKUP,    12,  10,  0, 12,  3, 2, 6 },
+    { "no target",  SITE_LINEAR,    7,   5,   1, 7,   3, 0, 4 },
+    { "no general", SITE_TOKEN,     9,   5,   0, 9,   0, 2, 3 },
+    { "one token",  SITE_LINEAR,    140, 3,   1, 140, 6, 1, 1 },
+    { "tiles",      SITE_LINEAR,    6,   5,   1, 6,   11, 9, 2 },  // of the table: more vectors than one takes
+    { "wide",       SITE_LINEAR,    20,  600, 1, 25,  3, 2, 5 },   // several pieces of a slab
+    { "long token", SITE_TOKEN,     150, 300, 0, 150, 2, 2, 70 },  // several slabs of lookups, more positions than a warp looks at
+};
+enum { NUM_CASES = sizeof(cases) / sizeof(cases[0]) };
+
+// ---------------------------------------------------------------------------------------------
+// A site with random factors, on the device and in double precision.
+
+static std::vector<Real> fill(size_t n) {
+    std::vector<Real> x(n);
+    for (Real& k : x) { k = (Real)test_uniform(&rng); }
+    return x;
+}
+static std::vector<float> fill_floats(size_t n, bool squared) {
+    std::vector<float> x(n);
+    for (float& k : x) { k = test_uniform(&rng); k = squared ? k * k : k; }
+    return x;
+}
+
+struct Host {
+    std::vector<Real> dout, inp, dlookup;
+    std::vector<float> mean, rstd, vweight, vbias;
+    std::vector<int> tokens;
+
+    explicit Host(const Case& c) {
+        size_t N = (size_t)((c.n + c.m) * c.T);
+        dout = fill(N * (size_t)c.stride);
+        inp = fill(N * (size_t)(c.kind == SITE_LAYERNORM ? c.rows : c.cols));
+        dlookup = fill(N * (size_t)c.cols);
+        mean = fill_floats(N, false);
+        rstd = fill_floats(N, false);
+        vweight = fill_floats((size_t)(c.rows * c.cols), true);
+        vbias = fill_floats((size_t)c.rows, true);
+        for (size_t i = 0, T = (size_t)c.T; i < N; i++) { // words repeat, a row's second one at its end
+            tokens.push_back(i % T > 1 && i % T == T - 1 ? tokens[i - T + 2] : i % 3 == 0 ? c.rows - 1 : (int)(i * 7 % (size_t)c.rows));
+        }
+    }
+
+    // The gradient of row b: weights, then the bias.
+    std::vector<double> gradient(const Case& c, int b) const {
+        std::vector<double> g((size_t)(c.rows * (c.cols + c.bias)), 0.0);
+        double* bias = g.data() + c.rows * c.cols;
+        for (int t = 0; t < c.T; t++) {
+            size_t at = (size_t)(b * c.T + t);
+            const Real* d = &dout[at * (size_t)c.stride];
+            for (int o = 0; o < c.rows && c.kind != SITE_POSITION && c.kind != SITE_LOOKUP; o++) {
+                double y = (double)(float)d[o];
+                for (int k = 0; k < c.cols; k++) {
+                    double x = (double)(float)inp[at * (size_t)(c.kind == SITE_LAYERNORM ? c.rows : c.cols) + (size_t)(c.kind == SITE_LAYERNORM ? o : k)];
+                    g[(size_t)(o * c.cols + k)] += y * (c.kind == SITE_LAYERNORM ? (x - mean[at]) * rstd[at] : x);
+                }
+                if (c.bias) { bias[o] += y; }
+            }
+            for (int k = 0; k < c.cols; k++) {
+                if (c.kind == SITE_POSITION) { g[(size_t)(t * c.cols + k)] += (double)(float)d[k]; }
+                if (c.kind == SITE_TOKEN || c.kind == SITE_LOOKUP) { g[(size_t)(tokens[at] * c.cols + k)] += (double)(float)dlookup[at * (size_t)c.cols + (size_t)k]; }
+            }
+        }
+        return g;
+    }
+};
+
+struct Copy {
+    OnDevice<Real> dout, inp, dlookup;
+    OnDevice<float> mean, rstd, vweight, vbias;
+    OnDevice<int> tokens;
+
+    explicit Copy(const Host& h)
+        : dout(h.dout), inp(h.inp), dlookup(h.dlookup), mean(h.mean), rstd(h.rstd), vweight(h.vweight), vbias(h.vbias), tokens(h.tokens) {}
+
+    Site site(const Case& c) const {
+        static float receives; // what a site's gradient would be added to
+        Site s = {};
+        s.kind = c.kind;
+        s.name = c.what;
+        s.dweight = &receives;
+        s.dbias = c.bias ? &receives : NULL;
+        s.dout = dout;
+        s.inp = inp;
+        s.mean = mean;
+        s.rstd = rstd;
+        s.rows = c.rows;
+        s.cols = c.cols;
+        s.stride = c.stride;
+        s.parts = 1;
+        s.index = 3;
+        s.vweight = vweight;
+        s.vbias = vbias;
+        if (c.kind == SITE_TOKEN || c.kind == SITE_LOOKUP) { s.dlookup = dlookup; s.tokens = tokens; }
+        return s;
+    }
+};
+
+// ---------------------------------------------------------------------------------------------
+// Statistics.
+
+struct Products {
+    int n, m;
+    std::vector<double> K, s, score, S, Q, q;
+
+    Products(int n_, int m_, double start = 0.0)
+        : n(n_), m(m_), K((size_t)(n*n), start), s((size_t)n, start), score((size_t)n, start), S((size_t)(n*m), start), Q((size_t)(m*m), start), q(1, start) {}
+    bool operator==(const Products& o) const { // bit by bit: NaN is NaN
+        const std::vector<double> *a[] = { &K, &s, &score, &S, &Q, &q }, *b[] = { &o.K, &o.s, &o.score, &o.S, &o.Q, &o.q };
+        for (int k = 0; k < 6; k++) {
+            if (a[k]->size() != b[k]->size() || (!a[k]->empty() && memcmp(a[k]->data(), b[k]->data(), sizeof(double) * a[k]->size()) != 0)) { return false; }
+        }
+        return true;
+    }
+};
+
+static double dot(const std::vector<double>& x, const std::vector<double>& y) {
+    double sum = 0.0;
+    for (size_t k = 0; k < x.size(); k++) { sum += x[k] * y[k]; }
+    return sum;
+}
+
+static Products products_of(const std::vector<std::vector<double>>& gradient, const Case& c, const Host& h) {
+    Products p(c.n, c.m);
+    size_t size = gradient[0].size(), weights = (size_t)(c.rows * c.cols);
+    std::vector<double> t(size, 0.0), scaled(size);
+    for (size_t k = 0; k < size; k++) {
+        for (int j = 0; j < c.m; j++) { t[k] += gradient[(size_t)(c.n + j)][k]; }
+        double v = k >= h.vweight.size() + h.vbias.size() ? 0.0 : k < weights ? h.vweight[k] : h.vbias[k - weights];
+        scaled[k] = t[k] / (sqrt(v * CORRECTION) + EPS);
+    }
+    p.q[0] = dot(t, t);
+    for (int i = 0; i < c.n; i++) {
+        const std::vector<double>& g = gradient[(size_t)i];
+        p.s[(size_t)i] = dot(g, t);
+        p.score[(size_t)i] = dot(g, scaled);
+        for (int j = 0; j < c.n; j++) { p.K[(size_t)(i*c.n + j)] = dot(g, gradient[(size_t)j]); }
+        for (int j = 0; j < c.m; j++) { p.S[(size_t)(i*c.m + j)] = dot(g, gradient[(size_t)(c.n + j)]); }
+    }
+    for (int j = 0; j < c.m; j++) {
+        for (int l = 0; l < c.m; l++) { p.Q[(size_t)(j*c.m + l)] = dot(gradient[(size_t)(c.n + j)], gradient[(size_t)(c.n + l)]); }
+    }
+    return p;
+}
+
+static std::vector<std::vector<double>> gradients(const Host& h, const Case& c) {
+    std::vector<std::vector<double>> g;
+    for (int b = 0; b < c.n + c.m; b++) { g.push_back(h.gradient(c, b)); }
+    return g;
+}
+
+static int widest(const Case& c) { return c.stride == c.rows || c.cols > c.rows ? c.cols : c.rows; }
+
+// What is gathered, added to `start`, with `part` floats of scratch.
+static Products gather(const Site& s, const Case& c, Route route, int needs, int metric, size_t part, SketchStore* sketches, double start = 0.0) {
+    Products p(c.n, c.m, start);
+    OnDevice<double> K(p.K), score(p.score), S(p.S), Q(p.Q), q(p.q), sums(p.s);
+    OnDevice<float> scratch(part);
+    Statistics st = {};
+    st.K = K;
+    st.s = sums;
+    st.q = q;
+    st.score = metric ? score : sums;
+    if (needs & NEEDS_ROWS) { st.S = S; st.Q = Q; }
+    Gather g = {};
+    g.n = c.n;
+    g.m = c.m;
+    g.T = c.T;
+    g.threads = 1;
+    g.needs = needs;
+    g.metric = metric;
+    g.correction = CORRECTION;
+    g.eps = EPS;
+    g.route = route;
+    g.sketches = sketches;
+    g.scratch = scratch;
+    g.part = part;
+    Gathered done = drpt_gather(&st, &s, &g);
+    expect(done.route == gather_route(&s, &g) && done.route != ROUTE_auto && !done.kept);
+    p.K = K.read();
+    p.s = sums.read();
+    p.score = score.read();
+    p.S = S.read();
+    p.Q = Q.read();
+    p.q = q.read();
+    return p;
+}
+
+// In units of the lengths of the two vectors, but those of `unit` where they are not known.
+static bool is_near(double got, double want, double xx, double yy, double tolerance) {
+    return fabs(got - want) <= tolerance * sqrt(fabs(xx * yy)) + 1e-30;
+}
+
+static void expect_products(const Products& got, const Products& want, const char* what, int route, int needs, bool has_s, double start, double tolerance) {
+    int n = want.n, m = want.m;
+    bool right = is_near(got.q[0] - start, want.q[0], want.q[0], want.q[0], TOLERANCE);
+    for (int i = 0; i < n; i++) {
+        double ii = want.K[(size_t)(i*n + i)];
+        right &= is_near(got.s[(size_t)i] - start, has_s ? want.s[(size_t)i] : 0.0, ii, want.q[0], tolerance);
+        for (int j = 0; j < n; j++) {
+            size_t at = (size_t)(i*n + j);
+            right &= is_near(got.K[at] - start, needs & NEEDS_K ? want.K[at] : 0.0, ii, want.K[(size_t)(j*n + j)], tolerance);
+        }
+        for (int j = 0; j < m; j++) {
+            size_t at = (size_t)(i*m + j);
+            right &= is_near(got.S[at] - start, needs & NEEDS_ROWS ? want.S[at] : 0.0, ii, want.Q[(size_t)(j*m + j)], tolerance);
+        }
+    }
+    for (int j = 0; j < m; j++) {
+        for (int l = 0; l < m; l++) {
+            size_t at = (size_t)(j*m + l);
+            right &= is_near(got.Q[at] - start, needs & NEEDS_ROWS ? want.Q[at] : 0.0, want.Q[(size_t)(j*m + j)], want.Q[(size_t)(l*m + l)], tolerance);
+        }
+    }
+    if (!right) { fprintf(stderr, "%s, route %d, needs %d:\n", what, route, needs); }
+    expect(right);
+}
+
+static size_t scratch_of(const Case& c) { return gather_scratch(c.n, c.m, c.T, widest(c)); }
+
+// Of what a route promises to do with, so that its memory is used to the end.
+static size_t own_scratch(const Case& c, Route route) {
+    size_t direct = direct_scratch(c.n, c.m, c.T, widest(c)), own = direct;
+    if (route == ROUTE_pairs) { own = pairs_scratch(c.n, c.m, c.T, widest(c)); }
+    if (route == ROUTE_tokens) { own = tokens_scratch(c.n, c.m, c.T, widest(c)); }
+    return own;
+}
+
+static bool is_product(const Case& c) { return c.kind == SITE_LINEAR || c.kind == SITE_TOKEN; }
+
+// ---------------------------------------------------------------------------------------------
+
+static double tolerance_of(Route route) { return route == ROUTE_tokens && sizeof(Real) < sizeof(float) ? ROUNDED : TOLERANCE; }
+
+static bool takes(Route route, const Case& c, int needs, int metric) {
+    return route == ROUTE_direct || (is_product(c) && (route == ROUTE_pairs ? !metric : c.m > 0 && !(needs & (NEEDS_K | NEEDS_ROWS))));
+}
+
+static void test_routes(void) {
+    for (const Case& c : cases) {
+        Host host(c);
+        Copy copy(host);
+        Site s = copy.site(c);
+        Products want = products_of(gradients(host, c), c, host);
+        for (int r = ROUTE_direct; r <= ROUTE_tokens; r++) {
+            for (int needs = 0; needs < MOST_NEEDS; needs++) {
+                Route route = (Route)r;
+                bool usual = needs == 0 || needs == NEEDS_S || needs == MOST_NEEDS - 1;
+                if (!takes(route, c, needs, 0) || (!usual && c.n * c.T > 20)) { continue; }
+                double start = needs % 2 ? 0.25 : 0.0;
+                Products got = gather(s, c, route, needs, 0, own_scratch(c, route), NULL, start);
+                expect_products(got, want, c.what, route, needs, needs != 0, start, tolerance_of(route));
+            }
+        }
+    }
+}
+
+// auto takes one of them, with the memory for all.
+static void test_auto(void) {
+    for (int k = 0; k < NUM_CASES - 1; k++) {
+        const Case& c = cases[k];
+        Host host(c);
+        Copy copy(host);
+        Products want = products_of(gradients(host, c), c, host), got = gather(copy.site(c), c, ROUTE_auto, NEEDS_S, 0, scratch_of(c), NULL);
+        expect_products(got, want, c.what, ROUTE_auto, NEEDS_S, true, 0.0, tolerance_of(ROUTE_tokens));
+    }
+}
+
+static void test_metric(void) {
+    for (const Case& c : cases) {
+        Host host(c);
+        Copy copy(host);
+        Products want = products_of(gradients(host, c), c, host);
+        for (int r = ROUTE_direct; r <= ROUTE_tokens; r++) {
+            Route route = (Route)r;
+            if (!takes(route, c, NEEDS_S, 1)) { continue; }
+            Products got = gather(copy.site(c), c, route, NEEDS_S, 1, own_scratch(c, route), NULL, 0.5);
+            expect_products(got, want, c.what, route, NEEDS_S, route == ROUTE_direct, 0.5, TOLERANCE);
+            for (int i = 0; i < c.n; i++) { // the largest that the metric can make of it is 1/eps
+                double unit = sqrt(want.K[(size_t)(i*c.n + i)] * want.q[0]) / EPS;
+                expect(fabs(got.score[(size_t)i] - 0.5 - want.score[(size_t)i]) <= (tolerance_of(route) > TOLERANCE ? ROUNDED : 2e-6) * unit);
+            }
+        }
+    }
+}
+
+// With a sketch wider than a site nothing is projected.
+static void test_wide_sketch_is_exact(void) {
+    for (const Case& c : cases) {
+        if (!is_product(c) || c.cols >= 160) { continue; }
+        Host host(c);
+        Copy copy(host);
+        Products want = products_of(gradients(host, c), c, host);
+        SketchStore* store = sketch_create(160, c.n, c.m, c.T, 1);
+        for (int needs = 0; needs < MOST_NEEDS; needs++) {
+            Products got = gather(copy.site(c), c, ROUTE_sketch, needs, 0, scratch_of(c), store);
+            expect_products(got, want, c.what, ROUTE_sketch, needs, needs != 0, 0.0, TOLERANCE);
+        }
+        sketch_free(store);
+    }
+}
+
+// The factor of a side; the unit matrix where it is left as it is.
+static std::vector<double> factor_of(SketchStore* store, const Site& s, int side, int length, int k) {
+    const Real* on_device = sketch_factor(store, &s, side);
+    expect((on_device == NULL) == (length <= k));
+    int width = on_device ? k : length;
+    std::vector<double> P((size_t)(length * width));
+    std::vector<Real> x(P.size());
+    if (on_device) { device_read(x.data(), on_device, sizeof(Real) * x.size()); }
+    for (int i = 0; i < length * width; i++) { P[(size_t)i] = on_device ? (double)(float)x[(size_t)i] : i / width == i % width; }
+    return P;
+}
+
+// P_O' G P_I of every row.
+static std::vector<std::vector<double>> sketched(const Host& h, const Case& c, const std::vector<double>& left, const std::vector<double>& right) {
+    std::vector<std::vector<double>> all;
+    int length = c.cols + c.bias, O = (int)left.size() / c.rows, I = (int)right.size() / length;
+    for (int b = 0; b < c.n + c.m; b++) {
+        std::vector<double> g = h.gradient(c, b), x((size_t)(O * I), 0.0);
+        for (int o = 0; o < c.rows; o++) {
+            for (int z = 0; z < I; z++) {
+                double sum = 0.0;
+                for (int y = 0; y < length; y++) { sum += (y < c.cols ? g[(size_t)(o*c.cols + y)] : g[(size_t)(c.rows*c.cols + o)]) * right[(size_t)(y*I + z)]; }
+                for (int w = 0; w < O; w++) { x[(size_t)(w*I + z)] += left[(size_t)(o*O + w)] * sum; }
+            }
+        }
+        all.push_back(x);
+    }
+    return all;
+}
+
+static void test_sketch_is_projected_gradients(void) {
+    for (const Case& c : cases) {
+        if (!is_product(c) || c.T > 50) { continue; }
+        for (int k = 4; k <= 8; k += 4) { // 8: some sides are as long, or 7 and a bias
+            Host host(c);
+            Copy copy(host);
+            Site s = copy.site(c);
+            SketchStore* store = sketch_create(k, c.n, c.m, c.T, 77);
+            std::vector<double> left = factor_of(store, s, 0, c.rows, k), right = factor_of(store, s, 1, c.cols + c.bias, k);
+            Products want = products_of(sketched(host, c, left, right), c, host);
+            for (int needs = 0; needs < MOST_NEEDS; needs++) {
+                Products got = gather(s, c, ROUTE_sketch, needs, 0, scratch_of(c), store);
+                expect_products(got, want, c.what, ROUTE_sketch, needs, needs != 0, 0.0, 2 * TOLERANCE);
+            }
+            sketch_free(store);
+        }
+    }
+}
+
+// The random factors are those of the seed, the site and the side, on every device.
+static void test_sketch_streams(void) {
+    const Case& c = cases[0];
+    Host host(c);
+    Copy copy(host);
+    Site s = copy.site(c);
+    SketchStore* store = sketch_create(2, c.n, c.m, c.T, 5);
+    for (uint64_t seed : { 5, 6, 5 }) {
+        sketch_refresh(store, seed);
+        for (int side = 0; side < 2; side++) {
+            int length = side ? c.cols + c.bias : c.rows;
+            std::vector<float> drawn((size_t)(2 * length));
+            Rng stream = rng_seed(seed, 2 * (uint64_t)s.index + (uint64_t)side, 0);
+            rng_normal(&stream, drawn.data(), drawn.size(), (float)sqrt(0.5));
+            std::vector<double> got = factor_of(store, s, side, length, 2);
+            for (size_t i = 0; i < got.size(); i++) { expect(got[i] == (double)(float)(Real)drawn[i]); }
+        }
+    }
+    sketch_free(store);
+}
+
+// The least memory a route can work in: one row of the site, one pair of rows of the batch.
+static size_t least_scratch(const Case& c, Route route) {
+    size_t T = (size_t)c.T, row = (size_t)(c.cols + c.bias);
+    if (route == ROUTE_pairs) { return table_room(c.n + c.m) + 2 * T * T; }
+    if (route == ROUTE_tokens) { return table_room(c.n + 1) + 32 + 2 * ((size_t)c.cols + 1) + T; }
+    return table_room(c.n + c.m) + (size_t)(c.n + c.m) * (row + 7);
+}
+
+// Memory that holds only some rows of the site or of the batch, and more than is asked for.
+static void test_memory(void) {
+    for (const Case& c : cases) {
+        size_t T = (size_t)c.T;
+        if (c.n + c.m > 7 || c.rows > 100) { continue; }
+        Host host(c);
+        Copy copy(host);
+        Products want = products_of(gradients(host, c), c, host);
+        for (size_t more : { (size_t)0, 5 * T * T, (size_t)1 << 16 }) {
+            for (int r = ROUTE_direct; r <= ROUTE_tokens; r++) {
+                Route route = (Route)r;
+                int needs = route == ROUTE_tokens ? NEEDS_S : NEEDS_S | NEEDS_K | NEEDS_ROWS;
+                if (!takes(route, c, needs, 0)) { continue; }
+                Products got = gather(copy.site(c), c, route, needs, 0, least_scratch(c, route) + more, NULL);
+                expect_products(got, want, c.what, route, needs, true, 0.0, tolerance_of(route));
+            }
+        }
+    }
+}
+
+static void test_same_bits(void) {
+    const int some[] = { 0, 4, 7, NUM_CASES - 2 };
+    for (int k : some) {
+        const Case& c = cases[k];
+        Host host(c);
+        Copy copy(host);
+        SketchStore* store = sketch_create(3, c.n, c.m, c.T, 1);
+        for (int r = ROUTE_auto; r < NUM_ROUTES; r++) {
+            for (int needs : { (int)NEEDS_S, NEEDS_S | NEEDS_K | NEEDS_ROWS }) {
+                Products once = gather(copy.site(c), c, (Route)r, needs, 0, scratch_of(c), store);
+                expect(once == gather(copy.site(c), c, (Route)r, needs, 0, scratch_of(c), store));
+            }
+        }
+        sketch_free(store);
+    }
+}
+
+// A row that is not finite shows in its own entries and in nobody else's.
+static void expect_nan_apart(const Case& c, Route route, int needs, SketchStore* store) {
+    Host host(c);
+    Products want = gather(Copy(host).site(c), c, route, needs, 0, scratch_of(c), store);
+    size_t at = (size_t)(c.T + c.T / 2), n = (size_t)c.n, m = (size_t)c.m;
+    host.dout[at * (size_t)c.stride] = (Real)NAN;
+    host.inp[at * (size_t)(c.kind == SITE_LAYERNORM ? c.rows : c.cols)] = (Real)INFINITY;
+    host.dlookup[at * (size_t)c.cols] = (Real)INFINITY;
+    Products got = gather(Copy(host).site(c), c, route, needs, 0, scratch_of(c), store);
+    expect(m == 0 || !isfinite(got.s[1]));
+    expect(!(needs & NEEDS_K) || !isfinite(got.K[n + 1]));
+    for (size_t i = 0; i < n; i++) { got.K[i*n + 1] = want.K[i*n + 1]; got.K[n + i] = want.K[n + i]; }
+    for (size_t j = 0; j < m; j++) { got.S[m + j] = want.S[m + j]; }
+    got.s[1] = want.s[1];
+    if (!(got == want)) { fprintf(stderr, "%s, route %d, needs %d:\n", c.what, route, needs); }
+    expect(got == want);
+}
+
+static void test_nan_stays_apart(void) {
+    for (const Case& c : cases) {
+        if (c.n < 3 || c.n + c.m > 7) { continue; }
+        SketchStore* store = sketch_create(160, c.n, c.m, c.T, 1);
+        for (int r = ROUTE_direct; r < NUM_ROUTES; r++) {
+            if (r == ROUTE_sketch && c.cols >= 160) { continue; }
+            for (int needs : { (int)NEEDS_S, NEEDS_S | NEEDS_K | NEEDS_ROWS }) { expect_nan_apart(c, (Route)r, needs, store); }
+        }
+        sketch_free(store);
+    }
+}
+
+// Arithmetic on NaN ends the emulator unless it was told otherwise before it began: a program of its own.
+static void test_nan(void) {
+    fflush(stdout);
+    expect(system("EMU_NAN=allow /proc/$PPID/exe gather/nan_stays_apart") == 0);
+}
+
+// Memory of a store for fewer rows; a site that is another.
+static void test_refused(void) {
+    Case c = cases[0];
+    Host host(c);
+    Copy copy(host);
+    Site s = copy.site(c);
+    SketchStore* store = sketch_create(3, c.n, c.m - 1, c.T, 1);
+    expect_dies("a sketch for 6 rows of 5 tokens got 7 of 5", gather(s, c, ROUTE_sketch, NEEDS_S, 0, scratch_of(c), store));
+    sketch_factor(store, &s, 0);
+    s.rows++;
+    expect_dies("linear: not the site that its sketch was made for", sketch_factor(store, &s, 0));
+    sketch_free(store);
+    s.rows--;
+    expect_dies("linear: no room for a row of its gradients", gather(s, c, ROUTE_direct, NEEDS_S, 0, table_room(c.n + 1) + 64, NULL));
+}
+
+int main(int argc, char** argv) {
+    static const Test tests[] = {
+        { "gather/routes", test_routes },
+        { "gather/auto", test_auto },
+        { "gather/metric", test_metric },
+        { "gather/wide_sketch_is_exact", test_wide_sketch_is_exact },
+        { "gather/sketch_is_projected_gradients", test_sketch_is_projected_gradients },
+        { "gather/sketch_streams", test_sketch_streams },
+        { "gather/memory", test_memory },
+        { "gather/same_bits", test_same_bits },
+        { "gather/nan", test_nan },
+        { "gather/refused", test_refused },
+    };
+    static const Test nan_test = { "gather/nan_stays_apart", test_nan_stays_apart };
+    device_start(TEST_PRECISION);
+    if (argc == 2 && strcmp(argv[1], nan_test.name) == 0) { return test_main(argc, argv, &nan_test, 1); }
+    return test_main(argc, argv, tests, (int)(sizeof(tests) / sizeof(tests[0])));
+}

@@ -1,0 +1,111 @@
+// test_cuda_product.cu -- products on the device against sums in double precision.
+#include "../llmc/product.cuh"
+#include "on_device.h"
+#include "test.h"
+
+typedef std::vector<float> Array;
+static uint64_t rng = 1;
+
+// One factor or result of random numbers that Real can hold.
+template <class T> struct Numbers {
+    int rows, cols, count;
+    size_t stride, apart;
+    std::vector<T> host;
+
+    Numbers(int rows_, int cols_, int gap, int count_)
+        : rows(rows_), cols(cols_), count(count_), stride((size_t)(cols_ + gap)), apart(stride * (size_t)rows_ + (size_t)gap),
+          host(apart * (size_t)count_) {
+        for (T& x : host) { x = (T)test_uniform(&rng); }
+    }
+    double at(int b, int i, int j) const { return (double)(float)host[(size_t)b * apart + (size_t)i * stride + (size_t)j]; }
+};
+
+// What separates sums in single precision, rounded to T, from the exact ones; cf. test_cuda.cu.
+static float tolerance(const float*) { return sizeof(Real) == 2 ? 1e-4f : 1e-5f; }
+#ifdef BF16
+static float tolerance(const Real*) { return 1e-2f; }
+#endif
+
+// out (rows, cols) summed over k; gap: numbers between rows, and between matrices.
+template <class Out, class In>
+static void expect_product(int rows, int k, int cols, bool turn_left, bool turn_right, float beta, bool with_bias, int gap, int count) {
+    Numbers<In> left(turn_left ? k : rows, turn_left ? rows : k, gap, count), right(turn_right ? cols : k, turn_right ? k : cols, gap, count);
+    Numbers<Out> out(rows, cols, gap, count);
+    std::vector<Out> bias((size_t)cols);
+    for (Out& x : bias) { x = (Out)test_uniform(&rng); }
+    OnDevice<In> a(left.host), b(right.host);
+    OnDevice<Out> c(out.host), d(bias);
+    Array want, got;
+    Matrix x = matrix(a.data, left.rows, left.cols, left.stride, left.apart), y = matrix(b.data, right.rows, right.cols, right.stride, right.apart);
+    x.turned = turn_left;
+    y.turned = turn_right;
+    product(matrix(c.data, rows, cols, out.stride, out.apart), x, y, beta, with_bias ? d.data : NULL, count);
+    std::vector<Out> result = c.read();
+    for (size_t at = 0; at < result.size(); at++) {
+        size_t n = at / out.apart, within = at % out.apart;
+        int i = (int)(within / out.stride), j = (int)(within % out.stride);
+        double sum = i < rows && j < cols ? with_bias ? (double)(float)bias[(size_t)j] : 0.0 : 0.0;
+        if (i >= rows || j >= cols) { expect((float)result[at] == (float)out.host[at]); continue; } // between rows: as it was
+        for (int l = 0; l < k; l++) { sum += (turn_left ? left.at((int)n, l, i) : left.at((int)n, i, l)) * (turn_right ? right.at((int)n, j, l) : right.at((int)n, l, j)); }
+        want.push_back((float)(sum + beta * (double)(float)out.host[at]));
+        got.push_back((float)result[at]);
+    }
+    expect_close(got.data(), want.data(), want.size(), tolerance((const Out*)NULL));
+}
+
+// Twice, as the second finds the first one's plan; then with one thing different at a time.
+template <class Out, class In> static void expect_products(void) {
+    for (int turns = 0; turns < 4; turns++) {
+        for (int again = 0; again < 2; again++) { expect_product<Out, In>(7, 5, 11, turns & 1, turns & 2, 0.0f, false, 0, 1); }
+        expect_product<Out, In>(7, 5, 11, turns & 1, turns & 2, 1.0f, false, 0, 1);
+        expect_product<Out, In>(7, 5, 11, turns & 1, turns & 2, 0.0f, true, 0, 1);
+        expect_product<Out, In>(7, 5, 11, turns & 1, turns & 2, 0.0f, false, 3, 1);
+        expect_product<Out, In>(7, 5, 11, turns & 1, turns & 2, 1.0f, true, 3, 4);
+        expect_product<Out, In>(8, 4, 16, turns & 1, turns & 2, 0.0f, false, 0, 3);
+        expect_product<Out, In>(1, 1, 1, turns & 1, turns & 2, 0.0f, false, 0, 2);
+        expect_product<Out, In>(4, 0, 3, turns & 1, turns & 2, 0.0f, true, 2, 2);
+        expect_product<Out, In>(4, 0, 3, turns & 1, turns & 2, 1.0f, false, 2, 2);
+        expect_product<Out, In>(0, 2, 3, turns & 1, turns & 2, 1.0f, true, 0, 1);
+    }
+}
+
+static void test_products(void) {
+    expect_products<float, float>();
+    expect_products<Real, Real>();
+    expect_products<float, Real>();
+}
+
+// More descriptions than are kept, and the first ones again.
+static void test_many(void) {
+    for (int pass = 0; pass < 2; pass++) {
+        for (int k = 1; k <= 1500; k++) { if (pass == 0 || k < 50) { expect_product<float, float>(2, k, 1, false, true, 0.0f, false, 0, 1); } }
+    }
+}
+
+// Alignment is part of the description: an algorithm chosen for aligned factors is not used for others.
+static void test_alignment(void) {
+    const int N = 8;
+    std::vector<float> x((size_t)(N*N + 1), 1.0f);
+    OnDevice<float> a(x), out((size_t)(N*N));
+    for (int offset = 0; offset < 2; offset++) {
+        product(matrix(out.data, N, N), matrix(a.data + offset, N, N), matrix(a.data, N, N));
+        for (float sum : out.read()) { expect(sum == (float)N); }
+    }
+}
+
+static void test_refused(void) {
+    float x[4] = {};
+    expect_dies("no product: 2 x 2 and 1 x 2 to 2 x 2", product(matrix(x, 2, 2), matrix(x, 2, 2), matrix(x, 1, 2)));
+    expect_dies("no product", product(matrix(x, 2, 1), matrix(x, 2, 2), turned(x, 2, 2)));
+}
+
+int main(int argc, char** argv) {
+    static const Test tests[] = {
+        { "product/products", test_products },
+        { "product/many", test_many },
+        { "product/alignment", test_alignment },
+        { "product/refused", test_refused },
+    };
+    device_start(TEST_PRECISION);
+    return test_main(argc, argv, tests, (int)(sizeof(tests) / sizeof(tests[0])));
+}
