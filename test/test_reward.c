@@ -582,6 +582,7 @@ static void expect_gone(const char* path, int count) {
         double began = seconds_now();
         while (is_running(pid) && seconds_now() - began < 5.0) { nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL); }
         expect(!is_running(pid));
+        if (is_running(pid)) { kill(pid, SIGKILL); }
         found++;
     }
     if (f) { fclose(f); }
@@ -612,7 +613,7 @@ static void test_nothing_is_left(void) {
 static void test_nothing_is_left_of_a_killed_run(void) {
     char command[600];
     const char* pids = scratch("pids");
-    snprintf(command, sizeof(command), "sleep 300 & echo $! $$ >'%s'; read -r l; echo 1; sleep 300", pids);
+    snprintf(command, sizeof(command), "sleep 300 & echo $! $$ >'%s'; read -r l; echo 1; exec sleep 300", pids);
     int out;
     pid_t child = test_fork(&out);
     if (child == 0) {
