@@ -28,13 +28,13 @@ define compile_cu
 @mkdir -p $(@D)
 $(EMU_CXX) $(EMU_CU) $(1) -iquote $(dir $*) -iquote . -MMD -MP -x c++ -c $< -o $@
 endef
-$(EMU)/plain/%.o: $(EMU)/src/%.cu $(emu_sources)
+$(EMU)/plain/%.o: $(EMU)/src/%.cu | $(emu_sources)
 	$(call compile_cu)
-$(EMU)/races/%.o: $(EMU)/src/%.cu $(emu_sources)
+$(EMU)/races/%.o: $(EMU)/src/%.cu | $(emu_sources)
 	$(call compile_cu,-fsanitize=thread)
-$(EMU)/bf16/%.o: $(EMU)/src/%.cu $(emu_sources)
+$(EMU)/bf16/%.o: $(EMU)/src/%.cu | $(emu_sources)
 	$(call compile_cu,-DBF16)
-$(EMU)/bf16_races/%.o: $(EMU)/src/%.cu $(emu_sources)
+$(EMU)/bf16_races/%.o: $(EMU)/src/%.cu | $(emu_sources)
 	$(call compile_cu,-DBF16 -fsanitize=thread)
 
 $(EMU)/plain/faults $(EMU)/races/faults: %/faults: %/test/emulator/faults.o $(emu_objects)
