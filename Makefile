@@ -1,8 +1,9 @@
 # make             build/train_gpt2_drpt and the tools in build/dev
 # make demo        the main job: generate data, pretrain, post-train, table and picture in demo/
 # make demo FULL=1 five seeds and every learning rate, chosen on a validation set
+# make demo-rlhf   the same with preference pairs (DPO), five seeds; into demo-rlhf/
 # make sweep       run the plan dev/plans/quick.plan into sweep/quick/ (PLAN=paper, knobs, ...; ARGS=--help): missing runs only
-# make picture     draw demo/curves.png again (matplotlib, in a virtual environment of its own)
+# make picture     draw demo/curves.png again (matplotlib, in a virtual environment of its own); DEMO=demo-rlhf: of that one
 # make report      what the sweep of PLAN=quick found: sweep/quick/report.html and report.md
 # make test        build and run every test; fails if one does
 # make test SAN=1  the same under the address and undefined-behaviour sanitizers
@@ -112,13 +113,19 @@ demo:
 	@BUILD=$(BUILD) sh dev/demo.sh $(if $(FULL),--full)
 	@$(MAKE) -s picture 2>/dev/null || echo "no picture, which takes python3, its venv module and matplotlib: 'make picture' says what is missing"
 
+demo-rlhf:
+	@$(build_all)
+	@BUILD=$(BUILD) sh dev/demo_rlhf.sh
+	@$(MAKE) -s picture DEMO=demo-rlhf 2>/dev/null || echo "no picture, which takes python3, its venv module and matplotlib: 'make picture DEMO=demo-rlhf' says what is missing"
+
 PLAN ?= quick
 sweep:
 	@$(build_all)
 	@BUILD=$(BUILD) sh dev/sweep.sh $(PLAN) $(ARGS)
 
+DEMO ?= demo
 picture: venv
-	@build/venv/bin/python dev/report/demo_picture.py demo
+	@build/venv/bin/python dev/report/demo_picture.py $(DEMO)
 venv: build/venv/ready
 build/venv/ready:
 	@echo "installing matplotlib into build/venv"
@@ -143,6 +150,6 @@ help:
 clean:
 	rm -rf build
 
-.PHONY: all tutorial test cuda mutants test-slow demo sweep picture report venv bench help clean
+.PHONY: all tutorial test cuda mutants test-slow demo demo-rlhf sweep picture report venv bench help clean
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

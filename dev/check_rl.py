@@ -1,12 +1,14 @@
 #!/usr/bin/python3
 """check_rl.py -- the objectives of llmc/objective.c against PyTorch's autograd, in double precision, on random steps.
 
-    python3 dev/check_rl.py     prints a table of the worst errors; exits with 1 if one is too large
+    python3 dev/check_rl.py [--trainer build/train_gpt2_drpt]     prints a table of the worst errors; exits with 1 if one is too large
 
 llmc/objective.c is compiled as it is into a library of its own. A policy is a table of random logits, and what is compared is dL/dlogits:
 weight (softmax - onehot) here, autograd of the loss there, so that the coefficients and what they are used for are both put to
-the test. PPO and GRPO go the whole way from scores to gradients. Debian: apt-get install python3-torch python3-numpy.
+the test. PPO and GRPO go the whole way from scores to gradients. With DPO the trainer is compared too, on whole small models, with
+check_torch.py's GPT-2. Debian: apt-get install python3-torch python3-numpy.
 """
+import argparse
 import ctypes
 import math
 import os
@@ -17,6 +19,9 @@ import tempfile
 import numpy as np
 import torch
 import torch.nn.functional as F
+
+sys.dont_write_bytecode = True
+import check_torch
 
 STATS = ["empty", "broken", "loss", "pairs", "correct", "margin", "responses", "kl_penalty", "groups", "degenerate",
          "tokens", "clipped", "kl_old", "kl_reference", "value_loss", "value_clipped"]
@@ -222,7 +227,72 @@ def check_grpo(library, case, d, group, clip, kl, rows):
     report(case, "reinforce: dlogits", d.dlogits(reinforce), grad, 2e-6)
 
 
+# ------------------------------------------------------------------------------------------------
+# The trainer.
+
+def log_probabilities(c, w, tokens, mask):
+    """Of each row the sum over what is trained on."""
+    logp = check_torch.logits_of(c, w, tokens[:, :-1]).log_softmax(2).gather(2, tokens[:, 1:, None])[:, :, 0]
+    return (logp * mask).sum(1)
+
+
+def dpo_of(c, w, reference, tokens, mask, beta):
+    h = log_probabilities(c, w, tokens, mask) - reference
+    margin = beta * (h[0::2] - h[1::2])
+    return -F.logsigmoid(margin).mean(), margin
+
+
+def check_trainer_dpo(trainer, descriptor, pairs, T, beta, seed):
+    case, rng = f"trainer {descriptor}", np.random.default_rng(seed)
+    with tempfile.TemporaryDirectory() as folder:
+        path = lambda name: os.path.join(folder, name)
+        V = int(descriptor.split("V")[1].split(",")[0])
+        tokens, mask = check_torch.random_examples(rng, 2 * pairs, T, V)
+        check_torch.write_examples(path("pairs.bin"), tokens, mask, V)
+        with open(path("pairs.bin"), "r+b") as f:
+            f.seek(5 * 4)
+            f.write(np.array([1], "<i4").tobytes())  # the kind: pairs
+        models = {}
+        for name in ("policy", "reference"):
+            check_torch.run(trainer, "--init", descriptor, "--objective", "dpo", "--steps", 0, "--val", path("pairs.bin"), "--out", path(name))
+            c, w = check_torch.read_model(path(name + "/model_final.bin"))
+            for key, shape, _ in check_torch.tensors(c):
+                w[key] = (w[key] + 0.2 * torch.tensor(rng.standard_normal(shape))).float().double()
+            check_torch.write_model(path(name + ".bin"), c, w)
+            models[name] = w
+        rows, counts = torch.tensor(tokens), torch.tensor(mask).double()
+        with torch.no_grad():
+            reference = log_probabilities(c, models["reference"], rows, counts)
+        common = ["--init", path("policy.bin"), "--reference", path("reference.bin"), "--objective", "dpo", "--beta", beta, "--general", path("pairs.bin"),
+                  "--method", "full", "--batch", pairs, "--schedule", "constant", "--clip", 0]
+        check_torch.run(trainer, *common, "--steps", 1, "--lr", 0, "--val", path("pairs.bin"), "--out", path("step"), "--dump-update", path("update.bin"))
+        w = {key: x.clone().requires_grad_() for key, x in models["policy"].items()}
+        loss, margin = dpo_of(c, w, reference, rows, counts, beta)
+        loss.backward()
+        first = lambda name: check_torch.column(path("step"), name)[0]
+        for column in ("loss", "val_loss"):
+            report(case, "dpo: " + column, first(column), loss.item(), 2e-6)
+        for column in ("margin", "val_margin"):
+            report(case, "dpo: " + column, first(column), margin.mean().item(), 1e-5)
+        report(case, "dpo: accuracy", first("accuracy"), (margin > 0).double().mean().item(), 1e-8)
+        name, error = check_torch.worst(check_torch.read_model(path("update.bin"))[1], {key: x.grad for key, x in w.items()})
+        report(case, "dpo: gradient, " + name, 1.0 + error, 1.0, 5e-5)
+
+        check_torch.run(trainer, *common, "--steps", 10, "--lr", 1e-3, "--eps", 1e-5, "--out", path("train"))
+        optimizer, losses = torch.optim.AdamW(list(w.values()), lr=1e-3, betas=(0.9, 0.95), eps=1e-5, weight_decay=0.0), []
+        for _ in range(10):
+            optimizer.zero_grad()
+            loss, _ = dpo_of(c, w, reference, rows, counts, beta)
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+        report(case, "dpo: ten losses", check_torch.column(path("train"), "loss"), losses, 1e-5)
+
+
 def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--trainer", default="build/train_gpt2_drpt")
+    options = parser.parse_args()
     torch.set_default_dtype(torch.float64)
     with tempfile.TemporaryDirectory() as folder:
         library = build(folder)
@@ -232,6 +302,8 @@ def main():
             check_reward(library, case, d)
             check_ppo(library, case, d, 0.05, [1.0, 0.99, 0.9][seed], [0.95, 0.8, 1.0][seed], 0.2, rows)
             check_grpo(library, case, d, [2, 4, 6][seed], 0.2, 0.04, rows)
+    for seed, (descriptor, pairs, T) in enumerate([("L2,H3,C12,V17,T9", 3, 9), ("L1,H1,C7,V300,T8", 2, 5), ("L3,H4,C64,V257,T40", 4, 40)]):
+        check_trainer_dpo(options.trainer, descriptor, pairs, T, [0.1, 0.5, 1.0][seed], seed)
     print(f"{failures} too large" if failures else "all within tolerance")
     return 1 if failures else 0
 

@@ -56,7 +56,7 @@ drpt/site.c~s/(inp\[c\] - s->mean\[at\])/inp[c]/~test_site~layernorm: mean not s
 drpt/site.c~s/ \* s->rstd\[at\];/;/~test_site~layernorm: not divided by the deviation
 drpt/site.c~s/if (dbias) { dbias/if (0) { dbias/~test_site~layernorm: no bias
 drpt/site.c~s/weight_of(weight, (int)(at \/ (size_t)T))/weight_of(weight, first)/~test_site~the weight of the first row for all
-drpt/site.c~s/(size_t)b \* T + o) \* s->cols/(size_t)b * T) * s->cols/~test_site~position: slab from the start
+drpt/site.c~s/(at + (size_t)o) \* s->cols/at * s->cols/~test_site~position: slab from the start
 drpt/site.c~s/to\[c\] += w \* d/to[c] = w * d/~test_site~lookup: a word's last occurrence alone
 drpt/site.c~s/tokens\[at\] - o;/tokens[at];/~test_site~lookup: into the wrong slab
 drpt/site.c~s/|| row >= count/|| row > count/~test_site~lookup: one row too many
@@ -84,7 +84,7 @@ drpt/direct.c~s/s->dbias \&\& k.c == 0 ? /s->dbias ? /~test_gather gather/1_7_11
 drpt/direct.c~s/s->inp + (size_t)at \* s->cols + c, /s->inp + (size_t)at * s->cols, /~test_gather gather/1_7_11_routes~the first columns for all blocks
 drpt/direct.c~s/s->dlookup + at \* s->cols + k.c/s->dlookup + at * s->cols/~test_gather gather/1_7_11_routes~lookup: the first columns for all blocks
 drpt/direct.c~s/\* s->cols + k.c;/* s->cols;/~test_gather gather/1_7_11_routes~position: the first columns for all blocks
-drpt/direct.c~s/ + k.o + r) \* s->cols/ + r) * s->cols/~test_gather gather/1_7_11_routes~position: the first slab for all
+drpt/direct.c~s/(at + (size_t)(k.o + r)) \* s->cols/(at + (size_t)r) * s->cols/~test_gather gather/1_7_11_routes~position: the first slab for all
 drpt/direct.c~s/at \* s->stride + k.o, sizeof/at * s->rows + k.o, sizeof/~test_gather gather/1_7_11_routes~dout of a part read as if it were whole
 drpt/direct.c~s/ + (size_t)(n + m) \* T \* least((size_t)widest, SITE_BLOCK)//~test_gather gather/1_7_11_routes~no room for a block of the input
 
@@ -422,7 +422,7 @@ train_gpt2_drpt.c~s/            a->residual3 = residual3;//~test_invariants 32_3
 train_gpt2_drpt.c~s/if (l == 0 || !model->recompute) {/if (1) {/~test_invariants 32_34_accumulated_and_recomputed~recomputing saves no memory
 drpt/run.c~s/(c->recompute || as_one) \&\& !keep_blocks/c->recompute \&\& !keep_blocks/~test_invariants 32_34_accumulated_and_recomputed~micro-batches keep everything
 drpt/run.c~s/run->T, as_one ? 1 : c->accumulate/run->T, c->accumulate/~test_invariants 32_34_accumulated_and_recomputed~a union for each micro-batch
-drpt/run.c~s/m = c->target ? times \* c->target_batch/m = c->target ? c->target_batch/~test_invariants 32_34_accumulated_and_recomputed~target rows of one micro-batch
+drpt/run.c~s/m = c->target ? per \* times \* c->target_batch/m = c->target ? per * c->target_batch/~test_invariants 32_34_accumulated_and_recomputed~target rows of one micro-batch
 drpt/run.c~s/(int)run->general.num_files, (uint64_t)c->seed/1, (uint64_t)c->seed/~test_invariants domains~one domain
 drpt/run.c~s/b->usable, b->domain);/b->usable, NULL);/~test_invariants domains~rows of the first domain all
 drpt/run.c~s/(run->model).v, c->beta2/(run->model).m, c->beta2/~test_invariants scores_in_adams_metric~the first moments' metric
@@ -434,8 +434,8 @@ drpt/run.c~s/b->weight + at, b->n - first, rows - first)/b->weight + at, b->n, r
 drpt/run.c~s/b->accumulate \* (rows - first) \* b->T/b->accumulate * rows * b->T/~test_invariants steps_without_general_rows~tokens that were not computed
 drpt/run.c~s/^        drpt_save(\&run->drpt, path);//~test_gpt2 resume~bases not saved
 drpt/run.c~s/^        drpt_load(\&run->drpt, path);//~test_gpt2 resume~bases forgotten
-drpt/run.c~s/size_t step_rows = (size_t)c->accumulate \* (size_t)c->batch/size_t step_rows = (size_t)c->batch/~test_gpt2 default_steps~micro-batches not counted
-drpt/run.c~s/{ step_rows = (size_t)c->accumulate \* (size_t)c->target_batch; }/{ step_rows = (size_t)c->accumulate * (size_t)c->batch; }/~test_gpt2 default_steps~target rows counted as general ones
+drpt/run.c~s/size_t step_rows = (size_t)(per \* c->accumulate) \* (size_t)c->batch/size_t step_rows = (size_t)per * (size_t)c->batch/~test_gpt2 default_steps~micro-batches not counted
+drpt/run.c~s/{ step_rows = (size_t)(per \* c->accumulate) \* (size_t)c->target_batch; }/{ step_rows = (size_t)(per * c->accumulate) * (size_t)c->batch; }/~test_gpt2 default_steps~target rows counted as general ones
 drpt/run.c~s/if (isfinite(sum)) { mean->sum/if (1) { mean->sum/~test_gpt2 add_losses~a loss of NaN in the mean
 drpt/run.c~s/.accumulate = c->accumulate,$/.accumulate = 1,/~test_gpt2 resume~goes on with another --accumulate
 drpt/run.c~s/(uint64_t)c->seed + 1, 1); }/(uint64_t)c->seed, 1); }/~test_invariants order_of_drawing~target rows in the order of the general ones
@@ -546,11 +546,11 @@ llmc/gpt2_file.c~s/i < num_params; i++) { check(isfinite/i + 1 < num_params; i++
 # ---- gradients between thin matrices
 drpt/factor.c~s/if (s->stride == s->rows) { return s->dout; }/return s->dout;/~test_basis between~parts of a fused projection taken for whole
 drpt/factor.c~s/of_dout = s->kind == SITE_POSITION ? s->cols : s->stride/of_dout = s->stride/~test_basis between~position: rows of another size
-drpt/factor.c~s/t->token\[n\] : (t->place + n) % t->T/t->token[n] : n % t->T/~test_basis between~position: every piece begins at place 0
+drpt/factor.c~s/t->token\[n\] : (t->place + n) % t->places/t->token[n] : n % t->places/~test_basis between~position: every piece begins at place 0
 drpt/factor.c~s/term\[1\] = lookup; return 2;/return 1;/~test_basis between~token: no lookup
 drpt/factor.c~s/t->bias ? right_bias : NULL/NULL/~test_basis between~no bias on the right
 drpt/factor.c~s/term\[i\].bias ? out_bias : NULL/NULL/~test_basis left_and_right~no bias on the left
-drpt/factor.c~s/(int)(stop - at) : most, T, room);/most : most, T, room);/~test_basis between~beyond the last row
+drpt/factor.c~s/(int)(stop - at) : most, room);/most : most, room);/~test_basis between~beyond the last row
 drpt/factor.c~s/    memset(M, 0, .*//~test_basis between~M not begun at zero
 drpt/factor.c~s/out\[(size_t)j \* rows + word(t, n)\] += Q/out[(size_t)j * rows + word(t, n)] = Q/~test_basis left_and_right~a word's last occurrence alone
 drpt/factor.c~s/\.x = \&zero, \.N = 1/.x = \&one, .N = 1/~test_basis between~layernorm: the bias counted in the weight
@@ -728,3 +728,26 @@ llmc/reward_command.c~s/"..ufffd", 6/"?", 1/~test_reward json one_long_response~
 llmc/reward_command.c~s/c < ' ' || c == '"' ||/c < ' ' ||/~test_reward json~quotes not escaped
 llmc/reward_command.c~s/c < ' ' || c == '"'/c == '"'/~test_reward json~control characters not escaped
 llmc/reward_command.c~s/if (c->bytes > c->room) {/if (c->room == 0) {/~test_reward batches large_batches~room for the first batch only
+
+# ---- rows that are pairs: their places, their order, their shares
+drpt/site.c~s/at < (size_t)end \* T; at += (size_t)s->rows) {/at < (size_t)end * T; at += (size_t)T) {/~test_site~a pair's first sequence alone
+drpt/direct.c~s/at += (size_t)s->rows) {/at += (size_t)T) {/~test_gather gather/1_7_11_routes~formed: a pair's first sequence alone
+drpt/factor.c~s/.place = (int)(at % (size_t)s.rows)/.place = 0/~test_basis between~every piece begins at place 0
+drpt/drpt.c~s/.rows = d->places, .cols = C/.rows = d->T, .cols = C/~test_drpt drpt/rows_that_are_pairs~the second sequence has places of its own
+llmc/dataset.c~s/d->kind == KIND_PAIRS ? 2 : 1/1/~test_policy policy/a_reader_keeps_pairs_together~rows shuffled one by one
+llmc/dataset.c~s/ \* together + row % together : row/ * together : row/~test_policy policy/a_reader_keeps_pairs_together~the better row twice
+llmc/dataset.c~s/rng_shuffle(\&rng, r->order, count)/rng_shuffle(\&rng, r->order, count - 1)/~test_dataset reader_order_is_the_stream~the last pair always last
+drpt/policy.c~s/p->reference_logp + row \* T, p->beta/p->logp + row * T, p->beta/~test_policy policy/evaluation~the model its own reference
+drpt/policy.c~s/logp\[n\] = -logp\[n\]/logp[n] = logp[n]/~test_gradient pairs~losses for log-probabilities
+drpt/policy.c~s/b->mask\[n\] ? 1.0f : 0.0f/1.0f/~test_gradient pairs~weights outside of the mask
+drpt/policy.c~s/p->beta, share\[part\]/1.0, share[part]/~test_gradient pairs~beta not heeded
+drpt/policy.c~s/, share\[part\])/, share[0])/~test_gradient pairs~target pairs count as general ones
+drpt/policy.c~s/b->usable + (size_t)first + row/b->usable + row/~test_policy policy/items~the general rows' flags for the target
+drpt/policy.c~s/p->domain\[i\] = b->domain\[2 \* i\]/p->domain[i] = b->domain[i]/~test_policy policy/items~domains of rows, not of pairs
+drpt/policy.c~s/p->usable\[i\] = b->usable\[2 \* i\]/p->usable[i] = 1/~test_policy policy/items~a broken pair takes part
+drpt/run.c~s/drpt->plain ? 1.0 \/ (pairs \* b->n) : 1.0/drpt->plain ? 1.0 \/ b->n : 1.0/~test_policy policy/shares~a share of its micro-batch, and of rows
+drpt/run.c~s/: 1.0, 1.0 \/ (pairs \* b->m) }/: 1.0, 1.0 }/~test_policy policy/shares~the target's pairs add up to m times t
+drpt/run.c~s/run->drpt.places = run->T;/run->drpt.places = per * run->T;/~test_policy policy/shares~a pair is one long sequence
+drpt/run.c~s/drpt_create(\&run->options, n \/ per, m \/ per, per \* run->T/drpt_create(\&run->options, n, m, run->T/~test_policy policy/shares~a weight for each row of a pair
+drpt/run.c~s/loss = s.broken > 0.0 ? NAN/loss = s.broken > 1e9 ? NAN/~test_policy policy/broken_evaluation~an evaluation without its broken pairs
+drpt/run.c~s/c->reference ? c->reference : c->init/c->init/~test_policy policy/evaluation~--reference not heeded

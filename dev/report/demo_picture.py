@@ -16,8 +16,11 @@ sys.dont_write_bytecode = True
 from figures import colour_of, draw_band, label_ends, log_losses, plain_axes, style_of
 import matplotlib.pyplot as plt
 
+# Titles of the two panels, and of the whole: of losses, and of accuracies where the data are preference pairs.
 PANELS = [("val", "Test loss on the target task\n(512 held-out rows, log scale)"),
           ("val_general", "Loss on what the base model knew\n(labelled dialects: forgetting)")]
+PAIRS = [("val", "Test pairs of the target in the right order\n(of 512, in percent)"),
+         ("val_general", "Pairs of what the base model knew\n(labelled dialects, in percent)")]
 
 
 def read_rows(path):
@@ -33,7 +36,8 @@ def read_curves(folder):
             continue
         row["curves"] = collections.defaultdict(dict)
         for point in read_rows(os.path.join(folder, row["folder"], "eval.csv")):
-            row["curves"][point["data"]][int(point["step"])] = float(point["loss"])
+            row["pairs"] = "margin" in point
+            row["curves"][point["data"]][int(point["step"])] = 100 * float(point["accuracy"]) if row["pairs"] else float(point["loss"])
         runs.setdefault(row["name"], []).append(row)
     return runs
 
@@ -57,7 +61,9 @@ def draw_panel(axes, runs, data, title):
     axes.set_xlabel("post-training step")
     axes.set_xlim(0, max(x for x, _, _, _ in ends))
     plain_axes(axes)
-    if data == "val":
+    if first["pairs"]:
+        axes.set_ylim(0, 100)
+    elif data == "val":
         log_losses(axes)
     else:
         axes.set_ylim(bottom=0)
@@ -69,11 +75,12 @@ def main():
     folder = sys.argv[1] if len(sys.argv) > 1 else "demo"
     runs = read_curves(folder)
     seeds = len(next(iter(runs.values())))
+    pairs = next(iter(runs.values()))[0]["pairs"]
     figure, panels = plt.subplots(1, 2, figsize=(11, 4.6), dpi=150)
     figure.subplots_adjust(left=0.06, right=0.86, top=0.83, bottom=0.12, wspace=0.62)
-    for axes, (data, title) in zip(panels, PANELS):
+    for axes, (data, title) in zip(panels, PAIRS if pairs else PANELS):
         draw_panel(axes, runs, data, title)
-    figure.suptitle(f"Post-training on 16 target rows, alone or with a general pool: mean of {seeds} seeds, standard error shaded",
+    figure.suptitle(f"{'DPO' if pairs else 'Post-training'} on 16 target {'pairs' if pairs else 'rows'}, alone or with a general pool: mean of {seeds} seeds, standard error shaded",
                     x=0.06, ha="left", fontsize=11)
     path = os.path.join(folder, "curves.png")
     figure.savefig(path + ".tmp", format="png")

@@ -1,0 +1,78 @@
+#!/bin/sh
+# demo_rlhf.sh -- DPO, end to end: worlds, a base model in each, every method from that base on preference pairs, and what came out.
+#
+#   sh dev/demo_rlhf.sh [--out FOLDER] [--seeds "1 2"] [--jobs N] [--base-steps 4000] [--steps 200]
+#
+# --out    where everything goes [demo-rlhf]
+# --jobs   runs side by side, one thread each [the cores there are]
+#
+# From the repository root, after make. The runs are those of a sweep (dev/sweep/runs.sh): what is finished is not repeated.
+set -u
+# shellcheck source=dev/sweep/runs.sh
+. dev/sweep/runs.sh
+
+out=demo-rlhf plan=dev/plans/rlhf.plan
+while [ $# -gt 0 ]; do
+    case $1 in
+        --out)   out=${2:?--out needs a folder}; shift ;;
+        --seeds) seeds=${2:?--seeds needs numbers}; shift ;;
+        --jobs)  jobs=${2:?--jobs needs a number}; shift ;;
+        --base-steps) base_steps=${2:?--base-steps needs a number}; shift ;;
+        --steps) steps=${2:?--steps needs a number}; shift ;;
+        --help)  sed -n '2,/^set/s/^# \{0,1\}//p' "$0"; exit 0 ;;
+        *)       die "$1: no such option; --help lists them" ;;
+    esac
+    shift
+done
+
+print_rows() {
+    printf '\nPairs of the target, and of the general pool (skill, dialect, x = y); the right y is to be first:\n\n'
+    for file in target general; do
+        awk -v name="$file" '/\.bin: / { on = index($0, "/" name ".bin: ") } on && !/\.bin: /' "$out/$first_seed/data/rows.txt"
+    done | paste -d ' ' - -
+    printf '\n'
+}
+
+write_report() {
+    cat <<EOF
+# What the DPO demo found
+
+$took, on one thread each.
+
+$(awk -v markdown=1 -f dev/sweep/preference.awk "$out/results.csv")
+
+## What the data is
+
+The worlds of \`make demo\`: a row gives a skill, a dialect's tag, five symbols and the five that follow from them. A pair is two such rows
+that differ in the latter: one has the right ones, the other those of a dialect drawn for the pair. The base model knows four labelled
+dialects, and that the tag \`?\` tells nothing. The target is one skill, reverse, in the dialect that hides behind \`?\`: 16 pairs, all
+of them in the right order.
+
+Half of the general pairs are of that dialect, in all three skills, half of the labelled ones; and of all, three of ten are flipped: the wrong
+answer is the one that is preferred. A method sees the target's pairs and 16 general ones in a step.
+
+An answer of a labelled dialect is all but certain to the base. It can only lose by what moves the model, while the wrong answer may gain:
+general accuracy falls below 50 % where nothing in the update holds on to what was known.
+
+## The commands
+
+Those of a base and of one of the runs. Each folder holds its own in command.txt, and all options in config.txt.
+
+\`\`\`
+$(cat "$out/$first_seed/base/command.txt")
+$(head -n 1 "$out/$(tail -n 1 "$list" | cut -d '|' -f 2)/command.txt")
+\`\`\`
+EOF
+}
+
+read_plan
+open_folder
+make_data
+first_seed=$(head -n 1 "$list" | cut -d '|' -f 2) first_seed=${first_seed%/data}
+print_rows
+do_jobs base run
+collect
+printf '\n'
+awk -f dev/sweep/preference.awk "$out/results.csv"
+write_report >"$out/report.md"
+printf '\n%s\n%s/results.csv, %s/report.md\n' "$took" "$out" "$out"

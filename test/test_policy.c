@@ -1,0 +1,199 @@
+// test_policy.c -- runs on preference pairs, from the inside: which pairs, with which shares, against which reference. The slopes of
+// the loss are test_gradient.c's.
+#include "trainer.h"
+
+enum { T = 9, V = 17, GENERAL = 20, TARGET = 4 }; // rows: two a pair
+
+static void write_pairs(const char* path, int rows) {
+    uint16_t tokens[GENERAL * (T + 1)];
+    unsigned char mask[GENERAL * T];
+    for (int i = 0; i < rows; i++) { random_row(tokens + i * (T + 1), mask + i * T, T, V); }
+    examples_write(path, tokens, mask, (size_t)rows, T, V, KIND_PAIRS, TOKENIZER_NONE);
+}
+
+static void write_data(void) {
+    write_pairs(scratch("general_a.bin"), GENERAL);
+    write_pairs(scratch("general_b.bin"), GENERAL);
+    write_pairs(scratch("target.bin"), TARGET);
+}
+
+// Another reference than the model itself, or every weight would be the same.
+#define MODEL "--init L2,H3,C12,V17,T9 --seed 5 --threads 1 --objective dpo --beta 0.6 --reference L1,H2,C8,V17,T9 "
+
+static char general[300], target[300];
+
+static void begin(const char* options) {
+    run_begin(MODEL "%s", options);
+    fill_params(run.model, 0.3f);
+}
+
+static const char* with(const char* format, ...) {
+    static char text[1024];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    return text;
+}
+
+// The gradient of the first step of a run with these options, on the same weights each time.
+static StepRow first_step(float* gradient, const char* options) {
+    StepRow row = {0};
+    test_rng = 9;
+    begin(options);
+    compute_update(&run, 0, &row);
+    memcpy(gradient, run.model->grads, sizeof(float) * run.model->num_params);
+    run_close(&run);
+    return row;
+}
+
+// Epochs visit every pair once, the better row first, in another order each; without shuffling, in the file's.
+static void test_a_reader_keeps_pairs_together(void) {
+    Dataset d = dataset_open(general, 0);
+    Reader r = reader_open(&d, 3, 1), plain = reader_open(&d, 3, 0);
+    size_t before[GENERAL], moved = 0;
+    expect(d.rows == GENERAL && d.together == 2);
+    for (int epoch = 0; epoch < 5; epoch++) {
+        int seen[GENERAL] = {0};
+        for (size_t i = 0; i < d.rows; i++) {
+            size_t row = reader_next(&r);
+            seen[row]++;
+            expect(row % 2 == i % 2 && reader_next(&plain) == i);
+            expect(i % 2 == 0 || row == before[i - 1] + 1);
+            moved += epoch > 0 && row != before[i];
+            before[i] = row;
+        }
+        for (size_t i = 0; i < d.rows; i++) { expect(seen[i] == 1); }
+    }
+    expect(moved > d.rows);
+    reader_seek(&plain, 1, 5);
+    reader_seek(&r, 4, 6);
+    expect(reader_next(&plain) == 5 && reader_next(&r) == before[6]);
+    reader_close(&r);
+    reader_close(&plain);
+    dataset_close(&d);
+}
+
+// The loss is the mean over the pairs, whether they come at once or in micro-batches, and whether there is a target or not.
+static void test_shares(void) {
+    static float whole[20000], other[20000];
+    StepRow one = first_step(whole, with("--general %s --batch 6", general));
+    size_t count = 0;
+    begin(with("--general %s --batch 6", general));
+    count = run.model->num_params;
+    expect(run.per_item == 2 && run.batch.n == 12 && run.drpt.n == 6 && run.drpt.T == 2 * T && run.drpt.places == T);
+    run_close(&run);
+    StepRow micro = first_step(other, with("--general %s --batch 2 --accumulate 3", general));
+    expect_close(other, whole, count, 2e-6f);
+    expect(fabs(micro.loss - one.loss) < 1e-6 && fabs(micro.pairs[0].margin - one.pairs[0].margin) < 1e-6);
+    expect(micro.pairs[0].accuracy == one.pairs[0].accuracy && micro.tokens == one.tokens && one.tokens == 12 * T);
+    expect(isnan(one.target_loss) && isnan(one.pairs[1].margin) && one.rows_left_out == 0);
+    StepRow both = first_step(other, with("--general %s --batch 6 --target %s --target-batch 2 --method full --group global", general, target));
+    expect_close(other, whole, count, 2e-5f);
+    expect(both.loss == one.loss && both.tokens == 16 * T);
+    StepRow alone = first_step(whole, with("--general %s --batch 2", target));
+    StepRow aimed = first_step(other, with("--general %s --batch 6 --target %s --target-batch 2 --method target", general, target));
+    expect_close(other, whole, count, 2e-5f); // all of the target's pairs, in whatever order
+    expect(fabs(aimed.target_loss - alone.loss) < 1e-6 && fabs(aimed.pairs[1].margin - alone.pairs[0].margin) < 1e-5);
+    expect(aimed.loss == one.loss && alone.loss != one.loss);
+}
+
+// As one batch in every sense: the same weights of the same pairs.
+static void test_micro_batches_with_a_target(void) {
+    static float whole[20000], other[20000];
+    first_step(whole, with("--general %s --batch 4 --target %s --target-batch 2 --method cone --group block", general, target));
+    first_step(other, with("--general %s --batch 2 --target %s --target-batch 1 --accumulate 2 --method cone --group block", general, target));
+    begin(with("--general %s", general));
+    expect_close(other, whole, run.model->num_params, 1e-5f);
+    run_close(&run);
+}
+
+// The items of the regularizer are the pairs: where they come from, and which can be used.
+static void test_items(void) {
+    StepRow row = {0};
+    char pattern[300];
+    snprintf(pattern, sizeof(pattern), "%s", general);
+    strcpy(strstr(pattern, "general_"), "general_?.bin");
+    begin(with("--general %s --batch 20 --target %s --target-batch 2 --method subset", pattern, target));
+    compute_update(&run, 0, &row);
+    int of_second = 0;
+    for (int i = 0; i < 20; i++) {
+        of_second += run.policy.domain[i];
+        expect(run.policy.domain[i] == run.batch.domain[2 * i] && run.policy.domain[i] == run.batch.domain[2 * i + 1]);
+        expect(run.policy.usable[i] == 1);
+    }
+    expect(run.general.num_files == 2 && of_second == 10);
+    run.policy.reference->params[run.policy.reference->num_params - 1] = NAN; // of the last layer normalisation: no log-probability is a number
+    compute_update(&run, 1, &row);
+    for (int i = 0; i < 20; i++) { expect(run.policy.usable[i] == 0); }
+    expect(row.rows_left_out == 44 && isnan(row.loss) && isnan(row.target_loss));
+    run_close(&run);
+}
+
+// Training moves the model and leaves the reference alone; without --reference it is what the run began with.
+static void test_the_reference_stays(void) {
+    static float before[20000];
+    run_begin("--init L2,H3,C12,V17,T9 --seed 5 --threads 1 --objective dpo --general %s --batch 2 --lr 1e-2 --steps 3 --val-every 0", general);
+    size_t bytes = sizeof(float) * run.model->num_params;
+    memcpy(before, run.model->params, bytes);
+    expect(memcmp(before, run.policy.reference->params, bytes) == 0);
+    expect(run.policy.reference->grads == NULL && run.policy.reference->m == NULL && run.policy.reference->dx == NULL);
+    run_train();
+    expect(memcmp(before, run.policy.reference->params, bytes) == 0 && memcmp(before, run.model->params, bytes) != 0);
+    run_close(&run);
+}
+
+// An evaluation sees each pair once, the last batch not being full; --val-batches counts pairs too.
+static void test_evaluation(void) {
+    begin(with("--general %s --val %s --batch 3 --val-batches -1", general, general));
+    ObjectiveStats all = evaluate_pairs(&run, &run.val);
+    expect(all.pairs == GENERAL / 2 && all.correct > 0.0 && all.correct < GENERAL / 2 && all.loss > 0.0);
+    double loss = 0.0, margin = 0.0;
+    for (int first = 0; first < GENERAL; first += 2) { // one by one
+        static const double share[2] = { 1.0, 1.0 };
+        ObjectiveStats one[2] = {{0}};
+        for (int i = 0; i < 2; i++) { batch_row(&run.eval, (size_t)i, &run.val, (size_t)(first + i), V); }
+        policy_weigh(&run.policy, run.model, &run.eval, 0, 2, 2, share, one);
+        loss += one[0].loss;
+        margin += one[0].margin;
+    }
+    expect(fabs(all.loss - loss) < 1e-5 && fabs(all.margin - margin) < 1e-5);
+    run.config.val_batches = 2;
+    expect(evaluate_pairs(&run, &run.val).pairs == 6);
+    run_close(&run);
+}
+
+// A pair without a number in its log-probabilities is not passed over where it is to be judged.
+static void test_broken_evaluation(void) {
+    begin(with("--general %s --val %s --batch 3", general, general));
+    run.policy.reference->params[run.policy.reference->num_params - 1] = NAN;
+    expect_dies("the val loss is not finite", train_step(&run, 0));
+    run_close(&run);
+}
+
+static void test_default_steps(void) {
+    begin(with("--general %s --batch 2 --accumulate 2", general));
+    expect(run.steps == GENERAL / 8);
+    run_close(&run);
+    begin(with("--target %s --target-batch 1 --method target", target));
+    expect(run.steps == TARGET / 2);
+    run_close(&run);
+}
+
+int main(int argc, char** argv) {
+    static const Test tests[] = {
+        { "policy/a_reader_keeps_pairs_together", test_a_reader_keeps_pairs_together },
+        { "policy/shares", test_shares },
+        { "policy/micro_batches_with_a_target", test_micro_batches_with_a_target },
+        { "policy/items", test_items },
+        { "policy/the_reference_stays", test_the_reference_stays },
+        { "policy/evaluation", test_evaluation },
+        { "policy/broken_evaluation", test_broken_evaluation },
+        { "policy/default_steps", test_default_steps },
+    };
+    omp_set_num_threads(1);
+    snprintf(general, sizeof(general), "%s", scratch("general_a.bin"));
+    snprintf(target, sizeof(target), "%s", scratch("target.bin"));
+    write_data();
+    return test_main(argc, argv, tests, sizeof(tests) / sizeof(tests[0]));
+}
