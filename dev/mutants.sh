@@ -739,7 +739,7 @@ llmc/dataset.c~s/ \* together + row % together : row/ * together : row/~test_pol
 llmc/dataset.c~s/rng_shuffle(\&rng, r->order, count)/rng_shuffle(\&rng, r->order, count - 1)/~test_dataset reader_order_is_the_stream~the last pair always last
 drpt/policy.c~s/p->reference_logp + row \* T, p->beta/p->logp + row * T, p->beta/~test_policy policy/evaluation~the model its own reference
 drpt/policy.c~s/logp\[n\] = -logp\[n\]/logp[n] = logp[n]/~test_gradient pairs~losses for log-probabilities
-drpt/policy.c~s/b->mask\[n\] ? 1.0f : 0.0f/1.0f/~test_gradient pairs~weights outside of the mask
+drpt/policy.c~s/b->mask\[n\] ? 1.0f : 0.0f/b->mask[n] ? 0.0f : 1.0f/~test_gradient pairs~log-probabilities of what is not trained on
 drpt/policy.c~s/p->beta, share\[part\]/1.0, share[part]/~test_gradient pairs~beta not heeded
 drpt/policy.c~s/, share\[part\])/, share[0])/~test_gradient pairs~target pairs count as general ones
 drpt/policy.c~s/b->usable + (size_t)first + row/b->usable + row/~test_policy policy/items~the general rows' flags for the target

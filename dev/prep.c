@@ -313,8 +313,8 @@ static void prepare_records(const Config* c, const Inputs* in, const Tokenizer* 
     Rows rows = read_records(c, in, t);
     uint32_t* order = order_of(&rows, c);
     size_t skip = (size_t)c->skip, wanted = (size_t)c->take;
-    printf("%zu rows; left out: %zu by --match or --not-match, %zu without anything to train on\n",
-           rows.count, rows.unmatched, rows.dropped);
+    printf("%zu %s; left out: %zu by --match or --not-match, %zu without anything to train on\n",
+           rows.count, rows.each == 2 ? "pairs" : "rows", rows.unmatched, rows.dropped);
     check(skip < rows.count, "%s: no rows are left to write, %zu were found and --skip is %zu", c->out, rows.count, skip);
     check(wanted <= rows.count - skip, "%s: --take %zu, but there are only %zu rows after --skip", c->out, wanted, rows.count - skip);
     size_t count = wanted > 0 ? wanted : rows.count - skip, held_out = 0;

@@ -28,7 +28,7 @@ static const Option options[] = {
 
     { .name = "Training" },
     { "objective",    NULL, OPTION_TEXT, AT(objective),   0, 0,    &(OBJECTIVES_OF_THE_TRAINER(CHOICE))[1], "what the loss is" OBJECTIVES_OF_THE_TRAINER(HELP) "\n       " },
-    { "beta",         NULL, OPTION_REAL, AT(beta),        1e-6, 1e3, NULL, "what the margin is in units of, log-probabilities of whole rows relative to the reference: margin = beta * their difference (dpo)" },
+    { "beta",         NULL, OPTION_REAL, AT(beta),        1e-6, 1e3, NULL, "how much it counts that the better row has gained more on the reference than the worse: margin = beta * difference of log-probabilities (dpo)" },
     { "reference",    NULL, OPTION_TEXT, AT(reference),   0, 0,    NULL, "checkpoint file of the frozen reference; without it what --init says (dpo)" },
     { "batch",        "b", OPTION_INT,  AT(batch),        1, 65536, NULL, "general sequences in a micro-batch; pairs of them (dpo)" },
     { "target-batch", NULL, OPTION_INT, AT(target_batch), 1, 65536, NULL, "target sequences in a micro-batch; pairs of them (dpo)" },
@@ -52,7 +52,7 @@ static const Option options[] = {
 
     { .name = "Evaluation, samples, checkpoints" },
     { "val-every",    "v", OPTION_INT,  AT(val_every),    0, 1e9,  NULL, "steps between evaluations; 0: never" },
-    { "val-batches",  "m", OPTION_INT,  AT(val_batches), -1, 1e9,  NULL, "batches of --batch rows in an evaluation; -1: all" },
+    { "val-batches",  "m", OPTION_INT,  AT(val_batches), -1, 1e9,  NULL, "batches of --batch rows, or pairs, in an evaluation; -1: all" },
     { "sample-every", "s", OPTION_INT,  AT(sample_every), 0, 1e9,  NULL, "steps between printed samples; 0: never" },
     { "sample-tokens", "g", OPTION_INT, AT(sample_tokens), 1, 1 << 20, NULL, "tokens of a sample" },
     { "generate",     NULL, OPTION_TEXT, AT(generate),    0, 0,    NULL, "print a continuation of this text and exit" },

@@ -60,4 +60,17 @@ build=$work/broken
 if demo --out "$work/c"; then fail "should fail with its trainer"; fi
 [ "$(cat "$work/errors.txt")" = "error: $work/c/seed3/base did not finish: error: broken on purpose" ] || { fail "should say why:"; cat "$work/errors.txt"; }
 
+# The same of preference pairs.
+build=${BUILD:-build}
+BUILD=$build sh dev/demo_rlhf.sh --seeds 3 --base-steps 12 --steps 6 --jobs 2 --out "$work/d" >"$work/out.txt" 2>"$work/errors.txt" || { fail "demo_rlhf.sh ends with $?"; cat "$work/errors.txt"; }
+expect '8 runs, 0 of them finished before' "$work/out.txt"
+[ "$(wc -l <"$work/d/results.csv")" -eq 8 ] || fail "results.csv of pairs should have a header and 7 rows"
+for row in $(sed 1d "$work/d/results.csv" | tr ' ' _); do
+    folder=$(echo "$row" | cut -d , -f 27)
+    expect "6,val,$(echo "$row" | cut -d , -f 11,12)," "$work/d/$folder/eval.csv"
+    [ -z "$(echo "$row" | cut -d , -f 13)" ] || fail "$folder: pairs have no exact matches"
+    [ -n "$(echo "$row" | cut -d , -f 22)" ] || fail "$folder: should be judged on val.bin too"
+done
+[ "$(grep -c '^| .* |$' "$work/d/report.md")" -eq 13 ] || { fail "the tables of the report on pairs should have 8 and 5 rows"; cat "$work/d/report.md"; }
+
 exit $failed

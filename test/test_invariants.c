@@ -50,7 +50,7 @@ static int example_at(int row) {
     return -1;
 }
 
-static int trained_tokens(int example) {
+static int tokens_trained(int example) {
     int count = 0;
     for (int k = 0; k < T; k++) { count += mask[example][k]; }
     return count;
@@ -261,7 +261,7 @@ static void test_23_30_31_chosen_rows_alone(void) {
         char rows[GENERAL + 1] = "";
         step_of(choosing[i / 2], DRPT_GLOBAL, by_tokens ? "--weigh tokens" : "");
         for (int k = 0; k < GENERAL; k++) {
-            int trained = trained_tokens(example_at(k)), chosen = run.drpt.alpha[k] > 0.0;
+            int trained = tokens_trained(example_at(k)), chosen = run.drpt.alpha[k] > 0.0;
             all_tokens += trained;
             chosen_tokens += chosen ? trained : 0;
             if (chosen) { rows[count++] = (char)('0' + example_at(k)); }

@@ -4,17 +4,21 @@
 
 enum { T = 9, V = 17, GENERAL = 20, TARGET = 4 }; // rows: two a pair
 
-static void write_pairs(const char* path, int rows) {
+// The first ones are trained on an early position alone.
+static void write_pairs(const char* path, int rows, int short_rows) {
     uint16_t tokens[GENERAL * (T + 1)];
     unsigned char mask[GENERAL * T];
-    for (int i = 0; i < rows; i++) { random_row(tokens + i * (T + 1), mask + i * T, T, V); }
+    for (int i = 0; i < rows; i++) {
+        random_row(tokens + i * (T + 1), mask + i * T, T, V);
+        for (int t = 0; i < short_rows && t < T; t++) { mask[i * T + t] = t == i; }
+    }
     examples_write(path, tokens, mask, (size_t)rows, T, V, KIND_PAIRS, TOKENIZER_NONE);
 }
 
 static void write_data(void) {
-    write_pairs(scratch("general_a.bin"), GENERAL);
-    write_pairs(scratch("general_b.bin"), GENERAL);
-    write_pairs(scratch("target.bin"), TARGET);
+    write_pairs(scratch("general_a.bin"), GENERAL, 0);
+    write_pairs(scratch("general_b.bin"), GENERAL, 4);
+    write_pairs(scratch("target.bin"), TARGET, 0);
 }
 
 // Another reference than the model itself, or every weight would be the same.
@@ -157,7 +161,13 @@ static void test_evaluation(void) {
         loss += one[0].loss;
         margin += one[0].margin;
     }
-    expect(fabs(all.loss - loss) < 1e-5 && fabs(all.margin - margin) < 1e-5);
+    expect(fabs(all.loss - loss) < 1e-5 && fabs(all.margin - margin) < 1e-5 && fabs(margin) > 0.01);
+    expect(gpt2_config(run.policy.reference)->layers == 1);
+    ObjectiveStats second[2] = {{0}};
+    for (int i = 0; i < 4; i++) { batch_row(&run.eval, (size_t)i, &run.val, (size_t)i, V); }
+    run.eval.usable[0] = 0; // of another pair
+    policy_weigh(&run.policy, run.model, &run.eval, 2, 4, 2, (const double[2]){ 1.0, 1.0 }, second);
+    expect(second[0].pairs == 1.0);
     run.config.val_batches = 2;
     expect(evaluate_pairs(&run, &run.val).pairs == 6);
     run_close(&run);
@@ -165,8 +175,10 @@ static void test_evaluation(void) {
 
 // A pair without a number in its log-probabilities is not passed over where it is to be judged.
 static void test_broken_evaluation(void) {
-    begin(with("--general %s --val %s --batch 3", general, general));
-    run.policy.reference->params[run.policy.reference->num_params - 1] = NAN;
+    begin(with("--general %s --val %s --batch 3", general, scratch("general_b.bin")));
+    run.policy.reference->weight.wpe[(T - 1) * 8] = NAN;
+    ObjectiveStats some = evaluate_pairs(&run, &run.val);
+    expect(some.pairs == 2 && some.broken == GENERAL - 4 && isfinite(some.loss));
     expect_dies("the val loss is not finite", train_step(&run, 0));
     run_close(&run);
 }

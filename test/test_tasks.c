@@ -315,6 +315,48 @@ static void remove_worlds(void) {
     rmdir(folder);
 }
 
+// Pairs: the right row and one with another answer to the same question, flipped as often as it is said; the known rows stay rows.
+static void expect_pairs(const char* out, const char* name, size_t count, double flipped) {
+    World w = world_create(3);
+    Dataset d = open_file(out, name);
+    size_t swapped = 0, hidden = 0, skills[SKILLS] = {0};
+    expect(d.kind == KIND_PAIRS && d.rows == 2 * count);
+    for (size_t i = 0; i < d.rows; i += 2) {
+        Row a = read_row(&d, i), b = read_row(&d, i + 1);
+        const Permutation* sigma = a.tag == HIDDEN_TAG ? &w.target : &w.labelled[a.tag - DIALECT_TAG];
+        expect(a.skill == b.skill && a.tag == b.tag && memcmp(a.x, b.x, sizeof(a.x)) == 0);
+        expect((agreeing(&a, sigma) == LENGTH) != (agreeing(&b, sigma) == LENGTH));
+        swapped += agreeing(&b, sigma) == LENGTH;
+        hidden += a.tag == HIDDEN_TAG;
+        skills[a.skill]++;
+    }
+    expect(is_share(swapped, count, flipped));
+    if (flipped > 0.0) {
+        expect(is_share(hidden, count, 0.5));
+        for (int k = 0; k < SKILLS; k++) { expect(is_share(skills[k], count, 1.0 / SKILLS)); }
+    } else {
+        expect(hidden == (strcmp(name, "labelled.bin") == 0 ? 0 : count));
+        expect(hidden == 0 || skills[REVERSE] == count);
+    }
+    dataset_close(&d);
+}
+
+static void test_pairs(void) {
+    char* out = path_join(folder, "pairs");
+    char* argv[] = { "tasks", "--out", out, "--seed", "3", "--pretrain", "10", "--pairs", "1", "--sizes", "4", NULL };
+    run_quietly(11, argv);
+    expect_pairs(out, "general.bin", ROWS_GENERAL, 0.3);
+    expect_pairs(out, "target.bin", 16, 0.0);
+    expect_pairs(out, "target_4.bin", 4, 0.0);
+    expect_pairs(out, "val.bin", 64, 0.0);
+    expect_pairs(out, "test.bin", 512, 0.0);
+    expect_pairs(out, "labelled.bin", 256, 0.0);
+    Row* known = read_rows(out, "known.bin", 256);
+    expect(known[0].tag != HIDDEN_TAG);
+    free(known);
+    free(out);
+}
+
 int main(int argc, char** argv) {
     folder = scratch("with a blank");
     check(mkdir(folder, 0777) == 0, "%s: cannot be made", folder);
@@ -322,6 +364,7 @@ int main(int argc, char** argv) {
         { "world", test_world }, { "labelled rows", test_labelled_rows }, { "target rows", test_target_rows },
         { "pretrain rows", test_pretrain_rows }, { "general rows", test_general_rows }, { "seeds", test_seeds },
         { "split", test_split }, { "measured rows", test_measured_rows }, { "refuses", test_refuses },
+        { "pairs", test_pairs },
     };
     int failed = test_main(argc, argv, tests, 9);
     remove_worlds();
