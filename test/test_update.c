@@ -50,7 +50,7 @@ static float* u;                           // what the trainer made of them
 static int usable[ROWS];
 static double K[MAX_GROUPS][ROWS][ROWS], s[MAX_GROUPS][ROWS], q[MAX_GROUPS];
 
-static int trained_tokens(int row) {
+static int tokens_trained(int row) {
     int count = 0;
     for (int k = 0; k < T; k++) { count += run.batch.mask[row * T + k]; }
     return count;
@@ -81,18 +81,18 @@ static void take_gradients(int by_tokens) {
     float* one = malloc(sizeof(float) * run.model->num_params);
     check(one != NULL, "out of memory");
     for (int i = 0; i < ROWS; i++) {
-        usable[i] = trained_tokens(general_at(i)) > 0;
+        usable[i] = tokens_trained(general_at(i)) > 0;
         rows += usable[i];
-        tokens += trained_tokens(general_at(i));
+        tokens += tokens_trained(general_at(i));
     }
-    for (int j = 0; run.batch.m > 0 && j < TARGETS; j++) { target_tokens += trained_tokens(target_at(j)); }
+    for (int j = 0; run.batch.m > 0 && j < TARGETS; j++) { target_tokens += tokens_trained(target_at(j)); }
     for (int i = 0; i < ROWS; i++) {
-        int count = trained_tokens(general_at(i));
+        int count = tokens_trained(general_at(i));
         row_gradient(g[i], general_at(i), by_tokens ? rows / tokens : count > 0 ? 1.0 / count : 0.0);
     }
     memset(t, 0, sizeof(double) * run.model->num_params);
     for (int j = 0; run.batch.m > 0 && j < TARGETS; j++) {
-        row_gradient(one, target_at(j), by_tokens ? 1.0 / target_tokens : 1.0 / trained_tokens(target_at(j)) / TARGETS);
+        row_gradient(one, target_at(j), by_tokens ? 1.0 / target_tokens : 1.0 / tokens_trained(target_at(j)) / TARGETS);
         for (size_t k = 0; k < run.model->num_params; k++) { t[k] += one[k]; }
     }
     free(one);
