@@ -742,7 +742,7 @@ drpt/policy.c~s/logp\[n\] = -logp\[n\]/logp[n] = logp[n]/~test_gradient pairs~lo
 drpt/policy.c~s/b->mask\[n\] ? 1.0f : 0.0f/b->mask[n] ? 0.0f : 1.0f/~test_gradient pairs~log-probabilities of what is not trained on
 drpt/policy.c~s/p->beta, share\[part\]/1.0, share[part]/~test_gradient pairs~beta not heeded
 drpt/policy.c~s/, share\[part\])/, share[0])/~test_gradient pairs~target pairs count as general ones
-drpt/policy.c~s/b->usable + (size_t)first + row/b->usable + row/~test_policy policy/items~the general rows' flags for the target
+drpt/policy.c~s/b->usable + (size_t)first + row/b->usable + row/~test_policy policy/evaluation~the general rows' flags for the target
 drpt/policy.c~s/p->domain\[i\] = b->domain\[2 \* i\]/p->domain[i] = b->domain[i]/~test_policy policy/items~domains of rows, not of pairs
 drpt/policy.c~s/p->usable\[i\] = b->usable\[2 \* i\]/p->usable[i] = 1/~test_policy policy/items~a broken pair takes part
 drpt/run.c~s/drpt->plain ? 1.0 \/ (pairs \* b->n) : 1.0/drpt->plain ? 1.0 \/ b->n : 1.0/~test_policy policy/shares~a share of its micro-batch, and of rows
