@@ -6,6 +6,10 @@ void matmul_forward(Real* out, const Real* inp, const Real* weight, const Real* 
     product(matrix(out, N, OC), matrix(inp, N, C), turned(weight, OC, C), 0.0f, bias);
 }
 
+void matmul_forward_rows(Real* out, const Real* inp, const Real* weight, const Real* bias, int N, int C, int OC) {
+    matmul_forward(out, inp, weight, bias, N, C, OC);
+}
+
 void matmul_backward_input(Real* dinp, const Real* dout, const Real* weight, int N, int C, int OC) {
     product(matrix(dinp, N, C), matrix(dout, N, OC), matrix(weight, OC, C));
 }
