@@ -645,3 +645,23 @@ dev/world/net.c~s/dinp\[i\] \*= (1.0f - fabsf(out\[i\])) \* /dinp[i] *= /~test_p
 dev/world/net.c~s/(float)(world->often\[source\]\[i\] \* /(float)(/~test_probe probe/exact_gradient~all contexts as often
 dev/world/rows.c~s/(i < target ? r->T : r->m \* r->T)/r->T/~test_probe probe/rows_are_of_the_world~target rows add up to more than their mean
 dev/world/world.c~s/at = at % VOCAB \* VOCAB + next/at = at \/ VOCAB * VOCAB + next/~test_probe probe/rows_are_of_the_world~the wrong token forgotten
+
+# ---- sampling
+llmc/sampler.c~s/logits\[v\] < last || kept >= wanted/logits[v] < last/~test_sampler sampler/weights~all that are equal to the last kept
+llmc/sampler.c~s/kept += count ? 1.0 : (double)weight\[v\]; } }$/kept += 1.0; } }/~test_sampler sampler/weights~top-p counts tokens above the bound
+llmc/sampler.c~s/how.top_p \* weight_above(logits, weight, V, -INFINITY)/how.top_p/~test_sampler sampler/weights~top-p of weights that do not add up to one
+llmc/sampler.c~s/(double)largest) \/ how.temperature/(double)largest)/~test_sampler sampler/weights~no temperature
+llmc/sampler.c~s/rng_uniform(rng) \* weight_above(.*), passed/rng_uniform(rng), passed/~test_sampler sampler/frequencies~a coin of one
+llmc/sampler.c~s/    if (!isfinite(lse)) { return -1; }//~test_sampler sampler/no_probabilities~NaN is sampled from
+llmc/sampler.c~s/^    \*log_prob = logits\[token\] - lse;/    *log_prob = (float)log((double)weight[token]);/~test_sampler sampler/weights~the log-probability of the truncated distribution
+drpt/rollout.c~s/first + (uint64_t)i)/first)/~test_rollout rollout/without_cache~the same random numbers for all rows
+drpt/rollout.c~s/    r->waiting -= admitted;/    r->waiting = 0;/~test_rollout rollout/without_cache~rows that wait forgotten
+drpt/rollout.c~s/        r->place\[last\] = place;//~test_rollout rollout/without_cache~a place of the decoder given away twice
+drpt/rollout.c~s/ || r->length\[row\] - r->prompt\[row\] >= r->most//~test_rollout rollout/without_cache~no bound to what is sampled
+drpt/rollout.c~s/r->ended\[row\] = r->tokens\[at\] == r->end;//~test_rollout rollout/without_cache~end of text passed over
+drpt/rollout.c~s/t < r->length\[row\] - 1; t++, N++/t < r->length[row] - 2; t++, N++/~test_rollout rollout/without_cache~the last but one token of a prompt not in the cache
+drpt/rollout.c~s/^        check(r->tokens\[at\] >= 0, .*//~test_rollout rollout/faults~a model that has diverged goes on
+train_gpt2_drpt.c~s/(size_t)places\[n\] \* C;/(size_t)n * C;/~test_rollout rollout/without_cache~all rows at places of the first
+train_gpt2_drpt.c~s/row = (size_t)rows\[n\] \* T \* C + head/row = head/~test_rollout rollout/without_cache~all look into the first row of the cache
+train_gpt2_drpt.c~s/n += d->room/n += N/~test_rollout rollout/long_prompts~the first piece of a prompt alone
+llmc/matmul.c~/^void matmul_forward_rows/,/^}/s/by_blocks/N <= 4 ? by_dots : by_blocks/~test_rollout rollout/same_bits~few rows are added up in another order

@@ -34,10 +34,7 @@ enum {
     BLOCK = 384 * DEPTH, // floats of b, 384 KiB: within L2, and no burden to a thread's stack
     FEW_STRIPS = 8,      // up to so many use b where it is: packing would cost what it saves them,
     LARGE = 1000000,     // unless b has more floats than are at hand in a cache
-    FEW_ROWS = 16,       // up to so many are not worth turning the weight around
-    DOT_ROWS = LANES > 8 ? 4 : 2, // of a tile of LANES dot products
-    DOT_COLS = LANES / DOT_ROWS,
-    DOT_FLOATS = 1 << 16, // of inp, 256 KiB
+    FEW_ROWS = 4,        // up to so many are not worth turning the weight around
     SMALL = 1000000,     // multiply-adds: some 20 us of one thread, where waking the others takes 5
 };
 
@@ -192,46 +189,15 @@ static void by_blocks(const Product* p, int i0, int i1, int j0, int j1) {
     }
 }
 
-// The same for few rows, where turning the weight around would take longer than the product: dot products of rows of inp
-// with rows of weight, a tile of LANES of them at a time. Each is the sum of LANES sums, which are added
-// where the tile has been transposed; its order does not depend on where in the tile it is.
-static inline __attribute__((always_inline)) void compute_dots(int rows, const Product* p, int i, int j, int cols) {
-    Vec sum[LANES] = {{0}};
-    const float *a = p->a.at + i*p->a.row, *b[DOT_COLS];
-    for (int c = 0; c < DOT_COLS; c++) { b[c] = p->b.at + (j + min(c, cols - 1))*p->b.col; }
-    int k = 0;
-    for (; k + LANES <= p->K; k += LANES) {
-        UNROLL for (int r = 0; r < rows; r++) {
-            UNROLL for (int c = 0; c < DOT_COLS; c++) { sum[r*DOT_COLS + c] += VEC(a + r*p->a.row + k) * VEC(b[c] + k); }
-        }
-    }
-    for (int l = 0; k + l < p->K; l++) {
-        for (int r = 0; r < rows; r++) {
-            for (int c = 0; c < DOT_COLS; c++) { sum[r*DOT_COLS + c][l] += a[r*p->a.row + k + l] * b[c][k + l]; }
-        }
-    }
-    transpose(sum);
-    UNROLL for (int l = 1; l < LANES; l++) { sum[0] += sum[l]; }
-    for (int r = 0; r < rows; r++) {
-        float* out = p->out + (size_t)(i + r)*p->N + j;
-        for (int c = 0; c < cols; c++) { out[c] = (p->bias != NULL ? p->bias[j + c] : 0.0f) + sum[0][r*DOT_COLS + c]; }
-    }
-}
-
-static void dots_1(const Product* p, int i, int j, int cols) { compute_dots(1, p, i, j, cols); }
-static void dots_2(const Product* p, int i, int j, int cols) { compute_dots(2, p, i, j, cols); }
-static void dots_3(const Product* p, int i, int j, int cols) { compute_dots(DOT_ROWS > 3 ? 3 : 1, p, i, j, cols); }
-static void dots_4(const Product* p, int i, int j, int cols) { compute_dots(DOT_ROWS > 3 ? 4 : 1, p, i, j, cols); }
-static void (*const dots[])(const Product*, int, int, int) = { dots_1, dots_2, dots_3, dots_4 };
-
-// As many rows at a time as stay in the L2 cache; for each of them the weight is read once, and where it is.
+// The same for a forward of a few rows, where memory is the limit: weight is read once and where it is.
 static void by_dots(const Product* p, int i0, int i1, int j0, int j1) {
-    int at_once = p->K > 0 ? DOT_FLOATS / p->K / DOT_ROWS * DOT_ROWS : 0;
-    if (at_once == 0) { at_once = DOT_ROWS; }
-    for (; i0 < i1; i0 += at_once) {
-        int end = min(i1, i0 + at_once);
-        for (int j = j0; j < j1; j += DOT_COLS) {
-            for (int i = i0; i < end; i += DOT_ROWS) { dots[min(DOT_ROWS, end - i) - 1](p, i, j, min(DOT_COLS, j1 - j)); }
+    for (int j = j0; j < j1; j++) {
+        for (int i = i0; i < i1; i++) {
+            const float *a = p->a.at + i*p->a.row, *b = p->b.at + j*p->b.col;
+            float sum = 0.0f;
+            #pragma omp simd reduction(+:sum)
+            for (int k = 0; k < p->K; k++) { sum += a[k] * b[k]; }
+            p->out[(size_t)i*p->N + j] = (p->bias != NULL ? p->bias[j] : 0.0f) + sum;
         }
     }
 }
@@ -264,10 +230,11 @@ void matmul_forward(float* out,
     product(N <= FEW_ROWS ? by_dots : by_blocks, (Product){ out, bias, 0, a, b, N, OC, C });
 }
 
+// by_blocks() sums an element in the same order whatever N is.
 void matmul_forward_rows(float* out,
                          const float* inp, const float* weight, const float* bias, int N, int C, int OC) {
     Matrix a = { inp, (size_t)C, 1 }, b = { weight, 1, (size_t)C };
-    product(by_dots, (Product){ out, bias, 0, a, b, N, OC, C });
+    product(by_blocks, (Product){ out, bias, 0, a, b, N, OC, C });
 }
 
 void matmul_backward_input(float* dinp,

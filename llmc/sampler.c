@@ -22,12 +22,25 @@ static float at_order(int32_t order) {
     return x;
 }
 
-// How much of `weight` stands at logits of at least `bound`, or (count) how many there are.
-static double mass(const float* logits, const float* weight, int V, float bound, int count) {
-    double sum = 0.0;
-    #pragma omp simd reduction(+:sum)
-    for (int v = 0; v < V; v++) { sum += logits[v] >= bound ? (count ? 1.0 : (double)weight[v]) : 0.0; }
-    return sum;
+// How much of `weight` stands at logits of at least `bound`, in pieces: single precision is fast, and exact enough for so few.
+static double weight_above(const float* logits, const float* weight, int V, float bound) {
+    enum { PIECE = 1024 };
+    double all = 0.0;
+    for (int first = 0; first < V; first += PIECE) {
+        int end = V - first < PIECE ? V : first + PIECE;
+        float sum = 0.0f;
+        #pragma omp simd reduction(+:sum)
+        for (int v = first; v < end; v++) { sum += logits[v] >= bound ? weight[v] : 0.0f; }
+        all += (double)sum;
+    }
+    return all;
+}
+
+static int count_above(const float* logits, int V, float bound) {
+    int count = 0;
+    #pragma omp simd reduction(+:count)
+    for (int v = 0; v < V; v++) { count += logits[v] >= bound; }
+    return count;
 }
 
 // Takes the weight from all but the most likely tokens that have `wanted` of it together, or (count) are so many. The least logit among
@@ -36,21 +49,17 @@ static void keep_top(float* weight, const float* logits, int V, double wanted, i
     int32_t low = order_of(-INFINITY), high = order_of(largest);
     while (low < high) {
         int32_t middle = (int32_t)(((int64_t)low + high + 1) >> 1);
-        if (mass(logits, weight, V, at_order(middle), count) >= wanted) { low = middle; } else { high = middle - 1; }
+        float bound = at_order(middle);
+        double above = count ? count_above(logits, V, bound) : weight_above(logits, weight, V, bound);
+        if (above >= wanted) { low = middle; } else { high = middle - 1; }
     }
-    float bound = at_order(low);
+    float last = at_order(low);
     double kept = 0.0;
-    for (int v = 0; v < V; v++) { if (logits[v] > bound) { kept += count ? 1.0 : (double)weight[v]; } }
+    for (int v = 0; v < V; v++) { if (logits[v] > last) { kept += count ? 1.0 : (double)weight[v]; } }
     for (int v = 0; v < V; v++) {
-        if (logits[v] > bound) { continue; }
-        if (logits[v] < bound || kept >= wanted) { weight[v] = 0.0f; } else { kept += count ? 1.0 : (double)weight[v]; }
+        if (logits[v] > last) { continue; }
+        if (logits[v] < last || kept >= wanted) { weight[v] = 0.0f; } else { kept += count ? 1.0 : (double)weight[v]; }
     }
-}
-
-static double total(const float* weight, int V) {
-    double sum = 0.0;
-    for (int v = 0; v < V; v++) { sum += (double)weight[v]; }
-    return sum;
 }
 
 int sample_token(const float* logits, int V, Sampling how, Rng* rng, float* weight, float* log_prob) {
@@ -65,8 +74,8 @@ int sample_token(const float* logits, int V, Sampling how, Rng* rng, float* weig
         weight[v] = x > -87.0f ? fast_exp(x) : 0.0f;
     }
     if (how.top_k > 0 && how.top_k < V) { keep_top(weight, logits, V, how.top_k, 1, largest); }
-    if (how.top_p < 1.0) { keep_top(weight, logits, V, how.top_p * total(weight, V), 0, largest); }
-    double coin = rng_uniform(rng) * total(weight, V), passed = 0.0;
+    if (how.top_p < 1.0) { keep_top(weight, logits, V, how.top_p * weight_above(logits, weight, V, -INFINITY), 0, largest); }
+    double coin = rng_uniform(rng) * weight_above(logits, weight, V, -INFINITY), passed = 0.0;
     for (int v = 0; v < V && passed <= coin; v++) {
         passed += (double)weight[v];
         if (weight[v] > 0.0f) { token = v; }
