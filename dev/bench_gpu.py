@@ -13,8 +13,10 @@ import sys
 # Products of the tensor cores without sparsity, TFLOP/s, as NVIDIA states them: what MFU is a share of.
 PEAKS = {"H100": {"bf16": 989.4, "tf32": 494.7}, "H200": {"bf16": 989.4, "tf32": 494.7}, "A100": {"bf16": 312.0, "tf32": 156.0}}
 
-SIZES = {"124M": ("d12", 12, 12, 768, 50257, 1024), "tiny": ("L2,H2,C64,V96,T64", 2, 2, 64, 96, 64)}
+SIZES = {"124M": ("d12", 12, 12, 768, 50257, 1024), "tiny": ("L2,H2,C32,V96,T64", 2, 2, 32, 96, 64)}
 
+# In a small measurement nothing is learnt from more.
+SMALL_METHODS = ["full", "subset", "cone", "inside"]
 METHODS = ["full", "target", "mix", "random", "subset", "filter", "greedy", "span", "cone", "simplex", "capped", "agem", "agem_mirror",
            "gem", "pcgrad", "cagrad", "trust", "inside", "outside"]
 
@@ -58,6 +60,7 @@ class Bench:
     def __init__(self, args):
         self.args = args
         self.size = "tiny" if args.small else "124M"
+        self.steps = "steps 1" if args.small else "steps 10"
         self.lines = []
 
     def ours(self, precision, n, m, T, options=""):
@@ -75,7 +78,7 @@ class Bench:
         answers = {name: [] for name in contenders}
         for turn in range(self.args.rounds + 1):
             for name, (contender, torch) in contenders.items():
-                number = contender.number("10" if torch else request) if answers[name] is not None else None
+                number = contender.number(self.steps.split()[1] if torch else request) if answers[name] is not None else None
                 if number is None:
                     answers[name] = None
                 elif turn > 0:
@@ -98,7 +101,7 @@ class Bench:
         """Plain steps of both precisions beside PyTorch's."""
         for precision in ("bf16", "tf32"):
             ours = self.ours(precision, B, 0, T)
-            answers = self.rounds({"ours": (ours, False), "torch": (self.torch(precision, B, T), True)}, "steps 10")
+            answers = self.rounds({"ours": (ours, False), "torch": (self.torch(precision, B, T), True)}, self.steps)
             memory = ours.number("memory")
             if answers["ours"] is None:
                 self.say(f"| {B} x {T} | {precision} | {ours.end() or 'ended'} | | | | | | |")
@@ -116,10 +119,10 @@ class Bench:
         """The regularizer's steps as multiples of a plain step on the same rows, in turns with it."""
         for precision in ("bf16", "tf32"):
             plain = self.ours(precision, n + m, 0, T)
-            for method in METHODS[1:]:
+            for method in (SMALL_METHODS if self.args.small else METHODS)[1:]:
                 options = f"--method {method}" + (" --rank 64" if method in ("inside", "outside") else "")
                 contender = self.ours(precision, n, m, T, options)
-                answers = self.rounds({"plain": (plain, False), method: (contender, False)}, "steps 10")
+                answers = self.rounds({"plain": (plain, False), method: (contender, False)}, self.steps)
                 memory, more = plain.number("memory"), contender.number("memory")
                 if answers[method] is None or answers["plain"] is None:
                     self.say(f"| {method} | {precision} | {contender.end() or 'ended'} | | |")
@@ -133,7 +136,7 @@ class Bench:
         tables = {}
         for precision in ("bf16", "tf32"):
             contender = self.ours(precision, B, 0, T)
-            tables[precision] = dict(contender.table("operations 10"))
+            tables[precision] = dict(contender.table("operations" + self.steps[5:]))
             contender.end()
         for name in tables["bf16"]:
             self.say(f"| {name} | {tables['bf16'][name]:.3f} | {tables['tf32'].get(name, float('nan')):.3f} |")
@@ -149,7 +152,7 @@ class Bench:
             rates[precision] = contender.number(f"product {side}")
             contender.end()
         self.say("# The training step on a GPU", "",
-                 f"{device}; {datetime.date.today()}; medians of {self.args.rounds} rounds of 10 steps, contenders in turns. "
+                 f"{device}; {datetime.date.today()}; medians of {self.args.rounds} rounds of {self.steps[6:]} steps, contenders in turns. "
                  f"A product of {side} x {side} matrices: {rates['bf16']:.0f} TFLOP/s in bf16, {rates['tf32']:.0f} in TF32.", "",
                  f"## Plain training, {self.size}", "",
                  "| rows x T | precision | ms | tokens/s | MFU | of the large product | MiB | PyTorch ms | faster |",

@@ -530,6 +530,13 @@ llmc/objective.c~s/fmin(responses \/ horizon, 1.0)/responses \/ horizon/~test_ob
 llmc/objective.c~s/    clear(weight, r);//~test_objective~weights of rows left out are what was there
 
 # ---- files
+llmc/gpt2_file.c~s/0x7fff + (word >> 16 & 1)/0x8000/~test_gpt2 bf16_model~of two bfloat16 as near the odd one
+llmc/gpt2_file.c~s/(word + 0x7fff + (word >> 16 & 1)) >> 16/word >> 16/~test_gpt2 bf16_model~weights cut off, not rounded
+llmc/gpt2_file.c~s/MODEL_BF16 ? sizeof(uint16_t)/MODEL_BF16 ? sizeof(float)/~test_gpt2 bf16_model~a bf16 model as long as one in fp32
+llmc/gpt2_file.c~s/        size_t n = piece(begin, count);/        size_t n = count < PIECE ? count : PIECE;/~test_gpt2 bf16_model~whole pieces at the end
+llmc/gpt2_file.c~s/f.version == MODEL_FP32 || f.version == MODEL_BF16, /f.version != 0, /~test_gpt2 broken_bf16_model~any version read
+train_gpt2_drpt.c~s/        memset(x + V, 0, .*//~test_gpt2 cross_entropy~padding of the logits kept for a gradient
+train_gpt2_drpt.c~s/logits + (size_t)n \* stride/logits + (size_t)n * V/~test_gpt2 cross_entropy~padded rows of logits taken for dense ones
 llmc/gpt2_file.c~s/put64(header, GENERAL_POSITION, .*//~test_gpt2 resume~the general place not written
 llmc/gpt2_file.c~s/put64(header, OURS + 2, .*//~test_gpt2 resume~the target's epoch not written
 llmc/gpt2_file.c~s/input_read(f, path, v, /input_read(f, path, m, /~test_gpt2 resume~moments mixed up
@@ -565,27 +572,27 @@ drpt/basis_refresh.c~s/(float)w->E\[a\*k + order\[q\]\]/(float)w->E[a*k + q]/~te
 drpt/basis_refresh.c~s/through(w->y, w, i, w->across, k, !w->side)/through(w->y, w, i, w->across, k, w->side)/~test_basis captured_energy~power step to the wrong side
 drpt/basis_refresh.c~s/    if (rank > 0) { block_add_turned(w->y.*//~test_basis past_alone~power step without the past
 drpt/basis_refresh.c~s/double value = w->forget \* w->old->value/double value = w->old->value/~test_basis forgetting~the past counts in full
-drpt/basis_refresh.c~s/w->forget > 0.0 ? w->old->rank : 0/0/~test_basis forgetting~everything is forgotten
-drpt/basis_refresh.c~s/st->total = fresh + b->forget \* st->total/st->total = fresh/~test_basis past_alone~trace without the past
+drpt/basis_refresh.c~s/w->forget > 0.0 ? \*w->old->rank : 0/0/~test_basis forgetting~everything is forgotten
+drpt/basis_refresh.c~s/fresh + b->forget \* \*total/fresh/~test_basis past_alone~trace without the past
 drpt/basis_refresh.c~s/        if (!w->use\[i\]) { continue; }//~test_basis rows_left_out~rows that do not count are read
 drpt/basis_refresh.c~s/use\[i\] = isfinite(g2) != 0/use[i] = 1/~test_basis rows_left_out~NaN in a basis
 drpt/basis_refresh.c~s/\*dropped += !use\[i\];//~test_basis rows_left_out~rows left out go unsaid
-drpt/basis_refresh.c~s/if (st->total == 0.0) { s->rank = 0; return NAN; }//~test_basis zero_general_gradient~all directions of a zero
+drpt/basis_refresh.c~s/if (st->found->total == 0.0) { .* }//~test_basis zero_general_gradient~all directions of a zero
 drpt/basis_refresh.c~s/(float)(1.0 \/ w->unit)/1.0f/~test_basis scale~C in no unit
 drpt/basis_refresh.c~s/inside \/ fresh : NAN/inside \/ st->total : NAN/~test_basis effective_rank~energy of the past
 drpt/basis_refresh.c~s/2 \* (uint64_t)w->site->index + /2 * 0 + /~test_basis streams~all sites begin alike
-drpt/basis_refresh.c~s/int old = w->old->rank;$/int old = 0;/~test_basis captured_energy~every refresh begins with random directions
+drpt/basis_refresh.c~s/int old = \*w->old->rank;$/int old = 0;/~test_basis captured_energy~every refresh begins with random directions
 drpt/basis_refresh.c~s/    st->refreshes++;//~test_basis damaged_files resume~refreshes not counted
-drpt/basis.c~s/s->dim <= b->rank) { continue; }/s->dim < b->rank) { continue; }/~test_basis full_rank~all directions, but computed
+drpt/basis_state.c~s/s->dim <= b->rank) { continue; }/s->dim < b->rank) { continue; }/~test_basis full_rank~all directions, but computed
 drpt/basis.c~s/if (!isfinite(\*norm2) || is_nothing(st)) { return; }/if (is_nothing(st)) { return; }/~test_basis target_not_finite~NaN inside
 drpt/basis.c~s/if (!isfinite(\*norm2) || is_everything(st)) { return; }/if (is_everything(st)) { return; }/~test_basis target_not_finite~NaN outside
 drpt/basis.c~s/\*norm2 = 0.0 \* site_norm2.*; }/*norm2 = 0.0; }/~test_basis zero_general_gradient~NaN outside of nothing
 drpt/basis.c~s/    block_scale(x->m, x->k, sign);//~test_basis projections~outside adds the inside
 drpt/basis.c~s/    block_clear(x->m, x->k);//~test_basis projections~the projection before not cleared
 drpt/basis.c~s/if (s->dbias) { matmul_backward_params(s->dbias/if (0) { matmul_backward_params(s->dbias/~test_basis projections~no bias in the update
-drpt/basis.c~s/(b->sides == SIDES_left) == (side == LEFT)/(b->sides == SIDES_left) != (side == LEFT)/~test_basis captured_energy~left for right
+drpt/basis_state.c~s/(b->sides == SIDES_left) == (side == LEFT)/(b->sides == SIDES_left) != (side == LEFT)/~test_basis captured_energy~left for right
 drpt/basis.c~s/check(st != NULL, .*//~test_basis bases_of_other_layers~no basis yet
-drpt/basis.c~s/st->rows == s->rows \&\& //~test_basis bases_of_other_layers~a basis of a layer of other size
+drpt/basis_state.c~s/st->rows == s->rows \&\& //~test_basis bases_of_other_layers~a basis of a layer of other size
 drpt/basis_file.c~s/check(in.left == 0, .*//~test_basis damaged_files~more than a file should have
 drpt/basis_file.c~s/    in->left -= bytes;//~test_basis resume~bytes that are read not counted
 drpt/basis_file.c~s/    check(forget == b->forget, .*//~test_basis damaged_files~another forgetting factor
@@ -593,9 +600,9 @@ drpt/basis_file.c~s/    check(seed == b->seed, .*//~test_basis damaged_files~ano
 drpt/basis_file.c~s/r->index > after \&\& //~test_basis damaged_files~a site twice
 drpt/basis_file.c~s/rank >= 0 \&\& rank <= most/rank >= 0/~test_basis damaged_files~more directions than room
 drpt/basis_file.c~s/check(fabs(squares - 1.0) < 1e-3, .*//~test_basis damaged_files~directions of any length
-drpt/basis_file.c~s/    check(st->total >= 0.0.*//~test_basis damaged_files~a negative trace
+drpt/basis_file.c~s/    check(found.total >= 0.0.*//~test_basis damaged_files~a negative trace
 drpt/basis_file.c~s/st->refreshes = r.refreshes;//~test_basis resume~refreshes counted anew
-drpt/basis_file.c~s/    input_take(in, \&st->total, sizeof(st->total));/    double skipped; input_take(in, \&skipped, sizeof(skipped));/~test_basis resume~trace forgotten
+drpt/basis_file.c~s/    input_take(in, \&found.total, sizeof(found.total));/    double skipped; input_take(in, \&skipped, sizeof(skipped));/~test_basis resume~trace forgotten
 
 # ---- the probe
 drpt/probe.c~s/float\* x = to + first % s->width;/float* x = to;/~test_probe probe/folding~folded to 64 floats
@@ -665,3 +672,78 @@ train_gpt2_drpt.c~s/(size_t)places\[n\] \* C;/(size_t)n * C;/~test_rollout rollo
 train_gpt2_drpt.c~s/row = (size_t)rows\[n\] \* T \* C + head/row = head/~test_rollout rollout/without_cache~all look into the first row of the cache
 train_gpt2_drpt.c~s/n += d->room/n += N/~test_rollout rollout/long_prompts~the first piece of a prompt alone
 llmc/matmul.c~/^void matmul_forward_rows/,/^}/s/by_blocks/N <= 4 ? by_dots : by_blocks/~test_rollout rollout/same_bits~few rows are added up in another order
+# ---- rewards by a rule
+llmc/reward.c~s/ \&\& answer.bytes > 0 ? RIGHT/ ? RIGHT/~test_reward exact~nothing answers nothing
+llmc/reward.c~s/^    while (t.bytes > 0 \&\& is_space(\*t.text)).*//~test_reward exact~space in front is not trimmed
+llmc/reward.c~s/int same = response.bytes == answer.bytes \&\&/int same = response.bytes >= answer.bytes \&\&/~test_reward exact~what begins with the answer is it
+llmc/reward.c~s/v == WRONG ? form : 0.0/v == WRONG ? 0.0 : form/~test_reward numbers~reward of the form for what has none
+llmc/reward_number.c~s/is_digit(at\[3\]) \&\& !(end - at > 4 \&\& is_digit(at\[4\]))/is_digit(at[3])/~test_reward numbers~groups of four digits
+llmc/reward_number.c~s/return end - at >= 4 \&\& at\[0\]/return at[0]/~test_reward numbers random_texts~a group read past the end
+llmc/reward_number.c~s/at > first \&\& at - first <= 3/at > first/~test_reward numbers~a first group of any length
+llmc/reward_number.c~s/d->exponent -= is_fraction;/d->exponent -= 0;/~test_reward numbers~zeros behind the point forgotten
+llmc/reward_number.c~s/d->cut = 1; } else/} else/~test_reward numbers~digits beyond the fortieth forgotten
+llmc/reward_number.c~s/; d->zeros--) { d->digit/; d->zeros--) { if (0) d->digit/~test_reward numbers~zeros within a number forgotten
+llmc/reward_number.c~s/power = power < most ? 10 \* power + (\*at - '0') : power;/power = 10 * power + (*at - '0');/~test_reward numbers~an exponent that wraps around
+llmc/reward_number.c~s/d->exponent += negative ? -power : power;/d->exponent += power;/~test_reward numbers~1e-3 is a thousand
+llmc/reward_number.c~s/if (d->count == 0) { d->exponent = 0; }//~test_reward numbers~0.0 is not 0
+llmc/reward_number.c~s/bytes > 0 \&\& (at == begin .*/bytes > 0;/~test_reward numbers~7-5 is 7 and -5
+llmc/reward_number.c~s/ || at\[-1\] == ')'));/));/~test_reward numbers~(7)-5 is 7 and -5
+llmc/reward_number.c~s/^    at -= bytes;$//~test_reward numbers~what is before the sign is looked for behind it
+llmc/reward_number.c~s/ + ends_with(begin, at, "\\xe2\\x88\\x92")//~test_reward numbers~the typesetters' minus is none
+llmc/reward_number.c~s/ || at\[-1\] == '.'));/));/~test_reward numbers~...5 is a half
+llmc/reward_number.c~s/d->negative = d->count > 0 \&\& has_minus/d->negative = has_minus/~test_reward numbers~minus zero is not zero
+llmc/reward_number.c~s/if (ends_with(t.text, at, "####")) .*//~test_reward numbers~the answer's last number, whatever stands behind ####
+llmc/reward_number.c~s/^    if (whole) .*//~test_reward numbers~large whole numbers equal within the tolerance
+llmc/reward_number.c~s/if (whole) { return shift == 0 \&\& /if (whole) { return /~test_reward numbers~1 is 10
+llmc/reward_number.c~s/shift == 1 ? 10.0 : shift == -1 ? 0.1 : 1.0/1.0/~test_reward numbers~9.9999999999 is far from 10
+llmc/reward_number.c~s/tolerance = 1e-9/tolerance = 1e-6/~test_reward numbers~a larger tolerance
+llmc/reward_number.c~s/tolerance = 1e-9/tolerance = 1e-17/~test_reward numbers~a smaller tolerance
+llmc/reward_expression.c~s/x.num \/ g, y.num \/ h, \&r.num/x.num, y.num, \&r.num/;s/x.den \/ h, y.den \/ g, \&r.den/x.den, y.den, \&r.den/~test_reward expressions~products not in lowest terms
+llmc/reward_expression.c~s/if (overflow) { return no_value; }//~test_reward expressions~sums that wrap around
+llmc/reward_expression.c~s/return overflow ? no_value : r;/(void)overflow; return r;/~test_reward expressions~products that wrap around
+llmc/reward_expression.c~s/return (Fraction){ num \/ g, den \/ g };/return (Fraction){ num, den };/~test_reward expressions random_expressions~sums not in lowest terms
+llmc/reward_expression.c~s/^    r.num = -x.den;//~test_reward expressions random_expressions~1/-2 is 1/2
+llmc/reward_expression.c~s/add(r, parse_product(p), sign == '-')/add(r, parse_product(p), 0)/~test_reward expressions~minus adds
+llmc/reward_expression.c~s/^        r = add(r, parse_product(p)/        r = add(r, parse_sum(p)/~test_reward expressions~8-3-2 is 8-(3-2)
+llmc/reward_expression.c~s/if (overflow || .*at == first/if (at == first/;s/return at == first || overflow ? NULL/return at == first ? NULL/~test_reward expressions~numbers that wrap around
+llmc/reward_expression.c~s/ || p->used >> i \& 1) { continue/) { continue/~test_reward expressions~a number used twice
+llmc/reward_expression.c~s/ || p.used != (1u << task.count) - 1//~test_reward expressions~numbers left over
+llmc/reward_expression.c~s/if (p.fault || p.at < p.end ||/if (p.fault ||/~test_reward expressions~anything behind the expression
+llmc/reward_expression.c~s/if (p->fault || next_sign(p) != ')')/if (p->fault)/~test_reward expressions long_texts~a parenthesis that nobody closes
+llmc/reward_expression.c~s/^    if (p->depth == MAX_DEPTH) .*//~test_reward depth long_texts~parentheses without bound
+llmc/reward_expression.c~s/^    p->depth--;//~test_reward expressions random_expressions depth~parentheses counted, not their depth
+llmc/reward_expression.c~s/r.den == 1 \&\& r.num/r.num/~test_reward expressions random_expressions~7/2 is 7
+llmc/reward_expression.c~s/^        if (task->count == MAX_NUMBERS) .*//~test_reward expressions~a task of seventeen numbers
+llmc/reward_expression.c~s/return at == end || \*at == ':' || is_space(\*at);/return 1;/~test_reward expressions~a value of 3.5 is 3
+llmc/reward_expression.c~s/^    if (is_digit(\*at) \&\& at > begin .*//~test_reward expressions~0.3 is 3
+llmc/reward_expression.c~s/last == begin || !is_digit(last\[-1\]))) {$/last == begin)) {/~test_reward expressions~the last mark, whatever it is
+llmc/reward_expression.c~s/if (negative) { task->target = -task->target; }//~test_reward expressions~no value below zero
+
+# ---- rewards by a program
+llmc/reward_command.c~s/if (ends\[1\].revents) { send_some(c, \&sent); }/while (sent < c->bytes \&\& c->to >= 0) { send_some(c, \&sent); }/~test_reward large_batches~all is written before anything is read
+llmc/reward_command.c~s/^    pthread_sigmask(SIG_BLOCK, .*//~test_reward too_few~SIGPIPE ends the run
+llmc/reward_command.c~s/^    if (written < 0 \&\& error == EPIPE) .*//~test_reward too_few~SIGPIPE comes when the signals are as before
+llmc/reward_command.c~s/if (wait == 0) { return LATE; }/if (wait == 0) { deadline = seconds_now() + c->seconds; }/~test_reward too_few~no deadline
+llmc/reward_command.c~s/^        if (poll(ends, 2, wait) <= 0) { continue; }/        if (poll(ends, 2, wait) < 0) { continue; }\n        deadline = seconds_now() + c->seconds;/~test_reward slow~a deadline for each answer
+llmc/reward_command.c~s/^    for (\*answered = 0; \*answered < count || sent < c->bytes;)/    for (*answered = 0; *answered < count;)/~test_reward too_few~answers to what was not read
+llmc/reward_command.c~s/for (\*answered = 0; \*answered < count/for (; *answered < count/;s/    size_t answered;$/    size_t answered = 0;/~test_reward restarts~answers of a program that died count
+llmc/reward_command.c~s/if (\*answered == count) { give_up.*/if (*answered == count) { break; }/~test_reward garbage~answers beyond the last are no fault
+llmc/reward_command.c~s/if (c->pending > 0) { give_up.*//~test_reward garbage~half a line too many
+llmc/reward_command.c~s/^    write_request(c, cases, count);$/&\n    c->pending = 0; char drop[64]; while (read(c->from, drop, 64) > 0) {}/~test_reward late_answer~answers between batches are dropped
+llmc/reward_command.c~s/if (c->pending == MAX_LINE) .*//~test_reward garbage~a line without end
+llmc/reward_command.c~s/if (n == 0 || end != text + n)/if (end != text + n)/~test_reward garbage~an empty line is 0
+llmc/reward_command.c~s/ || end != text + n) {/) {/~test_reward garbage~a number with something behind it
+llmc/reward_command.c~s/if (!isfinite(value)) .*//~test_reward garbage~nan and inf
+llmc/reward_command.c~s/(" .t.r", line\[n - 1\])/("", line[n - 1])/~test_reward numbers_of_a_program~lines that end as Windows ends them
+llmc/reward_command.c~s/if (again > c->restarts)/if (again > c->restarts + 1)/~test_reward restarts_end~one restart more
+llmc/reward_command.c~s/if (again > c->restarts)/if (again >= c->restarts)/~test_reward restarts~one restart less
+llmc/reward_command.c~s/( read -r _ <\&3; kill -9 0 )/( : )/~test_reward nothing_is_left_of_a_killed_run~no watcher
+llmc/reward_command.c~s/"( ( read/"( read/;s/>.dev.null \& ); exec/>\/dev\/null \& exec/~test_reward watcher_is_no_child~the watcher is a child of the program
+llmc/reward_command.c~s/^    close(c->life);//~test_reward batches~files left open
+llmc/reward_command.c~s/^    if (c->to >= 0) { close(c->to); }$//~test_reward batches restarts~its input left open
+llmc/reward_command.c~s/^    while (waitpid(c->group, .*//~test_reward batches~children left unreaped
+llmc/reward_command.c~s/int ended = has_ended(c);/int ended = 0;/~test_reward nothing_is_left~the end waits for who holds the output
+llmc/reward_command.c~s/"..ufffd", 6/"?", 1/~test_reward json one_long_response~what is not UTF-8 is a question mark
+llmc/reward_command.c~s/c < ' ' || c == '"' ||/c < ' ' ||/~test_reward json~quotes not escaped
+llmc/reward_command.c~s/c < ' ' || c == '"'/c == '"'/~test_reward json~control characters not escaped
+llmc/reward_command.c~s/if (c->bytes > c->room) {/if (c->room == 0) {/~test_reward batches large_batches~room for the first batch only

@@ -2,7 +2,7 @@
 //
 // A product sums over the rows that have a weight alone: which these are is known on the device only, so they are packed one after the
 // other, dout scaled, as many as there are at most. Of a row without a weight nothing but its tokens is read.
-// // Each element of dweight belongs to one thread, which adds in the order of the positions: no atomics, the same bits each run.
+// Each element of dweight belongs to one thread, which adds in the order of the positions: no atomics, the same bits each run.
 #include "assemble.h"
 #include "../llmc/device.cuh"
 #include "../llmc/matmul.h"

@@ -67,7 +67,6 @@ static Block measure(const Work* w, Piece p) {
 static void back(const Work* w, Piece p, Block across) {
     Factors* f = &w->room->factors;
     int end = p.first + p.count;
-    p.positions = p.at > 0 ? p.most : p.positions;
     p.at = 0;
     for (; p.first < end && p.count > 0; p = piece_next(f, p, end)) {
         if (w->side == LEFT) { factor_right(w->y.main, 0, f, p, across, 1, w->k); }

@@ -78,7 +78,7 @@ template <int HS, int N> static __device__ void add_rows(float out[HS / 8][4], c
 // Writes the warp's 16 rows, the first of them row `first` of `to`, by way of its rows of a tile that it alone still uses.
 template <int HS> static __device__ void store_rows(Real* to, Real* tile, float own[HS / 8][4], int first, int T, int hs, int stride, const float factor[2]) {
     int lane = threadIdx.x % WARP, g = lane / 4;
-    __syncwarp(); // the rows have been read
+    __syncwarp(); // the rows have been read, by whichever lanes do it for the warp
     for (int c = 0; c < HS / 8; c++) {
         for (int half = 0; half < 2; half++) {
             *(uint32_t*)(tile + (g + half * 8) * (HS + 8) + c * 8 + lane % 4 * 2) = pair_of(factor[half] * own[c][half * 2], factor[half] * own[c][half * 2 + 1]);

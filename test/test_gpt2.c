@@ -278,7 +278,7 @@ static void test_bf16_model(void) {
     static const float want[] = { 1.0f, 0x1.04p0f, -1.0f, 0x1.02p0f, 1.0f, 0x1p4f, 0x1p-130f, -0.0f, 0x1.fep127f };
     enum { GIVEN = sizeof(given) / sizeof(given[0]) };
     size_t count;
-    GPT2* model = gpt2_create("L2,H2,C6,V11,T7", 1, 0);
+    GPT2* model = gpt2_create("L2,H2,C24,V11,T7", 1, 0);
     memcpy(model->params, given, sizeof(given));
     model_write(scratch("bf16.bin"), &model->config, MODEL_BF16, model->params, model->num_params);
     GPT2* read = gpt2_create(scratch("bf16.bin"), 2, 0);

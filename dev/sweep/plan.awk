@@ -27,7 +27,7 @@
 # values are put behind the name and the label. $NAME is a variable of the environment, which must be set.
 #
 # A job is a line: kind|folder|seed|m|name|label|learning rate|seconds|steps|needs|command && command ...
-# where needs are the finished files that it cannot do without, and the commands know of $OUT and $BUILD.
+# where needs are the finished files that it cannot do without, and the commands know of $OUT, $BUILD and $TRAINER.
 
 function fail(text) { printf "error: %s:%d: %s\n", FILENAME, FNR, text > "/dev/stderr"; failed = 1; exit 1 }
 function trim(text) { gsub(/^[ \t]+|[ \t]+$/, "", text); return text }
@@ -71,7 +71,7 @@ function check_words(keyword, text,    name) {
     while (match(text, /\$[A-Za-z0-9_]*/)) {
         name = substr(text, RSTART + 1, RLENGTH - 1)
         text = substr(text, RSTART + RLENGTH)
-        if (name ~ /^(OUT|BUILD)$/) continue
+        if (name ~ /^(OUT|BUILD|TRAINER)$/) continue
         if (ENVIRON[name] == "") fail("$" name " is not set; say make sweep PLAN=... " name "=...")
         note_variable(name)
     }
@@ -268,7 +268,7 @@ function list_probes(seed,    step, count, i, data, needs) {
         if (step[i] + 0 > trajectory_steps + 0) fail("a probe at step " step[i] " of a trajectory of " trajectory_steps)
         needs = needs_of(seed) " variants.txt" (step[i] > 0 ? " seed" seed "/trajectory/finished" : "")
         job("probe", "seed" seed "/probe/" step[i], seed, "", "probe", "probe", "", 11, 0, needs,
-            trainer " --init " checkpoint(seed, step[i]) " --probe $OUT/variants.txt " words_after_numbers(setting["probe"]) " --threads " setting["threads"] \
+            prober " --init " checkpoint(seed, step[i]) " --probe $OUT/variants.txt " words_after_numbers(setting["probe"]) " --threads " setting["threads"] \
             " --seed " seed " --general " data "/general\\*.bin --target " data "/pool.bin --val " data "/reference.bin --out $OUT/seed" seed "/probe/" step[i])
     }
 }
@@ -305,7 +305,7 @@ END {
     if (world == "instruct") note_variable("DATA")
     base_given = setting["base"] !~ /^--/
     if (base_steps != "") setting["base"] = setting["base"] " --steps " base_steps
-    trainer = "$BUILD/train_gpt2_drpt"
+    trainer = "$TRAINER"; prober = "$BUILD/train_gpt2_drpt"
     common = " --threads " setting["threads"] " --val-batches -1"
     if (show == "slurm") print setting["threads"] "|" setting["slurm"]
     if (show == "jobs") list_all()

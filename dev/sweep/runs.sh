@@ -9,7 +9,7 @@ die() { printf 'error: %s\n' "$*" >&2; exit 1; }
 clock() { printf '%d:%02d' $(($1 / 60)) $(($1 % 60)); }
 
 BUILD=${BUILD:-build}
-trainer=$BUILD/train_gpt2_drpt
+TRAINER=${TRAINER:-$BUILD/train_gpt2_drpt} # train_gpt2_drpt_cuda: on a GPU; probes are the CPU trainer's in any case
 out='' plan='' seeds='' first_rate='' steps='' base_steps='' jobs=''
 into='' child='' claimed=''
 export took='' # what was done, in words
@@ -28,7 +28,7 @@ as_written() { set -f; IFS=; eval "$1"; }
 check_plan() { # FILE
     from_plan options >"$1" || exit 1
     while IFS='|' read -r where options; do
-        fault=$(as_written "\"\$trainer\" $options" 2>&1 >/dev/null)
+        fault=$(as_written "\"\$TRAINER\" $options" 2>&1 >/dev/null)
         case $fault in 'error: --init is missing'*) ;; *) die "$where: ${fault#error: }" ;; esac
     done <"$1"
 }
@@ -38,7 +38,7 @@ leave() { rm -rf "$state"; [ -z "$claimed" ] || rm -f "$claimed"; }
 # Reads the plan; $list is then the file of its jobs.
 read_plan() {
     [ -f "$plan" ] || die "$plan: there is no such plan; those that ship are in dev/plans"
-    { [ -x "$trainer" ] && [ -x "$BUILD/dev/tasks" ]; } || die "$trainer or $BUILD/dev/tasks is not there; run make first"
+    for program in "$TRAINER" "$BUILD/train_gpt2_drpt" "$BUILD/dev/tasks"; do [ -x "$program" ] || die "$program is not there; run make first"; done
     case $jobs in *[!0-9]* | 0) die "--jobs $jobs: must be a number of runs" ;; esac
     state=$(mktemp -d "${TMPDIR:-/tmp}/sweep.XXXXXX") || exit 1
     trap leave EXIT
@@ -59,7 +59,8 @@ version() { # KIND
     case $1 in
         data)  cat "$BUILD"/dev/tasks "$BUILD"/dev/prep ;;
         ngram) cat "$BUILD/dev/ngram" ;;
-        *)     cat "$trainer" ;;
+        probe) cat "$BUILD/train_gpt2_drpt" ;;
+        *)     cat "$TRAINER" ;;
     esac 2>/dev/null | cksum
 }
 
@@ -183,7 +184,7 @@ missing_jobs() { # KIND...
 open_folder() {
     mkdir -p "$out" || exit 1
     workers='' monitor=''
-    export OUT="$out" BUILD
+    export OUT="$out" BUILD TRAINER
     trap stop INT TERM HUP
     for kind in data base run trajectory probe ngram; do eval "version_$kind=\$(version $kind)"; done
     variables=$(from_plan variables)
@@ -241,7 +242,7 @@ list_commands() {
     echo folder,seed,m,name,label,lr,command
     while IFS='|' read -r kind folder seed m name label lr cost job_steps needs commands; do
         printf '%s,%s,%s,%s,%s,%s,%s\n' "$folder" "$seed" "$m" "$name" "$label" "$lr" "$(in_cell "$commands")"
-    done <"$list" | sed "s/\\\$BUILD/build/g"
+    done <"$list" | sed "s|\\\$TRAINER|build/${TRAINER##*/}|g; s|\\\$BUILD|build|g"
 }
 
 # Each run in lines of its own that begin with the file they belong to.

@@ -1,6 +1,7 @@
 // faults.cu -- one planted fault per name: each has to be caught. faults.sh says by which message.
 #include "../../llmc/cuda_check.h"
 #include "../../llmc/device.cuh"
+#include "../../llmc/mma.cuh"
 
 #include <string.h>
 
@@ -29,6 +30,17 @@ static __global__ void copy_kernel(float* out, const float* x, int shift, int li
 
 static __global__ void write_kernel(float* out, int at) { out[at] = 1.0f; }
 static __global__ void add_kernel(float* out, const float* x) { out[threadIdx.x] = x[threadIdx.x] + 1.0f; }
+static __global__ void select_kernel(float* out, const __nv_bfloat16* x) {
+    float v = (float)x[threadIdx.x];
+    out[threadIdx.x] = threadIdx.x < N ? 1.0f : v; // read, never used
+}
+// A warp of which lane 31 stays away.
+static __global__ void mma_kernel(float* out) {
+    float d[4] = {0.0f};
+    const uint32_t a[4] = {0}, b[2] = {0};
+    if (threadIdx.x < 31) { mma_16x8x16(d, a, b); }
+    out[threadIdx.x] = d[0];
+}
 static __global__ void shuffle_kernel(float* out, unsigned mask, int offset) {
     float v = (float)threadIdx.x;
     if (threadIdx.x % WARP < 16) { v += __shfl_down_sync(mask, v, offset, 16); }
@@ -115,6 +127,8 @@ int main(int argc, char** argv) {
     if (is("freed")) { CUDA(cudaFree(x)); float** y = &x; copy_kernel<<<1, N>>>(out, *y, 0, N); }
     if (is("host-argument")) { copy_kernel<<<1, N>>>(out, host, 0, N); }
     if (is("unwritten")) { copy_kernel<<<1, N>>>(out, x, 0, N - 1); }
+    if (is("read-unwritten-bf16")) { select_kernel<<<1, N>>>(x, (const __nv_bfloat16*)out); CUDA(cudaMemset(out, 0, sizeof(host))); }
+    if (is("mma-absent")) { mma_kernel<<<1, 32>>>(out); CUDA(cudaMemset(out, 0, sizeof(host))); }
     if (is("read-unwritten")) { add_kernel<<<1, N>>>(x, out); CUDA(cudaMemset(out, 0, sizeof(host))); }
     if (is("mask-absent")) { shuffle_kernel<<<1, 64>>>(out, ~0u, 1); }
     if (is("mask-self")) { shuffle_kernel<<<1, 64>>>(out, 0xff00u, 1); }
