@@ -67,7 +67,11 @@ $(BUILD)/double/%.c.o: %.c Makefile
 	$(CC) $(CFLAGS) $(FLAGS) -include test/double.h -MMD -MP -c $< -o $@
 
 test: all tutorial $(tests) $(emu_programs)
-	@BUILD=$(BUILD) sh test/run.sh $(tests)
+	@BUILD=$(BUILD) EMULATED=$(EMULATED) sh test/run.sh $(tests)
+
+test-emulated: all $(emu_programs)
+	@BUILD=$(BUILD) EMULATED=$(EMULATED) sh test/test_cuda.sh
+	@BUILD=$(BUILD) EMULATED=$(EMULATED) sh test/test_twins.sh
 
 # The .cu files. What has one is not linked beside it as .c; test/emulator/ runs them where there is no GPU.
 cuda_modules := $(wildcard llmc/*.cu drpt/*.cu)
@@ -143,6 +147,6 @@ help:
 clean:
 	rm -rf build
 
-.PHONY: all tutorial test cuda mutants test-slow demo sweep picture report venv bench help clean
+.PHONY: all tutorial test test-emulated cuda mutants test-slow demo sweep picture report venv bench help clean
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

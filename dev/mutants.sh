@@ -572,27 +572,27 @@ drpt/basis_refresh.c~s/(float)w->E\[a\*k + order\[q\]\]/(float)w->E[a*k + q]/~te
 drpt/basis_refresh.c~s/through(w->y, w, i, w->across, k, !w->side)/through(w->y, w, i, w->across, k, w->side)/~test_basis captured_energy~power step to the wrong side
 drpt/basis_refresh.c~s/    if (rank > 0) { block_add_turned(w->y.*//~test_basis past_alone~power step without the past
 drpt/basis_refresh.c~s/double value = w->forget \* w->old->value/double value = w->old->value/~test_basis forgetting~the past counts in full
-drpt/basis_refresh.c~s/w->forget > 0.0 ? w->old->rank : 0/0/~test_basis forgetting~everything is forgotten
-drpt/basis_refresh.c~s/st->total = fresh + b->forget \* st->total/st->total = fresh/~test_basis past_alone~trace without the past
+drpt/basis_refresh.c~s/w->forget > 0.0 ? \*w->old->rank : 0/0/~test_basis forgetting~everything is forgotten
+drpt/basis_refresh.c~s/fresh + b->forget \* \*total/fresh/~test_basis past_alone~trace without the past
 drpt/basis_refresh.c~s/        if (!w->use\[i\]) { continue; }//~test_basis rows_left_out~rows that do not count are read
 drpt/basis_refresh.c~s/use\[i\] = isfinite(g2) != 0/use[i] = 1/~test_basis rows_left_out~NaN in a basis
 drpt/basis_refresh.c~s/\*dropped += !use\[i\];//~test_basis rows_left_out~rows left out go unsaid
-drpt/basis_refresh.c~s/if (st->total == 0.0) { s->rank = 0; return NAN; }//~test_basis zero_general_gradient~all directions of a zero
+drpt/basis_refresh.c~s/if (st->found->total == 0.0) { .* }//~test_basis zero_general_gradient~all directions of a zero
 drpt/basis_refresh.c~s/(float)(1.0 \/ w->unit)/1.0f/~test_basis scale~C in no unit
 drpt/basis_refresh.c~s/inside \/ fresh : NAN/inside \/ st->total : NAN/~test_basis effective_rank~energy of the past
 drpt/basis_refresh.c~s/2 \* (uint64_t)w->site->index + /2 * 0 + /~test_basis streams~all sites begin alike
-drpt/basis_refresh.c~s/int old = w->old->rank;$/int old = 0;/~test_basis captured_energy~every refresh begins with random directions
+drpt/basis_refresh.c~s/int old = \*w->old->rank;$/int old = 0;/~test_basis captured_energy~every refresh begins with random directions
 drpt/basis_refresh.c~s/    st->refreshes++;//~test_basis damaged_files resume~refreshes not counted
-drpt/basis.c~s/s->dim <= b->rank) { continue; }/s->dim < b->rank) { continue; }/~test_basis full_rank~all directions, but computed
+drpt/basis_state.c~s/s->dim <= b->rank) { continue; }/s->dim < b->rank) { continue; }/~test_basis full_rank~all directions, but computed
 drpt/basis.c~s/if (!isfinite(\*norm2) || is_nothing(st)) { return; }/if (is_nothing(st)) { return; }/~test_basis target_not_finite~NaN inside
 drpt/basis.c~s/if (!isfinite(\*norm2) || is_everything(st)) { return; }/if (is_everything(st)) { return; }/~test_basis target_not_finite~NaN outside
 drpt/basis.c~s/\*norm2 = 0.0 \* site_norm2.*; }/*norm2 = 0.0; }/~test_basis zero_general_gradient~NaN outside of nothing
 drpt/basis.c~s/    block_scale(x->m, x->k, sign);//~test_basis projections~outside adds the inside
 drpt/basis.c~s/    block_clear(x->m, x->k);//~test_basis projections~the projection before not cleared
 drpt/basis.c~s/if (s->dbias) { matmul_backward_params(s->dbias/if (0) { matmul_backward_params(s->dbias/~test_basis projections~no bias in the update
-drpt/basis.c~s/(b->sides == SIDES_left) == (side == LEFT)/(b->sides == SIDES_left) != (side == LEFT)/~test_basis captured_energy~left for right
+drpt/basis_state.c~s/(b->sides == SIDES_left) == (side == LEFT)/(b->sides == SIDES_left) != (side == LEFT)/~test_basis captured_energy~left for right
 drpt/basis.c~s/check(st != NULL, .*//~test_basis bases_of_other_layers~no basis yet
-drpt/basis.c~s/st->rows == s->rows \&\& //~test_basis bases_of_other_layers~a basis of a layer of other size
+drpt/basis_state.c~s/st->rows == s->rows \&\& //~test_basis bases_of_other_layers~a basis of a layer of other size
 drpt/basis_file.c~s/check(in.left == 0, .*//~test_basis damaged_files~more than a file should have
 drpt/basis_file.c~s/    in->left -= bytes;//~test_basis resume~bytes that are read not counted
 drpt/basis_file.c~s/    check(forget == b->forget, .*//~test_basis damaged_files~another forgetting factor
@@ -600,9 +600,9 @@ drpt/basis_file.c~s/    check(seed == b->seed, .*//~test_basis damaged_files~ano
 drpt/basis_file.c~s/r->index > after \&\& //~test_basis damaged_files~a site twice
 drpt/basis_file.c~s/rank >= 0 \&\& rank <= most/rank >= 0/~test_basis damaged_files~more directions than room
 drpt/basis_file.c~s/check(fabs(squares - 1.0) < 1e-3, .*//~test_basis damaged_files~directions of any length
-drpt/basis_file.c~s/    check(st->total >= 0.0.*//~test_basis damaged_files~a negative trace
+drpt/basis_file.c~s/    check(found.total >= 0.0.*//~test_basis damaged_files~a negative trace
 drpt/basis_file.c~s/st->refreshes = r.refreshes;//~test_basis resume~refreshes counted anew
-drpt/basis_file.c~s/    input_take(in, \&st->total, sizeof(st->total));/    double skipped; input_take(in, \&skipped, sizeof(skipped));/~test_basis resume~trace forgotten
+drpt/basis_file.c~s/    input_take(in, \&found.total, sizeof(found.total));/    double skipped; input_take(in, \&skipped, sizeof(skipped));/~test_basis resume~trace forgotten
 
 # ---- the probe
 drpt/probe.c~s/float\* x = to + first % s->width;/float* x = to;/~test_probe probe/folding~folded to 64 floats

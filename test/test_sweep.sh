@@ -204,4 +204,17 @@ if sweep no_such_plan; then fail "should refuse a plan that is not there"; fi
 expect 'there is no such plan' "$work/errors.txt"
 for plan in dev/plans/*.plan; do DATA=. GPT2=x sweep "$plan" --list || { fail "$plan"; cat "$work/errors.txt"; }; done
 
+# The same runs on the GPU trainer, under the emulator: the same losses, but for rounding.
+gpu=$build/emu/plain/train_gpt2_drpt_cuda
+if [ -x "$gpu" ]; then
+    sed 's/ --group {layer,global} --ridge {0,0.1}//; s/^m 4 inf/m 4/' "$work/tiny.plan" >"$work/less.plan"
+    for trainer in "$build/train_gpt2_drpt" "$gpu"; do
+        TRAINER=$trainer sweep "$work/less.plan" --first-rate --out "$work/on ${trainer##*/}" || { fail "$trainer ends with $?"; cat "$work/errors.txt"; }
+    done
+    expect "build/train_gpt2_drpt_cuda --init" "$work/on train_gpt2_drpt_cuda/runs.csv"
+    paste -d, "$work/on train_gpt2_drpt/curves.csv" "$work/on train_gpt2_drpt_cuda/curves.csv" | awk -F, 'NR > 1 { n++
+        for (i = 5; i <= 7; i++) { d = $i - $(i + 8); if (!(d * d < 1e-10)) { exit 1 } } }
+        END { if (n != 6) { exit 1 } }' || { fail "another sweep on the GPU trainer"; cat "$work/on "*/curves.csv; }
+fi
+
 exit $failed

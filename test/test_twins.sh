@@ -1,6 +1,6 @@
 #!/bin/sh
 # test_twins.sh -- the CPU trainer and the GPU trainer are one program: the same losses, updates, evaluations, texts and messages, and
-# checkpoints that one saves and the other continues. GPU=build/train_gpt2_drpt_cuda: on a GPU; else under the emulator (test/emulator/).
+# checkpoints that one saves and the other continues. GPU=build/train_gpt2_drpt_cuda: on a GPU; else under the emulator (test/emulator/), and with EMULATED=all in bf16 too.
 set -u
 build=${BUILD:-build}
 cpu=$PWD/$build/train_gpt2_drpt gpu=$PWD/${GPU:-$build/emu/plain/train_gpt2_drpt_cuda}
@@ -108,10 +108,9 @@ done <<'LIST'
 --target few.bin --target-batch 2 --method outside --rank 4 --sides left --refresh 2
 LIST
 
-# ---- what one saves the other continues
-for first in cpu gpu; do
-    second=$([ $first = cpu ] && echo gpu || echo cpu)
-    options="$model $data --steps 6 --save-every 3"
+# ---- what one saves the other continues, bases included
+while read -r first second method; do
+    options="$model $data --steps 6 --save-every 3 $method"
     eval program=\$$first other=\$$second
     rm -rf whole mixed
     train "$program" $options --out whole
@@ -119,14 +118,20 @@ for first in cpu gpu; do
     rm mixed/*_00000006* mixed/model_final.bin
     train "$other" $options --out mixed --resume 1
     [ -e mixed/DONE_00000006 ] || fail "the $second trainer did not continue the $first trainer's run"
-    same_numbers whole/log.csv mixed/log.csv 1-10 || fail "begun on the $first, continued on the $second: another log.csv"
+    same_numbers whole/log.csv mixed/log.csv 1-10 || fail "$method begun on the $first, continued on the $second: another log.csv"
     for file in model_00000006.bin state_00000006_00000.bin; do
-        same_floats whole/$file mixed/$file 1e-4 || fail "begun on the $first, continued on the $second: another $file"
+        same_floats whole/$file mixed/$file 1e-4 || fail "$method begun on the $first, continued on the $second: another $file"
     done
     cases=$((cases + 1))
-done
+done <<'LIST'
+cpu gpu --method full
+gpu cpu --method full
+cpu gpu --target few.bin --target-batch 2 --method inside --rank 3 --refresh 5
+gpu cpu --target few.bin --target-batch 2 --method outside --rank 3 --refresh 5
+LIST
 
 # ---- bf16: another program, which the GPU trainer starts. It stays close, resumes bit for bit, and ends with half a file that both read.
+if [ -n "${GPU:-}" ] || [ "${EMULATED:-}" = all ]; then
 options="${model% *} bf16 $data --steps 6 --save-every 3 --val data.bin --val-every 2"
 train "$gpu" $options --out whole16
 train "$cpu" $model $data --steps 6 --val data.bin --val-every 2 --out whole32
@@ -147,12 +152,22 @@ for what in eval final; do
     paste -d, whole16/$what.csv whole32/$what.csv | awk -F, '$1 + 0 == $1 { n++; d = $3 - $(NF / 2 + 3); if (!(d * d <= 4e-4) || $1 != $(NF / 2 + 1)) { bad = 1; print } }
         END { exit bad || n < 2 }' || fail "bf16: $what.csv is not close to fp32's"
 done
+# Rounding to 8 bits turns the update a little, and chooses the same rows.
+for p in cpu gpu; do
+    eval program=\$$p
+    precision=$([ $p = cpu ] && echo fp32 || echo bf16)
+    train "$program" ${model% *} $precision $data --target few.bin --target-batch 2 --method subset --log-geometry 1 --steps 1 --out chosen_$p --dump-update $p.update
+    cut -d, -f 1-3,16- chosen_$p/geometry.csv >$p.chosen
+done
+cmp cpu.chosen gpu.chosen || fail "bf16: other rows are chosen"
+same_floats cpu.update gpu.update 2e-2 || fail "bf16: another update"
 ln "$gpu" alone
 ./alone ${model% *} bf16 $data >said.txt 2>errors.txt
 [ $? -eq 1 ] && grep -q '^error: --precision bf16 .*/alone_bf16' errors.txt || { fail "bf16: a program that is not there should be named"; cat errors.txt; }
 "${gpu}_bf16" $model $data >said.txt 2>errors.txt
 [ $? -eq 1 ] && grep -q '^error: --precision fp32' errors.txt || { fail "the bf16 program should refuse fp32"; cat errors.txt; }
-cases=$((cases + 5))
+cases=$((cases + 6))
+fi
 
 # ---- evaluation alone; texts; samples
 for p in cpu gpu; do

@@ -12,9 +12,14 @@ EMU_CU    += $(if $(findstring clang,$(EMU_CXX)),-ffp-exception-behavior=maytrap
 emu_objects := $(patsubst test/emulator/%.cpp,$(EMU)/%.o,$(wildcard test/emulator/*.cpp))
 cuda_tests  := $(patsubst test/%.cu,%,$(wildcard test/test_cuda*.cu))
 emu_sources := $(patsubst %.cu,$(EMU)/src/%.cu,$(cuda_modules) train_gpt2_drpt.cu $(cuda_tests:%=test/%.cu) test/emulator/faults.cu dev/bench_gpu.cu)
+# EMULATED=all: everything that is checked without a GPU; else what takes a minute.
 emu_compiler := $(if $(SAN)$(USE_BLAS),,$(shell command -v $(EMU_CXX)))
-emu_programs := $(if $(emu_compiler),$(EMU)/plain/faults $(EMU)/races/faults $(EMU)/plain/train_gpt2_drpt_cuda \
-                $(EMU)/plain/train_gpt2_drpt_cuda_bf16 $(EMU)/bf16_races/test_cuda $(foreach kind,plain races bf16,$(cuda_tests:%=$(EMU)/$(kind)/%)))
+emu_programs := $(EMU)/plain/faults $(EMU)/plain/train_gpt2_drpt_cuda $(cuda_tests:%=$(EMU)/plain/%)
+ifeq ($(EMULATED),all)
+emu_programs += $(EMU)/races/faults $(EMU)/plain/train_gpt2_drpt_cuda_bf16 $(EMU)/bf16_races/test_cuda $(EMU)/plain/bench_gpu $(EMU)/bf16/bench_gpu
+emu_programs += $(foreach kind,races bf16,$(cuda_tests:%=$(EMU)/$(kind)/%))
+endif
+emu_programs := $(if $(emu_compiler),$(emu_programs))
 
 # Put in place whole: with make -j the same file may be made twice at a time, as it has a second name where another includes it.
 $(EMU)/src/%.cu: %.cu test/emulator/launch.sed
