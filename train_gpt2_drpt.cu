@@ -256,8 +256,8 @@ static __global__ void attention_along_kernel(float* along, const Real* dout, co
 }
 
 // dq of a tile of queries: dq += dS k over the tiles of keys. grid (T / TILE, NH, B), block (ACROSS, TILE / OWN), shared: q, dout, k, v and dS
-template <int HS, int TILE> static __global__ void attention_backward_queries_kernel(Real* dqkv, const Real* dout, const Real* qkv,
-                                                                                     const float* lse, const float* along, int T, int C, int hs) {
+template <int HS, int TILE> static __global__ void __launch_bounds__(ACROSS * TILE / OWN, 2)
+attention_backward_queries_kernel(Real* dqkv, const Real* dout, const Real* qkv, const float* lse, const float* along, int T, int C, int hs) {
     ATTENTION_TILE;
     extern __shared__ float4 tiles[];
     float *q = (float*)tiles, *d = q + A::SIZE, *k = d + A::SIZE, *v = k + A::SIZE, *dS = v + A::SIZE;
@@ -289,8 +289,8 @@ template <int HS, int TILE> static __global__ void attention_backward_queries_ke
 
 // dk and dv of a tile of keys: dv += P' dout and dk += dS' q over the tiles of queries; the rows of S are keys here.
 // grid (T / TILE, NH, B), block (ACROSS, TILE / OWN), shared: q, dout, k, v and P, then dS
-template <int HS, int TILE> static __global__ void attention_backward_keys_kernel(Real* dqkv, const Real* dout, const Real* qkv,
-                                                                                  const float* lse, const float* along, int T, int C, int hs) {
+template <int HS, int TILE> static __global__ void __launch_bounds__(ACROSS * TILE / OWN, 2)
+attention_backward_keys_kernel(Real* dqkv, const Real* dout, const Real* qkv, const float* lse, const float* along, int T, int C, int hs) {
     ATTENTION_TILE;
     extern __shared__ float4 tiles[];
     float *q = (float*)tiles, *d = q + A::SIZE, *k = d + A::SIZE, *v = k + A::SIZE, *P = v + A::SIZE;
@@ -436,12 +436,15 @@ static void residual_forward(Real* out, // added to
 // The branch's gradient is a copy: the stream's moves on while a site still points to the branch's.
 static void residual_backward(Real* dbranch, const Real* dstream, size_t n) { device_copy(dbranch, dstream, sizeof(Real) * n); }
 
-// log sum_v exp x[v] of a row, by all THREADS of a block, in every one of them. The row is read once: whenever a thread finds a larger
+// A row of logits is long and read twice: the fewer rows are at work at a time, the more of them are still in the second-level cache then.
+enum { ROW_THREADS = 1024 };
+
+// log sum_v exp x[v] of a row, by all ROW_THREADS of a block, in every one of them. The row is read once: whenever a thread finds a larger
 // x, its sum so far is scaled down.
 template <int W> static __device__ float log_sum_exp(const Real* x, int V) {
-    __shared__ float of_warp[THREADS / WARP];
+    __shared__ float of_warp[ROW_THREADS / WARP];
     float largest = -INFINITY, sum = 0.0f;
-    for (int v = threadIdx.x * W; v < V; v += THREADS * W) {
+    for (int v = threadIdx.x * W; v < V; v += ROW_THREADS * W) {
         Pack<W> xs = load<W>(x + v);
         float before = largest;
         for (int k = 0; k < W; k++) { if (v + k < V) { largest = fmaxf(largest, (float)xs.at[k]); } }
@@ -451,18 +454,18 @@ template <int W> static __device__ float log_sum_exp(const Real* x, int V) {
     float top = warp_max(largest);
     if (threadIdx.x % WARP == 0) { of_warp[threadIdx.x / WARP] = top; }
     __syncthreads();
-    for (int w = 0; w < THREADS / WARP; w++) { top = fmaxf(top, of_warp[w]); }
-    return top + logf(block_sum<THREADS>(sum * fast_exp(largest - top)));
+    for (int w = 0; w < ROW_THREADS / WARP; w++) { top = fmaxf(top, of_warp[w]); }
+    return top + logf(block_sum<ROW_THREADS>(sum * fast_exp(largest - top)));
 }
 
 // 1 if no logit is larger than the target's, and of equals none stands before it. One block a row: every thread of it is told.
 static __device__ bool is_argmax(const Real* x, int target, int V) {
     float better = 0.0f, best = (float)x[target];
-    for (int v = threadIdx.x; v < V; v += THREADS) { better += (float)x[v] > best || ((float)x[v] == best && v < target) ? 1.0f : 0.0f; }
-    return block_sum<THREADS>(better) == 0.0f;
+    for (int v = threadIdx.x; v < V; v += ROW_THREADS) { better += (float)x[v] > best || ((float)x[v] == best && v < target) ? 1.0f : 0.0f; }
+    return block_sum<ROW_THREADS>(better) == 0.0f;
 }
 
-// One block a row. grid (N), block (THREADS)
+// One block a row. grid (N), block (ROW_THREADS)
 template <int W> static __global__ void cross_entropy_forward_kernel(float* losses, unsigned char* hits, const Real* logits, const int* targets,
                                                                      const float* weight, int V, int stride) {
     size_t n = blockIdx.x;
@@ -479,12 +482,12 @@ template <int W> static __global__ void cross_entropy_forward_kernel(float* loss
 
 static void cross_entropy_forward(float* losses, unsigned char* hits, const Real* logits, const int* targets,
                                   const float* weight, int N, int V, int stride) {
-    if (stride % WIDE == 0) { cross_entropy_forward_kernel<WIDE><<<N, THREADS>>>(losses, hits, logits, targets, weight, V, stride); }
-    else { cross_entropy_forward_kernel<1><<<N, THREADS>>>(losses, hits, logits, targets, weight, V, stride); }
+    if (stride % WIDE == 0) { cross_entropy_forward_kernel<WIDE><<<N, ROW_THREADS>>>(losses, hits, logits, targets, weight, V, stride); }
+    else { cross_entropy_forward_kernel<1><<<N, ROW_THREADS>>>(losses, hits, logits, targets, weight, V, stride); }
     LAUNCHED();
 }
 
-// One block a row. grid (N), block (THREADS)
+// One block a row. grid (N), block (ROW_THREADS)
 template <int W> static __global__ void cross_entropy_backward_kernel(float* losses, Real* logits, const int* targets, const float* weight,
                                                                       int V, int stride) {
     size_t n = blockIdx.x;
@@ -493,13 +496,13 @@ template <int W> static __global__ void cross_entropy_backward_kernel(float* los
     int target = targets[n];
     if (w == 0.0f) {
         if (threadIdx.x == 0) { losses[n] = 0.0f; }
-        for (int v = threadIdx.x * W; v < stride; v += THREADS * W) { store<W>(x + v, Pack<W>{}); }
+        for (int v = threadIdx.x * W; v < stride; v += ROW_THREADS * W) { store<W>(x + v, Pack<W>{}); }
         return;
     }
     float lse = log_sum_exp<W>(x, V);
     if (threadIdx.x == 0) { losses[n] = lse - (float)x[target]; }
     __syncthreads(); // the target's logit has been read
-    for (int v = threadIdx.x * W; v < stride; v += THREADS * W) {
+    for (int v = threadIdx.x * W; v < stride; v += ROW_THREADS * W) {
         Pack<W> xs = load<W>(x + v), dx = {};
         for (int k = 0; k < W; k++) { if (v + k < V) { dx.at[k] = (Real)(w * fast_exp((float)xs.at[k] - lse) - (v + k == target ? w : 0.0f)); } }
         store<W>(x + v, dx);
@@ -507,8 +510,8 @@ template <int W> static __global__ void cross_entropy_backward_kernel(float* los
 }
 
 static void cross_entropy_backward(float* losses, Real* logits, const int* targets, const float* weight, int N, int V, int stride) {
-    if (stride % WIDE == 0) { cross_entropy_backward_kernel<WIDE><<<N, THREADS>>>(losses, logits, targets, weight, V, stride); }
-    else { cross_entropy_backward_kernel<1><<<N, THREADS>>>(losses, logits, targets, weight, V, stride); }
+    if (stride % WIDE == 0) { cross_entropy_backward_kernel<WIDE><<<N, ROW_THREADS>>>(losses, logits, targets, weight, V, stride); }
+    else { cross_entropy_backward_kernel<1><<<N, ROW_THREADS>>>(losses, logits, targets, weight, V, stride); }
     LAUNCHED();
 }
 
