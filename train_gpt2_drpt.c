@@ -18,6 +18,7 @@
 #include "llmc/gpt2_tensors.h"
 #include "llmc/matmul.h"
 #include "llmc/optimizer.h"
+#include "llmc/softmax.h"
 
 #include <math.h>
 #include <omp.h>
@@ -25,30 +26,6 @@
 
 // ---------------------------------------------------------------------------------------------
 // Layers.
-
-// e^x to a relative error of 3e-7, in operations that a compiler turns into vector instructions: x = n ln 2 + r with
-// |r| <= ln 2 / 2, a Taylor polynomial for e^r, and n put into the exponent's bits. Adding 1.5 * 2^23 rounds
-// to a whole number and leaves it in the low bits. NaN stays NaN; beyond +-87 the result is that of +-87.
-static inline float fast_exp(float x) {
-    if (sizeof(float) != sizeof(int32_t)) { return exp(x); } // the tests compile this file in double precision
-    const float round = 12582912.0f;
-    x = x < -87.0f ? -87.0f : x > 87.0f ? 87.0f : x;
-    float shifted = x * 1.44269504f + round, n = shifted - round;
-    float r = x - n * 0.693359375f + n * 2.12194440e-4f; // ln 2 in two parts, the first exact in n * part
-    float p = 1.0f/720;
-    p = p * r + 1.0f/120;
-    p = p * r + 1.0f/24;
-    p = p * r + 1.0f/6;
-    p = p * r + 0.5f;
-    p = p * r + 1.0f;
-    p = p * r + 1.0f;
-    uint32_t bits;
-    float scale;
-    memcpy(&bits, &shifted, sizeof(bits));
-    bits = (bits + 127) << 23;
-    memcpy(&scale, &bits, sizeof(bits));
-    return p * scale;
-}
 
 // out (N,C) = wte[token] + wpe[t], the embedding of a token and of its place.
 static void encoder_forward(float* out, const int* tokens, const float* wte, const float* wpe, int B, int T, int C) {
@@ -395,15 +372,6 @@ static void residual_backward(float* dbranch, const float* dstream, size_t n) {
     for (size_t i = 0; i < n; i++) { dbranch[i] = dstream[i]; }
 }
 
-static float log_sum_exp(const float* x, int V) {
-    float largest = x[0], sum = 0.0f;
-    #pragma omp simd reduction(max:largest)
-    for (int v = 0; v < V; v++) { largest = x[v] > largest ? x[v] : largest; }
-    #pragma omp simd reduction(+:sum)
-    for (int v = 0; v < V; v++) { sum += fast_exp(x[v] - largest); }
-    return largest + logf(sum);
-}
-
 static int argmax(const float* x, int V) {
     int best = 0;
     for (int v = 1; v < V; v++) { if (x[v] > x[best]) { best = v; } }
@@ -667,30 +635,32 @@ void gpt2_update(GPT2* model, const Config* c, double lr, double scale, int step
 }
 
 // ---------------------------------------------------------------------------------------------
-// Generation, one token at a time.
+// Generation: positions of several rows at a time, whose keys and values stay.
 
 struct Decoder {
-    BlockActs act;                    // of one position, used by all blocks in turn
-    float *x, *lnf, *stats, *logits;
-    float* cache;                     // (L,2,maxT,C): keys and values
-    float* S;                         // (maxT)
+    int rows, T, room;                // the cache has T places for each of so many rows; positions at a time
+    BlockActs act;                    // (room) used by all blocks in turn
+    float *x, *lnf, *stats, *logits;  // x (room,C); of at most `rows` positions the others
+    float* cache;                     // (L,2,rows,T,C): keys and values
+    float* S;                         // (threads,T)
     Arena arena;
 };
 
 static void layout_decoder(Decoder* d, const GPT2Config* c) {
-    size_t C = (size_t)c->channels, maxT = (size_t)c->max_seq_len;
-    layout_block_acts(&d->act, &d->arena, 1, C, (size_t)c->heads);
-    d->x = take(&d->arena, C);
-    d->lnf = take(&d->arena, C);
-    d->stats = take(&d->arena, 2);
-    d->logits = take(&d->arena, (size_t)c->vocab_size);
-    d->S = take(&d->arena, maxT);
-    d->cache = take(&d->arena, (size_t)c->layers * 2 * maxT * C);
+    size_t C = (size_t)c->channels, T = (size_t)d->T, rows = (size_t)d->rows, room = (size_t)d->room;
+    layout_block_acts(&d->act, &d->arena, room, C, (size_t)c->heads);
+    d->x = take(&d->arena, room * C);
+    d->lnf = take(&d->arena, rows * C);
+    d->stats = take(&d->arena, 2 * rows);
+    d->logits = take(&d->arena, rows * (size_t)c->vocab_size);
+    d->S = take(&d->arena, (size_t)omp_get_max_threads() * T);
+    d->cache = take(&d->arena, (size_t)c->layers * 2 * rows * T * C);
 }
 
-Decoder* decoder_create(const GPT2Config* config) {
+Decoder* decoder_create(const GPT2Config* config, int rows, int T) {
     Decoder* d = calloc(1, sizeof(Decoder));
     check(d != NULL, "out of memory for a decoder");
+    *d = (Decoder){ .rows = rows, .T = T, .room = most(rows, DECODER_ROOM) };
     layout_decoder(d, config);
     arena_alloc(&d->arena, "the key-value cache");
     layout_decoder(d, config);
@@ -702,46 +672,86 @@ void decoder_free(Decoder* d) {
     free(d);
 }
 
-// atty (C) for the query of place t, with keys and values (maxT,C) of the places up to t.
-static void attention_decode(float* atty, float* S, const float* q, const float* keys, const float* values, int t, int C, int NH) {
+// out (N,C): the embeddings of tokens at places of their own.
+static void encoder_decode(float* out, const int* tokens, const int* places, const float* wte, const float* wpe, int N, int C) {
+    #pragma omp parallel for
+    for (int n = 0; n < N; n++) {
+        float* y = out + (size_t)n * C;
+        const float* token = wte + (size_t)tokens[n] * C;
+        const float* place = wpe + (size_t)places[n] * C;
+        for (int c = 0; c < C; c++) { y[c] = token[c] + place[c]; }
+    }
+}
+
+// The keys and values of N positions to their places in the cache, (rows,T,C) each.
+static void cache_update(float* keys, float* values, const float* qkv, const int* rows, const int* places, int T, int N, int C) {
+    #pragma omp parallel for
+    for (int n = 0; n < N; n++) {
+        size_t at = ((size_t)rows[n] * T + places[n]) * C;
+        const float* x = qkv + (size_t)n * 3*C;
+        memcpy(keys + at, x + C, sizeof(float) * (size_t)C);
+        memcpy(values + at, x + 2*C, sizeof(float) * (size_t)C);
+    }
+}
+
+// atty (N,C): each query attends to the keys and values of its row, up to its own place. A thread takes a head of a position.
+static void attention_decode(float* atty, float* S, const float* qkv, const float* keys, const float* values,
+                             const int* rows, const int* places, int T, int N, int C, int NH) {
     int hs = C / NH;
     float scale = 1.0f / sqrtf((float)hs);
-    for (int h = 0; h < NH; h++) {
-        const float *k = keys + h * hs, *v = values + h * hs;
-        float* out = atty + h * hs;
-        for (int u = 0; u <= t; u++) { S[u] = scale * dot(q + h * hs, k + (size_t)u * C, hs); }
-        float lse = log_sum_exp(S, t + 1);
+    #pragma omp parallel for
+    for (int nh = 0; nh < N * NH; nh++) {
+        int n = nh / NH, t = places[n];
+        size_t head = (size_t)(nh % NH) * hs, row = (size_t)rows[n] * T * C + head;
+        const float *q = qkv + (size_t)n * 3*C + head, *k = keys + row, *v = values + row;
+        float *out = atty + (size_t)n * C + head, *s = S + (size_t)omp_get_thread_num() * T;
+        for (int u = 0; u <= t; u++) { s[u] = scale * dot(q, k + (size_t)u * C, hs); }
+        float lse = log_sum_exp(s, t + 1);
         for (int j = 0; j < hs; j++) { out[j] = 0.0f; }
         for (int u = 0; u <= t; u++) {
-            float p = fast_exp(S[u] - lse);
+            float p = fast_exp(s[u] - lse);
             for (int j = 0; j < hs; j++) { out[j] += p * v[(size_t)u * C + j]; }
         }
     }
 }
 
-float* gpt2_decode(const GPT2* model, Decoder* d, int token, int t) {
-    int L = model->config.layers, C = model->config.channels, NH = model->config.heads;
-    size_t maxT = (size_t)model->config.max_seq_len;
+// The blocks for N positions, which leaves their last output in x. All keys of a layer are in the cache before a query
+// looks there, so that positions may follow one another.
+static void blocks_decode(const GPT2* model, Decoder* d, const int* tokens, const int* rows, const int* places, int N) {
+    int L = model->config.layers, C = model->config.channels, NH = model->config.heads, T = d->T;
+    size_t NC = (size_t)N * (size_t)C, layer = (size_t)d->rows * (size_t)T * (size_t)C;
     const BlockActs* a = &d->act;
-    encoder_forward(d->x, &token, model->weight.wte, model->weight.wpe + (size_t)t * C, 1, 1, C);
+    encoder_decode(d->x, tokens, places, model->weight.wte, model->weight.wpe, N, C);
     for (int l = 0; l < L; l++) {
         const BlockParams* w = &model->weight.block[l];
-        float *keys = d->cache + (size_t)l * 2 * maxT * C, *values = keys + maxT * C;
-        layernorm_forward(a->ln1, a->ln1_mean, a->ln1_rstd, d->x, w->ln1w, w->ln1b, 1, C);
-        matmul_forward(a->qkv, a->ln1, w->qkvw, w->qkvb, 1, C, 3*C);
-        memcpy(keys + (size_t)t * C, a->qkv + C, sizeof(float) * (size_t)C);
-        memcpy(values + (size_t)t * C, a->qkv + 2*C, sizeof(float) * (size_t)C);
-        attention_decode(a->atty, d->S, a->qkv, keys, values, t, C, NH);
-        matmul_forward(a->residual2, a->atty, w->attprojw, w->attprojb, 1, C, C);
-        residual_forward(d->x, a->residual2, (size_t)C);
-        layernorm_forward(a->ln2, a->ln2_mean, a->ln2_rstd, d->x, w->ln2w, w->ln2b, 1, C);
-        matmul_forward(a->fch, a->ln2, w->fcw, w->fcb, 1, C, 4*C);
-        gelu_forward(a->fch_gelu, a->fch, 4 * (size_t)C);
-        matmul_forward(a->residual3, a->fch_gelu, w->fcprojw, w->fcprojb, 1, 4*C, C);
-        residual_forward(d->x, a->residual3, (size_t)C);
+        float *keys = d->cache + (size_t)l * 2 * layer, *values = keys + layer;
+        layernorm_forward(a->ln1, a->ln1_mean, a->ln1_rstd, d->x, w->ln1w, w->ln1b, N, C);
+        matmul_forward_rows(a->qkv, a->ln1, w->qkvw, w->qkvb, N, C, 3*C);
+        cache_update(keys, values, a->qkv, rows, places, T, N, C);
+        attention_decode(a->atty, d->S, a->qkv, keys, values, rows, places, T, N, C, NH);
+        matmul_forward_rows(a->residual2, a->atty, w->attprojw, w->attprojb, N, C, C);
+        residual_forward(d->x, a->residual2, NC);
+        layernorm_forward(a->ln2, a->ln2_mean, a->ln2_rstd, d->x, w->ln2w, w->ln2b, N, C);
+        matmul_forward_rows(a->fch, a->ln2, w->fcw, w->fcb, N, C, 4*C);
+        gelu_forward(a->fch_gelu, a->fch, 4*NC);
+        matmul_forward_rows(a->residual3, a->fch_gelu, w->fcprojw, w->fcprojb, N, 4*C, C);
+        residual_forward(d->x, a->residual3, NC);
     }
-    layernorm_forward(d->lnf, d->stats, d->stats + 1, d->x, model->weight.lnfw, model->weight.lnfb, 1, C);
-    matmul_forward(d->logits, d->lnf, model->weight.wte, NULL, 1, C, model->config.vocab_size);
+}
+
+void gpt2_prefill(const GPT2* model, Decoder* d, const int* tokens, const int* rows, const int* places, int N) {
+    for (int n = 0; n < N; n += d->room) {
+        int count = least(d->room, N - n);
+        blocks_decode(model, d, tokens + n, rows + n, places + n, count);
+    }
+}
+
+const float* gpt2_decode(const GPT2* model, Decoder* d, const int* tokens, const int* rows, const int* places, int B) {
+    int C = model->config.channels;
+    check(B <= d->rows, "%d rows at a time: the decoder has room for %d", B, d->rows);
+    blocks_decode(model, d, tokens, rows, places, B);
+    layernorm_forward(d->lnf, d->stats, d->stats + d->rows, d->x, model->weight.lnfw, model->weight.lnfb, B, C);
+    matmul_forward_rows(d->logits, d->lnf, model->weight.wte, NULL, B, C, model->config.vocab_size);
     return d->logits;
 }
 

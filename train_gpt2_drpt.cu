@@ -256,8 +256,8 @@ static __global__ void attention_along_kernel(float* along, const Real* dout, co
 }
 
 // dq of a tile of queries: dq += dS k over the tiles of keys. grid (T / TILE, NH, B), block (ACROSS, TILE / OWN), shared: q, dout, k, v and dS
-template <int HS, int TILE> static __global__ void attention_backward_queries_kernel(Real* dqkv, const Real* dout, const Real* qkv,
-                                                                                     const float* lse, const float* along, int T, int C, int hs) {
+template <int HS, int TILE> static __global__ void __launch_bounds__(ACROSS * TILE / OWN, 2)
+attention_backward_queries_kernel(Real* dqkv, const Real* dout, const Real* qkv, const float* lse, const float* along, int T, int C, int hs) {
     ATTENTION_TILE;
     extern __shared__ float4 tiles[];
     float *q = (float*)tiles, *d = q + A::SIZE, *k = d + A::SIZE, *v = k + A::SIZE, *dS = v + A::SIZE;
@@ -289,8 +289,8 @@ template <int HS, int TILE> static __global__ void attention_backward_queries_ke
 
 // dk and dv of a tile of keys: dv += P' dout and dk += dS' q over the tiles of queries; the rows of S are keys here.
 // grid (T / TILE, NH, B), block (ACROSS, TILE / OWN), shared: q, dout, k, v and P, then dS
-template <int HS, int TILE> static __global__ void attention_backward_keys_kernel(Real* dqkv, const Real* dout, const Real* qkv,
-                                                                                  const float* lse, const float* along, int T, int C, int hs) {
+template <int HS, int TILE> static __global__ void __launch_bounds__(ACROSS * TILE / OWN, 2)
+attention_backward_keys_kernel(Real* dqkv, const Real* dout, const Real* qkv, const float* lse, const float* along, int T, int C, int hs) {
     ATTENTION_TILE;
     extern __shared__ float4 tiles[];
     float *q = (float*)tiles, *d = q + A::SIZE, *k = d + A::SIZE, *v = k + A::SIZE, *P = v + A::SIZE;
@@ -436,12 +436,15 @@ static void residual_forward(Real* out, // added to
 // The branch's gradient is a copy: the stream's moves on while a site still points to the branch's.
 static void residual_backward(Real* dbranch, const Real* dstream, size_t n) { device_copy(dbranch, dstream, sizeof(Real) * n); }
 
-// log sum_v exp x[v] of a row, by all THREADS of a block, in every one of them. The row is read once: whenever a thread finds a larger
+// A row of logits is long and read twice: the fewer rows are at work at a time, the more of them are still in the second-level cache then.
+enum { ROW_THREADS = 1024 };
+
+// log sum_v exp x[v] of a row, by all ROW_THREADS of a block, in every one of them. The row is read once: whenever a thread finds a larger
 // x, its sum so far is scaled down.
 template <int W> static __device__ float log_sum_exp(const Real* x, int V) {
-    __shared__ float of_warp[THREADS / WARP];
+    __shared__ float of_warp[ROW_THREADS / WARP];
     float largest = -INFINITY, sum = 0.0f;
-    for (int v = threadIdx.x * W; v < V; v += THREADS * W) {
+    for (int v = threadIdx.x * W; v < V; v += ROW_THREADS * W) {
         Pack<W> xs = load<W>(x + v);
         float before = largest;
         for (int k = 0; k < W; k++) { if (v + k < V) { largest = fmaxf(largest, (float)xs.at[k]); } }
@@ -451,18 +454,18 @@ template <int W> static __device__ float log_sum_exp(const Real* x, int V) {
     float top = warp_max(largest);
     if (threadIdx.x % WARP == 0) { of_warp[threadIdx.x / WARP] = top; }
     __syncthreads();
-    for (int w = 0; w < THREADS / WARP; w++) { top = fmaxf(top, of_warp[w]); }
-    return top + logf(block_sum<THREADS>(sum * fast_exp(largest - top)));
+    for (int w = 0; w < ROW_THREADS / WARP; w++) { top = fmaxf(top, of_warp[w]); }
+    return top + logf(block_sum<ROW_THREADS>(sum * fast_exp(largest - top)));
 }
 
 // 1 if no logit is larger than the target's, and of equals none stands before it. One block a row: every thread of it is told.
 static __device__ bool is_argmax(const Real* x, int target, int V) {
     float better = 0.0f, best = (float)x[target];
-    for (int v = threadIdx.x; v < V; v += THREADS) { better += (float)x[v] > best || ((float)x[v] == best && v < target) ? 1.0f : 0.0f; }
-    return block_sum<THREADS>(better) == 0.0f;
+    for (int v = threadIdx.x; v < V; v += ROW_THREADS) { better += (float)x[v] > best || ((float)x[v] == best && v < target) ? 1.0f : 0.0f; }
+    return block_sum<ROW_THREADS>(better) == 0.0f;
 }
 
-// One block a row. grid (N), block (THREADS)
+// One block a row. grid (N), block (ROW_THREADS)
 template <int W> static __global__ void cross_entropy_forward_kernel(float* losses, unsigned char* hits, const Real* logits, const int* targets,
                                                                      const float* weight, int V, int stride) {
     size_t n = blockIdx.x;
@@ -479,12 +482,12 @@ template <int W> static __global__ void cross_entropy_forward_kernel(float* loss
 
 static void cross_entropy_forward(float* losses, unsigned char* hits, const Real* logits, const int* targets,
                                   const float* weight, int N, int V, int stride) {
-    if (stride % WIDE == 0) { cross_entropy_forward_kernel<WIDE><<<N, THREADS>>>(losses, hits, logits, targets, weight, V, stride); }
-    else { cross_entropy_forward_kernel<1><<<N, THREADS>>>(losses, hits, logits, targets, weight, V, stride); }
+    if (stride % WIDE == 0) { cross_entropy_forward_kernel<WIDE><<<N, ROW_THREADS>>>(losses, hits, logits, targets, weight, V, stride); }
+    else { cross_entropy_forward_kernel<1><<<N, ROW_THREADS>>>(losses, hits, logits, targets, weight, V, stride); }
     LAUNCHED();
 }
 
-// One block a row. grid (N), block (THREADS)
+// One block a row. grid (N), block (ROW_THREADS)
 template <int W> static __global__ void cross_entropy_backward_kernel(float* losses, Real* logits, const int* targets, const float* weight,
                                                                       int V, int stride) {
     size_t n = blockIdx.x;
@@ -493,13 +496,13 @@ template <int W> static __global__ void cross_entropy_backward_kernel(float* los
     int target = targets[n];
     if (w == 0.0f) {
         if (threadIdx.x == 0) { losses[n] = 0.0f; }
-        for (int v = threadIdx.x * W; v < stride; v += THREADS * W) { store<W>(x + v, Pack<W>{}); }
+        for (int v = threadIdx.x * W; v < stride; v += ROW_THREADS * W) { store<W>(x + v, Pack<W>{}); }
         return;
     }
     float lse = log_sum_exp<W>(x, V);
     if (threadIdx.x == 0) { losses[n] = lse - (float)x[target]; }
     __syncthreads(); // the target's logit has been read
-    for (int v = threadIdx.x * W; v < stride; v += THREADS * W) {
+    for (int v = threadIdx.x * W; v < stride; v += ROW_THREADS * W) {
         Pack<W> xs = load<W>(x + v), dx = {};
         for (int k = 0; k < W; k++) { if (v + k < V) { dx.at[k] = (Real)(w * fast_exp((float)xs.at[k] - lse) - (v + k == target ? w : 0.0f)); } }
         store<W>(x + v, dx);
@@ -507,8 +510,8 @@ template <int W> static __global__ void cross_entropy_backward_kernel(float* los
 }
 
 static void cross_entropy_backward(float* losses, Real* logits, const int* targets, const float* weight, int N, int V, int stride) {
-    if (stride % WIDE == 0) { cross_entropy_backward_kernel<WIDE><<<N, THREADS>>>(losses, logits, targets, weight, V, stride); }
-    else { cross_entropy_backward_kernel<1><<<N, THREADS>>>(losses, logits, targets, weight, V, stride); }
+    if (stride % WIDE == 0) { cross_entropy_backward_kernel<WIDE><<<N, ROW_THREADS>>>(losses, logits, targets, weight, V, stride); }
+    else { cross_entropy_backward_kernel<1><<<N, ROW_THREADS>>>(losses, logits, targets, weight, V, stride); }
     LAUNCHED();
 }
 
@@ -792,52 +795,96 @@ void gpt2_update(GPT2* model, const Config* c, double lr, double scale, int step
 }
 
 // ---------------------------------------------------------------------------------------------
-// Generation, one token at a time.
+// Generation: positions of several rows at a time, whose keys and values stay.
 
 struct Decoder {
-    BlockActs act;                    // of one position, used by all blocks in turn
-    Real *x, *lnf, *logits;
-    Real* cache;                      // (L,2,maxT,C): keys and values
-    float *stats, *S;                 // S (NH,maxT)
-    int* token;
-    Real* rounded;                    // (V) the logits on the host, as the GPU has them
-    float* host;                      // (V)
+    int rows, T, room;                // the cache has T places for each of so many rows; positions at a time
+    BlockActs act;                    // (room) used by all blocks in turn
+    Real *x, *lnf, *logits;           // x (room,C); of at most `rows` positions the others
+    Real* cache;                      // (L,2,rows,T,C): keys and values
+    float *stats, *S;                 // S (room,NH,T)
+    int* position;                    // (3,N) of the N at hand: tokens, rows, places
+    int* host_position;               // (3,room)
+    Real* rounded;                    // (rows,V) the logits on the host, as the GPU has them
+    float* host;                      // (rows,V)
     Pieces pieces;
 };
 
-Decoder* decoder_create(const GPT2Config* c) {
+Decoder* decoder_create(const GPT2Config* c, int rows, int T) {
     Decoder* d = (Decoder*)host_alloc(1, sizeof(Decoder));
-    size_t C = (size_t)c->channels, maxT = (size_t)c->max_seq_len, V = (size_t)c->vocab_size;
+    d->rows = rows;
+    d->T = T;
+    d->room = rows > DECODER_ROOM ? rows : DECODER_ROOM;
+    size_t C = (size_t)c->channels, NH = (size_t)c->heads, V = (size_t)c->vocab_size, B = (size_t)rows, room = (size_t)d->room;
     const char* what = "the key-value cache";
-    layout_block_acts(&d->act, &d->pieces, 1, C, (size_t)c->heads, what);
-    d->x = TAKE_ARRAY(&d->pieces, Real, C, what);
-    d->lnf = TAKE_ARRAY(&d->pieces, Real, C, what);
-    d->logits = TAKE_ARRAY(&d->pieces, Real, V, what);
-    d->cache = TAKE_ARRAY(&d->pieces, Real, (size_t)c->layers * 2 * maxT * C, what);
-    d->stats = TAKE_ARRAY(&d->pieces, float, 2, what);
-    d->S = TAKE_ARRAY(&d->pieces, float, (size_t)c->heads * maxT, what);
-    d->token = TAKE_ARRAY(&d->pieces, int, 1, what);
-    d->rounded = (Real*)host_alloc(V, sizeof(Real));
-    d->host = (float*)host_alloc(V, sizeof(float));
+    layout_block_acts(&d->act, &d->pieces, room, C, NH, what);
+    d->x = TAKE_ARRAY(&d->pieces, Real, room * C, what);
+    d->lnf = TAKE_ARRAY(&d->pieces, Real, B * C, what);
+    d->logits = TAKE_ARRAY(&d->pieces, Real, B * V, what);
+    d->cache = TAKE_ARRAY(&d->pieces, Real, (size_t)c->layers * 2 * B * (size_t)T * C, what);
+    d->stats = TAKE_ARRAY(&d->pieces, float, 2 * B, what);
+    d->S = TAKE_ARRAY(&d->pieces, float, room * NH * (size_t)T, what);
+    d->position = TAKE_ARRAY(&d->pieces, int, 3 * room, what);
+    d->host_position = (int*)host_alloc(3 * room, sizeof(int));
+    d->rounded = (Real*)host_alloc(B * V, sizeof(Real));
+    d->host = (float*)host_alloc(B * V, sizeof(float));
     return d;
 }
 
 void decoder_free(Decoder* d) {
     free_pieces(&d->pieces);
+    free(d->host_position);
     free(d->rounded);
     free(d->host);
     free(d);
 }
 
-// One warp a head: a lane takes every 32nd place, then every 32nd channel. S (NH,t+1). grid (NH), block (WARP)
-static __global__ void attention_decode_kernel(Real* atty, float* S, const Real* q, const Real* keys, const Real* values, int t, int C, int hs) {
-    int lane = threadIdx.x;
-    size_t head = (size_t)blockIdx.x * hs;
-    float *s = S + (size_t)blockIdx.x * (t + 1), scale = 1.0f / sqrtf((float)hs), largest = -INFINITY, sum = 0.0f;
+// W neighbouring channels a thread. grid (NC / W / THREADS), block (THREADS)
+template <int W> static __global__ void encoder_decode_kernel(Real* out, const int* tokens, const int* places, const Real* wte, const Real* wpe,
+                                                              size_t NC, int C) {
+    size_t i = ((size_t)blockIdx.x * THREADS + threadIdx.x) * W;
+    if (i >= NC) { return; }
+    size_t n = i / C, c = i % C;
+    Pack<W> token = load<W>(wte + (size_t)tokens[n] * C + c), position = load<W>(wpe + (size_t)places[n] * C + c), sum;
+    for (int k = 0; k < W; k++) { sum.at[k] = (Real)((float)token.at[k] + (float)position.at[k]); }
+    store<W>(out + i, sum);
+}
+
+static void encoder_decode(Real* out, const int* tokens, const int* places, const Real* wte, const Real* wpe, int N, int C) {
+    size_t NC = (size_t)N * C;
+    if (C % WIDE == 0) { encoder_decode_kernel<WIDE><<<blocks_of(NC / WIDE, THREADS), THREADS>>>(out, tokens, places, wte, wpe, NC, C); }
+    else { encoder_decode_kernel<1><<<blocks_of(NC, THREADS), THREADS>>>(out, tokens, places, wte, wpe, NC, C); }
+    LAUNCHED();
+}
+
+// W neighbouring channels a thread. grid (NC / W / THREADS), block (THREADS)
+template <int W> static __global__ void cache_update_kernel(Real* keys, Real* values, const Real* qkv, const int* rows, const int* places,
+                                                            size_t NC, int T, int C) {
+    size_t i = ((size_t)blockIdx.x * THREADS + threadIdx.x) * W;
+    if (i >= NC) { return; }
+    size_t n = i / C, c = i % C, at = ((size_t)rows[n] * T + places[n]) * C + c;
+    const Real* x = qkv + n * 3*C + c;
+    store<W>(keys + at, load<W>(x + C));
+    store<W>(values + at, load<W>(x + 2*C));
+}
+
+static void cache_update(Real* keys, Real* values, const Real* qkv, const int* rows, const int* places, int T, int N, int C) {
+    size_t NC = (size_t)N * C;
+    if (C % WIDE == 0) { cache_update_kernel<WIDE><<<blocks_of(NC / WIDE, THREADS), THREADS>>>(keys, values, qkv, rows, places, NC, T, C); }
+    else { cache_update_kernel<1><<<blocks_of(NC, THREADS), THREADS>>>(keys, values, qkv, rows, places, NC, T, C); }
+    LAUNCHED();
+}
+
+// One warp a head of a position: a lane takes every 32nd place, then every 32nd channel. grid (N, NH), block (WARP)
+static __global__ void attention_decode_kernel(Real* atty, float* S, const Real* qkv, const Real* keys, const Real* values,
+                                               const int* rows, const int* places, int T, int C, int hs) {
+    int lane = threadIdx.x, n = blockIdx.x, t = places[n];
+    size_t head = (size_t)blockIdx.y * hs, row = (size_t)rows[n] * T * C + head;
+    const Real *q = qkv + (size_t)n * 3*C + head, *k = keys + row, *v = values + row;
+    float *s = S + ((size_t)n * gridDim.y + blockIdx.y) * T, scale = 1.0f / sqrtf((float)hs), largest = -INFINITY, sum = 0.0f;
     for (int u = lane; u <= t; u += WARP) {
-        const Real* k = keys + (size_t)u * C + head;
         float dot = 0.0f;
-        for (int c = 0; c < hs; c++) { dot += (float)q[head + c] * (float)k[c]; }
+        for (int c = 0; c < hs; c++) { dot += (float)q[c] * (float)k[(size_t)u * C + c]; }
         s[u] = scale * dot;
         largest = fmaxf(largest, s[u]);
     }
@@ -850,42 +897,62 @@ static __global__ void attention_decode_kernel(Real* atty, float* S, const Real*
     __syncwarp(); // all of s is there
     for (int c = lane; c < hs; c += WARP) {
         float out = 0.0f;
-        for (int u = 0; u <= t; u++) { out += s[u] * (float)values[(size_t)u * C + head + c]; }
-        atty[head + c] = (Real)(out / sum);
+        for (int u = 0; u <= t; u++) { out += s[u] * (float)v[(size_t)u * C + c]; }
+        atty[(size_t)n * C + head + c] = (Real)(out / sum);
     }
 }
 
-static void attention_decode(Real* atty, float* S, const Real* q, const Real* keys, const Real* values, int t, int C, int NH) {
-    attention_decode_kernel<<<NH, WARP>>>(atty, S, q, keys, values, t, C, C / NH);
+static void attention_decode(Real* atty, float* S, const Real* qkv, const Real* keys, const Real* values,
+                             const int* rows, const int* places, int T, int N, int C, int NH) {
+    dim3 grid((unsigned)N, (unsigned)NH);
+    attention_decode_kernel<<<grid, WARP>>>(atty, S, qkv, keys, values, rows, places, T, C, C / NH);
     LAUNCHED();
 }
 
-float* gpt2_decode(const GPT2* model, Decoder* d, int token, int t) {
-    int L = model->config.layers, C = model->config.channels, NH = model->config.heads;
-    size_t maxT = (size_t)model->config.max_seq_len;
+// The blocks for N positions, which leaves their last output in x.
+static void blocks_decode(const GPT2* model, Decoder* d, const int* host_tokens, const int* host_rows, const int* host_places, int N) {
+    int L = model->config.layers, C = model->config.channels, NH = model->config.heads, T = d->T;
+    size_t NC = (size_t)N * (size_t)C, layer = (size_t)d->rows * (size_t)T * (size_t)C, ints = sizeof(int) * (size_t)N;
     const BlockActs* a = &d->act;
-    device_write(d->token, &token, sizeof(int));
-    encoder_forward(d->x, d->token, model->weight.wte, model->weight.wpe + (size_t)t * C, 1, 1, C);
+    const int *tokens = d->position, *rows = tokens + N, *places = rows + N;
+    memcpy(d->host_position, host_tokens, ints);
+    memcpy(d->host_position + N, host_rows, ints);
+    memcpy(d->host_position + 2*N, host_places, ints);
+    device_write(d->position, d->host_position, 3 * ints);
+    encoder_decode(d->x, tokens, places, model->weight.wte, model->weight.wpe, N, C);
     for (int l = 0; l < L; l++) {
         const BlockParams* w = &model->weight.block[l];
-        Real *keys = d->cache + (size_t)l * 2 * maxT * C, *values = keys + maxT * C;
-        layernorm_forward(a->ln1, a->ln1_mean, a->ln1_rstd, d->x, w->ln1w, w->ln1b, 1, C);
-        matmul_forward(a->qkv, a->ln1, w->qkvw, w->qkvb, 1, C, 3*C);
-        device_copy(keys + (size_t)t * C, a->qkv + C, sizeof(Real) * (size_t)C);
-        device_copy(values + (size_t)t * C, a->qkv + 2*C, sizeof(Real) * (size_t)C);
-        attention_decode(a->atty, d->S, a->qkv, keys, values, t, C, NH);
-        matmul_forward(a->residual2, a->atty, w->attprojw, w->attprojb, 1, C, C);
-        residual_forward(d->x, a->residual2, (size_t)C);
-        layernorm_forward(a->ln2, a->ln2_mean, a->ln2_rstd, d->x, w->ln2w, w->ln2b, 1, C);
-        matmul_forward(a->fch, a->ln2, w->fcw, w->fcb, 1, C, 4*C);
-        gelu_forward(a->fch_gelu, a->fch, 4 * (size_t)C);
-        matmul_forward(a->residual3, a->fch_gelu, w->fcprojw, w->fcprojb, 1, 4*C, C);
-        residual_forward(d->x, a->residual3, (size_t)C);
+        Real *keys = d->cache + (size_t)l * 2 * layer, *values = keys + layer;
+        layernorm_forward(a->ln1, a->ln1_mean, a->ln1_rstd, d->x, w->ln1w, w->ln1b, N, C);
+        matmul_forward_rows(a->qkv, a->ln1, w->qkvw, w->qkvb, N, C, 3*C);
+        cache_update(keys, values, a->qkv, rows, places, T, N, C);
+        attention_decode(a->atty, d->S, a->qkv, keys, values, rows, places, T, N, C, NH);
+        matmul_forward_rows(a->residual2, a->atty, w->attprojw, w->attprojb, N, C, C);
+        residual_forward(d->x, a->residual2, NC);
+        layernorm_forward(a->ln2, a->ln2_mean, a->ln2_rstd, d->x, w->ln2w, w->ln2b, N, C);
+        matmul_forward_rows(a->fch, a->ln2, w->fcw, w->fcb, N, C, 4*C);
+        gelu_forward(a->fch_gelu, a->fch, 4*NC);
+        matmul_forward_rows(a->residual3, a->fch_gelu, w->fcprojw, w->fcprojb, N, 4*C, C);
+        residual_forward(d->x, a->residual3, NC);
     }
-    layernorm_forward(d->lnf, d->stats, d->stats + 1, d->x, model->weight.lnfw, model->weight.lnfb, 1, C);
-    matmul_forward(d->logits, d->lnf, model->weight.wte, NULL, 1, C, model->config.vocab_size);
-    device_read(d->rounded, d->logits, sizeof(Real) * (size_t)model->config.vocab_size);
-    for (int v = 0; v < model->config.vocab_size; v++) { d->host[v] = (float)d->rounded[v]; }
+}
+
+void gpt2_prefill(const GPT2* model, Decoder* d, const int* tokens, const int* rows, const int* places, int N) {
+    for (int n = 0; n < N; n += d->room) {
+        int count = d->room < N - n ? d->room : N - n;
+        blocks_decode(model, d, tokens + n, rows + n, places + n, count);
+    }
+}
+
+const float* gpt2_decode(const GPT2* model, Decoder* d, const int* tokens, const int* rows, const int* places, int B) {
+    int C = model->config.channels;
+    size_t count = (size_t)B * (size_t)model->config.vocab_size;
+    check(B <= d->rows, "%d rows at a time: the decoder has room for %d", B, d->rows);
+    blocks_decode(model, d, tokens, rows, places, B);
+    layernorm_forward(d->lnf, d->stats, d->stats + d->rows, d->x, model->weight.lnfw, model->weight.lnfb, B, C);
+    matmul_forward_rows(d->logits, d->lnf, model->weight.wte, NULL, B, C, model->config.vocab_size);
+    device_read(d->rounded, d->logits, sizeof(Real) * count);
+    for (size_t i = 0; i < count; i++) { d->host[i] = (float)d->rounded[i]; }
     return d->host;
 }
 

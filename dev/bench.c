@@ -7,6 +7,7 @@
 #include "timing/peak.h"
 #include "timing/products.h"
 #include "timing/report.h"
+#include "timing/rollouts.h"
 #include "timing/trainer.h"
 #include "timing/worker.h"
 #include "../llmc/check.h"
@@ -72,7 +73,7 @@ enum { NUM_SHAPES = sizeof(shapes) / sizeof(shapes[0]) };
 
 typedef struct {
     const char *shapes, *python, *out, *flags;
-    int rounds, threads, quick, products, gather;
+    int rounds, threads, quick, products, gather, rollouts;
 } BenchOptions;
 
 enum { TORCH = MOST_ENTRIES, PEAK, NUM_CONTENDERS }; // and before them the entries of the shape
@@ -359,6 +360,7 @@ static const Option options[] = {
       "some of 124m-t64,124m-t256,124m-t1024,c384,c128,drpt-t64,drpt-t256,drpt-t512,drpt-t512-all,basis,demo, with commas; all, or with --quick c384,c128,demo" },
     { "ops",     NULL, OPTION_SWITCH, AT(products), 0, 1,           NULL, "single matrix products beside OpenBLAS instead" },
     { "gather",  NULL, OPTION_SWITCH, AT(gather),   0, 1,           NULL, "the routes of the regularizer's statistics, layer by layer, instead" },
+    { "rollouts", NULL, OPTION_SWITCH, AT(rollouts), 0, 1,          NULL, "sampling beside a forward pass of as many rows, instead" },
     { "rounds",  NULL, OPTION_INT,    AT(rounds),   1, MOST_ROUNDS, NULL,
       "turns of each contender; three times as many where a step is shorter than a turn of 200 ms" },
     { "threads", NULL, OPTION_INT,    AT(threads),  0, 1024,        NULL, "0: all there are" },
@@ -366,7 +368,7 @@ static const Option options[] = {
     { .name = "Around it" },
     { "python",  NULL, OPTION_TEXT,   AT(python),   0, 0,           NULL, "an interpreter that has PyTorch, or none; python3, else /usr/bin/python3" },
     { "out",     NULL, OPTION_TEXT,   AT(out),      0, 0,           NULL,
-      "Markdown file of the results; dev/bench/results.md (--ops: products.md, --gather: gather.md), and none with --quick or --shapes" },
+      "Markdown file of the results; dev/bench/results.md (--ops: products.md, --gather: gather.md, --rollouts: rollouts.md), and none with --quick or --shapes" },
     { "flags",   NULL, OPTION_TEXT,   AT(flags),    0, 0,           NULL, "of the compiler, for the report" },
 };
 
@@ -444,7 +446,7 @@ static void report_peaks(const Report* report, int threads) {
 static const char* results_path(const BenchOptions* o) {
     if (o->out || o->quick || o->shapes) { return o->out; }
     folder_create("dev/bench");
-    return o->products ? "dev/bench/products.md" : o->gather ? "dev/bench/gather.md" : "dev/bench/results.md";
+    return o->products ? "dev/bench/products.md" : o->gather ? "dev/bench/gather.md" : o->rollouts ? "dev/bench/rollouts.md" : "dev/bench/results.md";
 }
 
 static void measure_all(const Report* report, BenchOptions* o) {
@@ -453,6 +455,7 @@ static void measure_all(const Report* report, BenchOptions* o) {
     report_peaks(report, o->threads);
     if (o->products) { products_measure(report, o->rounds, o->threads, o->quick); return; }
     if (o->gather) { gather_measure(report, o->rounds, o->threads, o->quick); return; }
+    if (o->rollouts) { rollouts_measure(report, o->rounds, o->threads, o->quick); return; }
     o->python = find_torch(o->python, version, sizeof(version));
     report_text(report, "Threads: %d where no other number is given. Rounds: %d, of short steps more. PyTorch%s%s.", o->threads, o->rounds,
                 o->python ? " " : ": none found, left out", o->python ? version : "");
@@ -471,7 +474,7 @@ int main(int argc, char** argv) {
     if (!path) { measure_all(&report, &o); return 0; }
     Output out = output_open(path);
     report.file = out.file;
-    fprintf(report.file, "# %s\n\n", o.products ? "Matrix products" : o.gather ? "The statistics" : "The training step");
+    fprintf(report.file, "# %s\n\n", o.products ? "Matrix products" : o.gather ? "The statistics" : o.rollouts ? "Rollouts" : "The training step");
     measure_all(&report, &o);
     output_close(&out);
     printf("\nwrote %s\n", path);

@@ -324,7 +324,7 @@ drpt/drpt.c~s/.dweight = dweight + at \* (size_t)C,/.dweight = dweight,/~test_up
 drpt/drpt.c~s/.dbias = dbias + at,/.dbias = dbias,/~test_update every_method~parts: all into the first biases
 drpt/drpt.c~s/.dout = dout + at, .inp/.dout = dout, .inp/~test_update every_method~parts: all the queries' gradient
 drpt/drpt.c~s/s->name\[s->part\]/s->name[0]/~test_update logs~geometry: all parts are the first
-drpt/drpt.c~s/keep_gradients = d->group <= DRPT_LAYER/keep_gradients = 1/;s/count == 1 \&\& d->gathered.kept/d->gathered.kept/~test_update every_method~kept gradients of a group's last site for all
+drpt/drpt.c~s/keep_gradients = d->group <= DRPT_LAYER/keep_gradients = 1/;s/count == 1 \&\& d->label/d->label/~test_update every_method~kept gradients of a group's last site for all
 drpt/drpt.c~s/^    d->gather.kept_size = roomy.kept_size;/    d->gather.kept_size = 0;/~test_counts 56_steps~no room to keep the largest site's gradients
 drpt/drpt.c~s/count == 1 \&\& d->label\[first + k\].gathered.kept/0/~test_counts 56_steps~kept gradients formed again
 drpt/drpt.c~s/d->sketch_age != step \/ (uint64_t)d->refresh + 1/d->sketch_age == 0/~test_invariants age_of_a_sketch~a sketch for ever
@@ -341,7 +341,7 @@ drpt/drpt.c~s/cell(d->geometry, cosine \* cosine);/cell(d->geometry, cosine);/~t
 drpt/drpt.c~s/sum \* sum \/ squares/sum \/ squares/~test_drpt drpt/geometry~effective: for weights that add up to one
 drpt/drpt.c~s/negative += score\[i\] < 0.0/negative += alpha[i] < 0.0/~test_drpt drpt/geometry~negative: weights
 drpt/drpt.c~s/(by_score \&\& k.strength == 1.0 \&\& k.rescale == RESCALE_none)/by_score/~test_drpt drpt/adams_metric_alone~lengths in Adam's metric
-drpt/drpt.c~s/check(!o->normalise || .*//~test_drpt drpt/knobs_that_make_no_sense~scores normalised that nobody ranks
+drpt/drpt.c~s/check(!o->normalise || (by_score/check(1 || (by_score/~test_drpt drpt/knobs_that_make_no_sense~scores normalised that nobody ranks
 drpt/drpt.c~s/"rescale"), .seed = seed }/"rescale"), .seed = 0 }/~test_drpt drpt/random_differs~one seed for all runs
 drpt/drpt.c~s/o->forget, seed, d.threads/0.5, seed, d.threads/~test_invariants options_of_a_basis~--forget not heeded
 drpt/drpt.c~s/(Sides)position(sides_names, NUM_SIDES, o->sides, "sides")/SIDES_both/~test_drpt drpt/geometry_of_bases~--sides not heeded
@@ -579,7 +579,7 @@ drpt/basis_refresh.c~s/use\[i\] = isfinite(g2) != 0/use[i] = 1/~test_basis rows_
 drpt/basis_refresh.c~s/\*dropped += !use\[i\];//~test_basis rows_left_out~rows left out go unsaid
 drpt/basis_refresh.c~s/if (st->found->total == 0.0) { .* }//~test_basis zero_general_gradient~all directions of a zero
 drpt/basis_refresh.c~s/(float)(1.0 \/ w->unit)/1.0f/~test_basis scale~C in no unit
-drpt/basis_refresh.c~s/inside \/ fresh : NAN/inside \/ st->total : NAN/~test_basis effective_rank~energy of the past
+drpt/basis_refresh.c~s/inside \/ fresh : NAN/inside \/ *total : NAN/~test_basis effective_rank~energy of the past
 drpt/basis_refresh.c~s/2 \* (uint64_t)w->site->index + /2 * 0 + /~test_basis streams~all sites begin alike
 drpt/basis_refresh.c~s/int old = \*w->old->rank;$/int old = 0;/~test_basis captured_energy~every refresh begins with random directions
 drpt/basis_refresh.c~s/    st->refreshes++;//~test_basis damaged_files resume~refreshes not counted
@@ -653,6 +653,25 @@ dev/world/net.c~s/(float)(world->often\[source\]\[i\] \* /(float)(/~test_probe p
 dev/world/rows.c~s/(i < target ? r->T : r->m \* r->T)/r->T/~test_probe probe/rows_are_of_the_world~target rows add up to more than their mean
 dev/world/world.c~s/at = at % VOCAB \* VOCAB + next/at = at \/ VOCAB * VOCAB + next/~test_probe probe/rows_are_of_the_world~the wrong token forgotten
 
+# ---- sampling
+llmc/sampler.c~s/logits\[v\] < last || kept >= wanted/logits[v] < last/~test_sampler sampler/weights~all that are equal to the last kept
+llmc/sampler.c~s/kept += count ? 1.0 : (double)weight\[v\]; } }$/kept += 1.0; } }/~test_sampler sampler/weights~top-p counts tokens above the bound
+llmc/sampler.c~s/how.top_p \* weight_above(logits, weight, V, -INFINITY)/how.top_p/~test_sampler sampler/weights~top-p of weights that do not add up to one
+llmc/sampler.c~s/(double)largest) \/ how.temperature/(double)largest)/~test_sampler sampler/weights~no temperature
+llmc/sampler.c~s/rng_uniform(rng) \* weight_above(.*), passed/rng_uniform(rng), passed/~test_sampler sampler/frequencies~a coin of one
+llmc/sampler.c~s/    if (!isfinite(lse)) { return -1; }//~test_sampler sampler/no_probabilities~NaN is sampled from
+llmc/sampler.c~s/^    \*log_prob = logits\[token\] - lse;/    *log_prob = (float)log((double)weight[token]);/~test_sampler sampler/weights~the log-probability of the truncated distribution
+drpt/rollout.c~s/first + (uint64_t)i)/first)/~test_rollout rollout/without_cache~the same random numbers for all rows
+drpt/rollout.c~s/    r->waiting -= admitted;/    r->waiting = 0;/~test_rollout rollout/without_cache~rows that wait forgotten
+drpt/rollout.c~s/        r->place\[last\] = place;//~test_rollout rollout/without_cache~a place of the decoder given away twice
+drpt/rollout.c~s/ || r->length\[row\] - r->prompt\[row\] >= r->most//~test_rollout rollout/without_cache~no bound to what is sampled
+drpt/rollout.c~s/r->ended\[row\] = r->tokens\[at\] == r->end;//~test_rollout rollout/without_cache~end of text passed over
+drpt/rollout.c~s/t < r->length\[row\] - 1; t++, N++/t < r->length[row] - 2; t++, N++/~test_rollout rollout/without_cache~the last but one token of a prompt not in the cache
+drpt/rollout.c~s/^        check(r->tokens\[at\] >= 0, .*//~test_rollout rollout/faults~a model that has diverged goes on
+train_gpt2_drpt.c~s/(size_t)places\[n\] \* C;/(size_t)n * C;/~test_rollout rollout/without_cache~all rows at places of the first
+train_gpt2_drpt.c~s/row = (size_t)rows\[n\] \* T \* C + head/row = head/~test_rollout rollout/without_cache~all look into the first row of the cache
+train_gpt2_drpt.c~s/n += d->room/n += N/~test_rollout rollout/long_prompts~the first piece of a prompt alone
+llmc/matmul.c~/^void matmul_forward_rows/,/^}/s/by_blocks/N <= 4 ? by_dots : by_blocks/~test_rollout rollout/same_bits~few rows are added up in another order
 # ---- rewards by a rule
 llmc/reward.c~s/ \&\& answer.bytes > 0 ? RIGHT/ ? RIGHT/~test_reward exact~nothing answers nothing
 llmc/reward.c~s/^    while (t.bytes > 0 \&\& is_space(\*t.text)).*//~test_reward exact~space in front is not trimmed

@@ -7,6 +7,8 @@
 #include "../llmc/device.cuh"
 #include "../llmc/matmul.h"
 
+#include <stdint.h>
+
 enum { BLOCK = 256, COLUMNS = 32, ROWS = 8, PARTS = 64 };
 
 static __device__ float weight_of(const float* weight, int b) { return weight ? weight[b] : 1.0f; }
@@ -29,19 +31,31 @@ static __device__ int weighed_row(const float* weight, int B, int place) {
     return -1;
 }
 
-// packed (positions, count) = columns [o, o+count) of `from` (B*T, stride), of the rows with a weight from the `first`-th on; times their
-// weight if it is to be scaled; 0 where there are not as many rows. A block takes a position. grid (positions), block (BLOCK)
-static __global__ void pack_kernel(Real* packed, const Real* from, const float* weight, int B, int T, int first, int stride, int o, int count,
-                                   int scaled) {
+// packed (positions, count) = the first columns of `from` (B*T, stride), of the rows with a weight from the `first`-th on; times their
+// weight if it is to be scaled; 0 where there are not as many rows. A block takes a position, a thread W neighbouring columns of it.
+// grid (positions), block (BLOCK)
+template <int W> static __global__ void pack_kernel(Real* packed, const Real* from, const float* weight, int B, int T, int first, int stride,
+                                                    int count, int scaled) {
     int position = blockIdx.x, b = weighed_row(weight, B, first + position / T);
     Real* to = packed + (size_t)position * count;
     if (b < 0) {
-        for (int c = threadIdx.x; c < count; c += BLOCK) { to[c] = (Real)0.0f; }
+        for (int c = threadIdx.x * W; c < count; c += BLOCK * W) { store<W>(to + c, Pack<W>{}); }
         return;
     }
     float scale = scaled ? weight_of(weight, b) : 1.0f;
-    from += ((size_t)b * T + position % T) * stride + o;
-    for (int c = threadIdx.x; c < count; c += BLOCK) { to[c] = (Real)(scale * (float)from[c]); }
+    from += ((size_t)b * T + position % T) * stride;
+    for (int c = threadIdx.x * W; c < count; c += BLOCK * W) {
+        Pack<W> x = load<W>(from + c);
+        for (int k = 0; k < W; k++) { x.at[k] = (Real)(scale * (float)x.at[k]); }
+        store<W>(to + c, x);
+    }
+}
+
+static void pack(Real* packed, const Real* from, const float* weight, int B, int T, int first, int positions, int stride, int count, int scaled) {
+    bool wide = stride % WIDE == 0 && count % WIDE == 0 && (uintptr_t)from % sizeof(Pack<WIDE>) == 0; // packed is as aligned as its rows are long
+    if (wide) { pack_kernel<WIDE><<<(unsigned)positions, BLOCK>>>(packed, from, weight, B, T, first, stride, count, scaled); }
+    else { pack_kernel<1><<<(unsigned)positions, BLOCK>>>(packed, from, weight, B, T, first, stride, count, scaled); }
+    LAUNCHED();
 }
 
 static size_t least(size_t a, size_t b) { return a < b ? a : b; }
@@ -60,12 +74,10 @@ static void linear(const Site* s, float* dbias, const float* weight, int B, int 
         slab -= slab > ALIGNED && slab < (size_t)s->rows ? slab % ALIGNED : 0;
         check(slab > 0, "%s: %zu floats of scratch do not hold a slab of %d positions", s->name, part, N);
         Real *inp = (Real*)scratch, *dout = inp + used;
-        pack_kernel<<<(unsigned)N, BLOCK>>>(inp, s->inp, weight, B, T, first, s->cols, 0, s->cols, 0);
-        LAUNCHED();
+        pack(inp, s->inp, weight, B, T, first, N, s->cols, s->cols, 0);
         for (int o = 0; o < s->rows; o += (int)slab) {
             int width = (int)least(slab, (size_t)(s->rows - o));
-            pack_kernel<<<(unsigned)N, BLOCK>>>(dout, s->dout, weight, B, T, first, s->stride, o, width, 1);
-            LAUNCHED();
+            pack(dout, s->dout + o, weight, B, T, first, N, s->stride, width, 1);
             matmul_backward_params(s->dweight + (size_t)o * cols, dbias ? dbias + o : NULL, dout, inp, N, s->cols, width);
         }
     }
@@ -81,8 +93,11 @@ static __global__ void layernorm_partial_kernel(float* partial, const Real* dout
                                                 const float* weight, int N, int T, int C) {
     __shared__ float dw[ROWS][COLUMNS], db[ROWS][COLUMNS];
     int x = threadIdx.x, y = threadIdx.y, c = blockIdx.x * COLUMNS + x;
+    int first = blockIdx.y * ROWS + y, step = gridDim.y * ROWS, count = c < C ? steps_below(N, first, step) : 0;
     float w = 0.0f, b = 0.0f;
-    for (size_t n = (size_t)blockIdx.y * ROWS + y; n < (size_t)N && c < C; n += (size_t)gridDim.y * ROWS) {
+    #pragma unroll 4
+    for (int k = 0; k < count; k++) {
+        size_t n = (size_t)(first + k * step);
         float scale = weight_of(weight, (int)n / T);
         if (scale == 0.0f) { continue; }
         float dy = scale * (float)dout[n*C + c];
@@ -136,9 +151,10 @@ static __global__ void position_kernel(float* dweight, const Real* dout, const f
 }
 
 // A warp takes the row of one position's token, if that position is the token's first, and SLICE of its channels: it adds up the
-// gradients of all positions that have the token, which it finds 32 at a time.
+// gradients of all positions that have the token, which it finds 32 at a time. A frequent token's are many: AHEAD of them are fetched
+// before they are added, one after the other.
 // grid (N / WARPS; C / SLICE), block (WARP, WARPS)
-enum { WARPS = 4, OWN = 8, SLICE = OWN * WARP };
+enum { WARPS = 4, OWN = 8, SLICE = OWN * WARP, AHEAD = 4 };
 static __global__ void lookup_kernel(float* dweight, const Real* dlookup, const int* tokens, const float* weight, int N, int T, int C) {
     int at = blockIdx.x * WARPS + threadIdx.y, lane = threadIdx.x, first = blockIdx.y * SLICE + lane;
     if (at >= N) { return; }
@@ -150,11 +166,19 @@ static __global__ void lookup_kernel(float* dweight, const Real* dlookup, const 
     float sum[OWN] = {0.0f};
     for (int n = at; n < N; n += WARP) {
         unsigned same = __ballot_sync(~0u, n + lane < N && tokens[n + lane < N ? n + lane : at] == token);
-        for (; same != 0; same &= same - 1) {
-            int from = n + __ffs((int)same) - 1;
-            float w = weight_of(weight, from / T);
-            const Real* d = dlookup + (size_t)from * C;
-            for (int k = 0; k < OWN && w != 0.0f; k++) { sum[k] += first + k * WARP < C ? w * (float)d[first + k * WARP] : 0.0f; }
+        while (same != 0) {
+            float term[AHEAD][OWN];
+            #pragma unroll
+            for (int a = 0; a < AHEAD; a++, same &= same - 1) {
+                int from = n + __ffs((int)same) - 1;
+                float w = same != 0 ? weight_of(weight, from / T) : 0.0f;
+                const Real* d = dlookup + (size_t)(same != 0 ? from : at) * C;
+                for (int k = 0; k < OWN; k++) { term[a][k] = w != 0.0f && first + k * WARP < C ? w * (float)d[first + k * WARP] : 0.0f; }
+            }
+            #pragma unroll
+            for (int a = 0; a < AHEAD; a++) {
+                for (int k = 0; k < OWN; k++) { sum[k] += term[a][k]; }
+            }
         }
     }
     for (int k = 0; k < OWN && first + k * WARP < C; k++) { dweight[(size_t)token * C + first + k * WARP] += sum[k]; }

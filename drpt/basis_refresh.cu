@@ -125,6 +125,8 @@ static void rayleigh(const Work* w) {
 // grid (1), block (BLOCK)
 static __global__ void choose_kernel(float* turn, double* value, int* kept, int* order, const double* H, const double* E, const Found* found,
                                      int k, int rank) {
+    for (int i = threadIdx.x; i < k; i += BLOCK) { order[i] = i; } // eigenvalues that are NaN have no order, but stay places
+    __syncthreads();
     for (int i = threadIdx.x; i < k; i += BLOCK) {
         int before = 0;
         for (int j = 0; j < k; j++) { before += H[j * (k + 1)] > H[i * (k + 1)] || (j < i && H[j * (k + 1)] == H[i * (k + 1)]); }

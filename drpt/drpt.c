@@ -489,8 +489,13 @@ static void project_on_basis(Drpt* d, const Site* site) {
     (d->method == METHOD_inside ? basis_inside : basis_outside)(d->basis, site, first, first + d->m, d->T, &result->norm2);
 }
 
+// Where groups are solved together, those of a sublayer wait for the rest of their block: more of them take no longer.
+static int waits(const Drpt* d, DrptGroup complete) {
+    return complete == DRPT_SUBLAYER && d->group < DRPT_SUBLAYER && d->groups.slots > 1 && !d->probe;
+}
+
 void drpt_project(Drpt* d, DrptGroup complete) {
-    if (d->group > complete) { return; }
+    if (d->group > complete || waits(d, complete)) { return; }
     for (int i = 0; d->verify && i < d->num_sites; i++) {
         check(checksum(d, &d->site[i]) == d->checksum[i], "%s: a buffer changed between drpt_site() and drpt_project()", d->site[i].name);
     }

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-enum { BLOCK = 256, WARPS = 4, OWN = 8, SLICE = OWN * WARP, PARTS = 64, FEW_POSITIONS = 256 };
+enum { BLOCK = 256, WARPS = 4, SUM_WARPS = 16, OWN = 8, SLICE = OWN * WARP, PARTS = 64, FEW_POSITIONS = 256 };
 
 // ---------------------------------------------------------------------------------------------
 // The factors.
@@ -68,17 +68,26 @@ static __global__ void pack_kernel(float* out, const Real* in, size_t stride, co
     out[n * (size_t)channels + c] = !use || use[n / (size_t)N] ? (float)in[n * stride + c] : 0.0f;
 }
 
-// The two columns of the gradients of a layer normalisation. grid (rows / BLOCK; rows of the batch), block (BLOCK)
+// The two columns of the gradients of a layer normalisation. A block takes 32 neighbouring channels of one row of the batch; its warps
+// share out the positions, and the first adds up what they found. grid (rows / WARP; rows of the batch), block (WARP, SUM_WARPS)
 static __global__ void layernorm_kernel(float* weight, float* bias, const Real* dout, const Real* inp, const float* mean, const float* rstd,
                                         size_t stride, const unsigned char* use, int T, int rows) {
-    int c = blockIdx.x * BLOCK + threadIdx.x, b = blockIdx.y;
-    if (c >= rows) { return; }
+    __shared__ float dw[SUM_WARPS][WARP], db[SUM_WARPS][WARP];
+    int x = threadIdx.x, y = threadIdx.y, c = blockIdx.x * WARP + x, b = blockIdx.y;
+    int count = c < rows && (!use || use[b]) ? steps_below(T, y, SUM_WARPS) : 0;
     float w = 0.0f, sum = 0.0f;
-    for (size_t n = (size_t)b * T; n < (size_t)(b + 1) * T && (!use || use[b]); n++) {
+    #pragma unroll 4
+    for (int k = 0; k < count; k++) {
+        size_t n = (size_t)b * T + (size_t)(y + k * SUM_WARPS);
         float dy = (float)dout[n * stride + c];
         w += dy * ((float)inp[n * rows + c] - mean[n]) * rstd[n];
         sum += dy;
     }
+    dw[y][x] = w;
+    db[y][x] = sum;
+    __syncthreads();
+    if (y > 0 || c >= rows) { return; }
+    for (int k = 1; k < SUM_WARPS; k++) { w += dw[k][x]; sum += db[k][x]; }
     weight[(size_t)b * rows + c] = w;
     bias[(size_t)b * rows + c] = sum;
 }
@@ -122,7 +131,7 @@ static int layernorm_terms(Term term[2], Factors* f, Piece p) {
     const Site* s = f->site;
     size_t at = position_of(f, p), rows = (size_t)s->rows, size = (size_t)p.count * rows;
     float *weight = buffer_take<float>(&f->a, 2 * size), *bias = weight + size;
-    layernorm_kernel<<<dim3(blocks_of(rows, BLOCK), (unsigned)p.count), BLOCK>>>(
+    layernorm_kernel<<<dim3(blocks_of(rows, WARP), (unsigned)p.count), dim3(WARP, SUM_WARPS)>>>(
         weight, bias, s->dout + at * (size_t)s->stride, s->inp + at * rows, s->mean + at, s->rstd + at, (size_t)s->stride,
         f->use ? f->use + p.first : NULL, f->T, s->rows);
     LAUNCHED();

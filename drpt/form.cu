@@ -27,8 +27,11 @@ static __global__ void sums_kernel(float* weights, float* bias, size_t step, con
                                    const float* mean, const float* rstd, size_t dout_stride, size_t inp_stride, int rows, Vectors v) {
     __shared__ float dw[SUM_WARPS][WARP], db[SUM_WARPS][WARP];
     int x = threadIdx.x, y = threadIdx.y, o = blockIdx.x * WARP + x, i = v.first + (int)blockIdx.y;
+    int positions = (int)(end_of(v, i) - begin_of(v, i)), count = o < rows ? steps_below(positions, y, SUM_WARPS) : 0;
     float w = 0.0f, b = 0.0f;
-    for (size_t at = begin_of(v, i) + y, end = end_of(v, i); at < end && o < rows; at += SUM_WARPS) {
+    #pragma unroll 4
+    for (int k = 0; k < count; k++) {
+        size_t at = begin_of(v, i) + (size_t)(y + k * SUM_WARPS);
         float d = (float)dout[at * dout_stride + o];
         b += d;
         if (weights) { w += d * ((float)inp[at * inp_stride + o] - mean[at]) * rstd[at]; }

@@ -1,38 +1,39 @@
 // generate.c -- text from a model.
 #include "generate.h"
+#include "rollout.h"
 #include "../llmc/check.h"
-#include "../llmc/rng.h"
-#include "../llmc/sampler.h"
 
 #include <string.h>
 #include <unistd.h>
 
-// Decodes tokens[first..count-1] again from place 0; returns the logits after the last.
-static float* decode_window(const GPT2* model, Decoder* d, const uint16_t* tokens, size_t first, size_t count) {
-    float* logits = NULL;
-    for (size_t i = first; i < count; i++) { logits = gpt2_decode(model, d, tokens[i], (int)(i - first)); }
-    return logits;
+// The last `window` tokens are row 0's prompt.
+static void prompt_with(Rollouts* r, const uint16_t* tokens, size_t count, size_t window) {
+    int* prompt = malloc(sizeof(int) * window);
+    check(prompt != NULL, "out of memory for the prompt");
+    for (size_t i = 0; i < window; i++) { prompt[i] = tokens[count - window + i]; }
+    rollouts_prompt(r, 0, prompt, (int)window);
+    free(prompt);
 }
 
 void generate(const GPT2* model, const Tokenizer* tokenizer, uint16_t* tokens, size_t count, int more, const Config* c, uint64_t stream) {
-    size_t maxT = (size_t)gpt2_config(model)->max_seq_len, first = count > maxT ? count - maxT : 0;
-    Decoder* d = decoder_create(gpt2_config(model));
-    Rng rng = rng_seed((uint64_t)c->seed, UINT64_MAX, stream);
-    float* logits = decode_window(model, d, tokens, first, count);
+    size_t maxT = (size_t)gpt2_config(model)->max_seq_len;
+    Rollouts r = rollouts_create(gpt2_config(model), 1, (int)maxT + 1, 1);
+    r.sampling = (Sampling){ .temperature = c->temperature, .top_p = c->top_p, .top_k = c->top_k };
+    r.end = tokenizer_eot(tokenizer);
+    rollouts_begin(&r, (uint64_t)c->seed, UINT64_MAX, stream);
+    prompt_with(&r, tokens, count, count < maxT ? count : maxT);
     for (int i = 0; i < more; i++) {
-        int token = sample_token(logits, gpt2_config(model)->vocab_size, c->temperature, c->top_k, &rng);
-        if (token == tokenizer_eot(tokenizer)) { break; }
+        int full = rollouts_step(&r, model) == 0, token = r.tokens[r.length[0] - 1];
+        if (r.ended[0]) { break; }
         size_t bytes;
         const char* text = tokenizer_decode(tokenizer, token, &bytes);
         fwrite(text, 1, bytes, stdout);
         fflush(stdout);
         tokens[count++] = (uint16_t)token;
-        if (count - first <= maxT) { logits = gpt2_decode(model, d, token, (int)(count - 1 - first)); continue; }
-        first = count - (maxT + 1) / 2;
-        logits = decode_window(model, d, tokens, first, count);
+        if (full) { prompt_with(&r, tokens, count, (maxT + 1) / 2); }
     }
     putchar('\n');
-    decoder_free(d);
+    rollouts_free(&r);
 }
 
 Tokenizer* open_tokenizer(const Config* c, const GPT2Config* model, const char* why) {

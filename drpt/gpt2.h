@@ -43,14 +43,19 @@ void gpt2_losses(const GPT2* model, float* losses, int B, int T);
 // One step of the optimizer with the gradient times `scale`; the gradients are zero afterwards. step counts from 1.
 void gpt2_update(GPT2* model, const Config* c, double lr, double scale, int step);
 
-// Generation, one token at a time: the keys and values of the places before are kept, so that a token costs one
-// forward of a single position.
+// Generation. A decoder keeps keys and values of T places of each of its rows, so that a token costs one forward of a single position;
+// positions of all rows go through the weights together. The position n is tokens[n] at places[n] of rows[n], which is one of
+// 0..rows-1. The earlier places of its row have been decoded since they held other tokens, or stand before it in the list.
+// On the CPU the logits of a row have the same bits whatever other rows, and however many, go with it.
 typedef struct Decoder Decoder;
-Decoder* decoder_create(const GPT2Config* config);
+enum { DECODER_ROOM = 256 }; // positions that are computed at a time, or `rows`
+Decoder* decoder_create(const GPT2Config* config, int rows, int T);
 void decoder_free(Decoder* d);
 
-// The logits (V) that follow `token` at place t; places 0..t-1 have been decoded before. They stay the decoder's, until the next token.
-float* gpt2_decode(const GPT2* model, Decoder* d, int token, int t);
+// N positions, as many as there are: all of a prompt but its last token.
+void gpt2_prefill(const GPT2* model, Decoder* d, const int* tokens, const int* rows, const int* places, int N);
+// The logits (B,V), on the host, that follow each of B positions, `rows` at most. They stay the decoder's, until the next call.
+const float* gpt2_decode(const GPT2* model, Decoder* d, const int* tokens, const int* rows, const int* places, int B);
 
 #ifdef __cplusplus
 }

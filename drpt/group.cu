@@ -2,7 +2,7 @@
 #include "group.h"
 #include "../llmc/device.cuh"
 
-int group_batch(void) { return 8; } // more than a sublayer has sites
+int group_batch(void) { return 8; } // a block has as many sites where Q, K and V are apart
 
 // The groups on processors of their own: each is a long chain of operations in double precision, with nothing to share.
 // grid (groups), block (1)

@@ -1,6 +1,6 @@
 // group.h -- groups of sites that share one (alpha, beta): their statistics, their solution, and what came of it, on the device.
 //
-// On the CPU one group after the other is gathered, solved and assembled. On a GPU those of a boundary are gathered, then solved
+// On the CPU one group after the other is gathered, solved and assembled. On a GPU those of a block are gathered, then solved
 // at once, one thread a group; the host learns what came of them at the end of the step.
 #ifndef DRPT_GROUP_H
 #define DRPT_GROUP_H

@@ -8,7 +8,7 @@ const Config config_defaults = {
     .lr = 3e-4, .final_lr = 1.0, .clip = 1.0, .beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8,
     .schedule = "cosine", .optimizer = "adamw", .seed = 42,
     .val_every = 20, .val_batches = 20, .sample_tokens = 64,
-    .temperature = 1.0, .draws = 20, .draw_batches = 4,
+    .temperature = 1.0, .top_p = 1.0, .draws = 20, .draw_batches = 4,
 };
 
 #define AT(field) offsetof(Config, field)
@@ -58,6 +58,7 @@ static const Option options[] = {
     { "generate",     NULL, OPTION_TEXT, AT(generate),    0, 0,    NULL, "print a continuation of this text and exit" },
     { "temperature",  NULL, OPTION_REAL, AT(temperature), 0, 100,  NULL, "of samples; 0: the most likely token" },
     { "top-k",        NULL, OPTION_INT,  AT(top_k),       0, 65536, NULL, "samples among this many most likely tokens; 0: all" },
+    { "top-p",        NULL, OPTION_REAL, AT(top_p),   0.000001, 1,  NULL, "samples among the fewest most likely tokens that have this probability together (at --temperature, among the --top-k); 1: all" },
     { "save-every",   "n", OPTION_INT,  AT(save_every),   0, 1e9,  NULL, "steps between checkpoints; 0: only the final model" },
     { "keep-checkpoints", "nk", OPTION_INT, AT(keep_checkpoints), 0, 1e6, NULL, "how many of them to keep; 0: all" },
     { "resume",       "y", OPTION_SWITCH, AT(resume),     0, 1,    NULL, "continue from the last checkpoint in --out, bit for bit" },

@@ -18,7 +18,7 @@ typedef struct {
     int save_every, keep_checkpoints, resume;
     const char *generate, *tokenizer, *dump_update, *probe;
     int draws, draw_batches;
-    double temperature;
+    double temperature, top_p;
     int top_k;
 } Config;
 

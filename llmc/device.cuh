@@ -22,6 +22,10 @@ enum { WARP = 32 };
 // Blocks of `size` that cover n.
 static inline unsigned blocks_of(size_t n, size_t size) { return (unsigned)((n + size - 1) / size); }
 
+// How many of from, from + step, ... are below end. Of a loop over so many, unrolled, the loads are under way together; one that compares
+// each time waits for each.
+static __device__ inline int steps_below(int end, int from, int step) { return from < end ? (end - from + step - 1) / step : 0; }
+
 // W neighbouring Reals, moved at once: one, or WIDE, as many as a thread can move. They begin at a multiple of their size.
 enum { WIDE = 16 / sizeof(Real) };
 template <int W> struct alignas(W * sizeof(Real)) Pack { Real at[W]; };

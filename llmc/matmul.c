@@ -230,6 +230,13 @@ void matmul_forward(float* out,
     product(N <= FEW_ROWS ? by_dots : by_blocks, (Product){ out, bias, 0, a, b, N, OC, C });
 }
 
+// by_blocks() sums an element in the same order whatever N is.
+void matmul_forward_rows(float* out,
+                         const float* inp, const float* weight, const float* bias, int N, int C, int OC) {
+    Matrix a = { inp, (size_t)C, 1 }, b = { weight, 1, (size_t)C };
+    product(by_blocks, (Product){ out, bias, 0, a, b, N, OC, C });
+}
+
 void matmul_backward_input(float* dinp,
                            const float* dout, const float* weight, int N, int C, int OC) {
     Matrix a = { dout, (size_t)OC, 1 }, b = { weight, (size_t)C, 1 };

@@ -6,6 +6,10 @@ void matmul_forward(Real* out, const Real* inp, const Real* weight, const Real* 
     product(matrix(out, N, OC), matrix(inp, N, C), turned(weight, OC, C), 0.0f, bias);
 }
 
+void matmul_forward_rows(Real* out, const Real* inp, const Real* weight, const Real* bias, int N, int C, int OC) {
+    matmul_forward(out, inp, weight, bias, N, C, OC);
+}
+
 void matmul_backward_input(Real* dinp, const Real* dout, const Real* weight, int N, int C, int OC) {
     product(matrix(dinp, N, C), matrix(dout, N, OC), matrix(weight, OC, C));
 }
@@ -20,8 +24,10 @@ enum { COLUMNS = 32, ROWS = 8, PARTS = 64, BLOCK = 256 };
 static __global__ void partial_sums_kernel(float* partial, const Real* dout, int N, int OC) {
     __shared__ float sums[ROWS][COLUMNS];
     int x = threadIdx.x, y = threadIdx.y, o = blockIdx.x * COLUMNS + x;
+    int first = blockIdx.y * ROWS + y, step = gridDim.y * ROWS, count = o < OC ? steps_below(N, first, step) : 0;
     float sum = 0.0f;
-    for (size_t n = (size_t)blockIdx.y * ROWS + y; n < (size_t)N && o < OC; n += (size_t)gridDim.y * ROWS) { sum += (float)dout[n*OC + o]; }
+    #pragma unroll 8
+    for (int k = 0; k < count; k++) { sum += (float)dout[(size_t)(first + k * step) * OC + o]; }
     sums[y][x] = sum;
     __syncthreads();
     if (y > 0 || o >= OC) { return; }

@@ -14,6 +14,10 @@ extern "C" {
 void matmul_forward(Real* out,                              // overwritten
                     const Real* inp, const Real* weight, const Real* bias,
                     int N, int C, int OC);
+// The same for the positions of a decoder. In llmc/matmul.c the bits of a row of out depend on its row of inp alone, whatever N.
+void matmul_forward_rows(Real* out,                         // overwritten
+                         const Real* inp, const Real* weight, const Real* bias,
+                         int N, int C, int OC);
 void matmul_backward_input(Real* dinp,                      // overwritten
                            const Real* dout, const Real* weight,
                            int N, int C, int OC);

@@ -42,7 +42,10 @@ void sgd_update(float* params, float* grads, size_t n, float lr, float weight_de
 // A fixed number of blocks, whatever the GPU; the host adds up what they found. grid (PARTS), block (BLOCK)
 static __global__ void squares_kernel(double* part, const float* x, size_t n) {
     double sum = 0.0;
-    for (size_t i = (size_t)blockIdx.x * BLOCK + threadIdx.x; i < n; i += (size_t)PARTS * BLOCK) { sum += (double)x[i] * x[i]; }
+    size_t first = (size_t)blockIdx.x * BLOCK + threadIdx.x, step = (size_t)PARTS * BLOCK, whole = n / step;
+    #pragma unroll 8
+    for (size_t k = 0; k < whole; k++) { sum += (double)x[first + k * step] * x[first + k * step]; }
+    if (first + whole * step < n) { sum += (double)x[first + whole * step] * x[first + whole * step]; }
     sum = block_sum<BLOCK>(sum);
     if (threadIdx.x == 0) { part[blockIdx.x] = sum; }
 }

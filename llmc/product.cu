@@ -45,6 +45,11 @@ static cublasLtMatrixLayout_t layout(Side x, int64_t batches) {
     return made;
 }
 
+// The bias is another at each product; cuBLASLt wants one to choose by.
+static void set_bias(cublasLtMatmulDesc_t what, const void* bias) {
+    CUBLAS(cublasLtMatmulDescSetAttribute(what, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias, sizeof(bias)));
+}
+
 static cublasLtMatmulDesc_t description(const Key* key) {
     cublasLtMatmulDesc_t made;
     cublasLtEpilogue_t epilogue = key->bias ? CUBLASLT_EPILOGUE_BIAS : CUBLASLT_EPILOGUE_DEFAULT;
@@ -57,11 +62,12 @@ static cublasLtMatmulDesc_t description(const Key* key) {
 }
 
 static void set(cublasLtMatmulPreference_t preference, cublasLtMatmulPreferenceAttributes_t attribute, int64_t value) {
-    uint32_t alignment = (uint32_t)value;
-    CUBLAS(cublasLtMatmulPreferenceSetAttribute(preference, attribute, &alignment, sizeof(alignment)));
+    uint32_t word = (uint32_t)value;
+    CUBLAS(cublasLtMatmulPreferenceSetAttribute(preference, attribute, &word, sizeof(word)));
 }
 
-// Needs the plan's descriptors.
+// Needs the plan's descriptors. Where a sum is divided between blocks, its parts are added in single precision and a fixed order: not in
+// the result itself, which may be bfloat16, as they come.
 static cublasLtMatmulAlgo_t choose(const Plan* p) {
     const size_t workspace = WORKSPACE;
     int found = 0;
@@ -69,6 +75,7 @@ static cublasLtMatmulAlgo_t choose(const Plan* p) {
     cublasLtMatmulPreference_t preference;
     CUBLAS(cublasLtMatmulPreferenceCreate(&preference));
     CUBLAS(cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace, sizeof(workspace)));
+    set(preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE);
     set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, p->key.right.alignment);
     set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, p->key.left.alignment);
     set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, p->key.out.alignment);
@@ -88,9 +95,10 @@ static void forget(Plan* p) {
     CUBLAS(cublasLtMatmulDescDestroy(p->what));
 }
 
-static void make(Plan* p, const Key* key) {
+static void make(Plan* p, const Key* key, const void* bias) {
     p->key = *key;
     p->what = description(key);
+    if (bias) { set_bias(p->what, bias); }
     p->out = layout(key->out, key->count);
     p->left = layout(key->left, key->count);
     p->right = layout(key->right, key->count);
@@ -106,19 +114,19 @@ static size_t hash(const Key* key) {
     return (size_t)(sum >> 32);
 }
 
-static Plan* plan(const Key* key) {
+static Plan* plan(const Key* key, const void* bias) {
     size_t first = hash(key) % PLANS;
     for (size_t way = 0; way < WAYS; way++) {
         Plan* p = &plans[(first + way) % PLANS];
-        if (!p->what) { make(p, key); return p; }
+        if (!p->what) { make(p, key, bias); return p; }
         if (memcmp(&p->key, key, sizeof(Key)) == 0) { return p; }
     }
     forget(&plans[first]);
-    make(&plans[first], key);
+    make(&plans[first], key, bias);
     return &plans[first];
 }
 
-// The product without anything to sum over. grid (elements of a matrix / BLOCK; 1; matrices), block (BLOCK)
+// The product without anything to sum over, or what one is added to. grid (elements of a matrix / BLOCK; 1; matrices), block (BLOCK)
 template <class T>
 static __global__ void fill_kernel(T* out, const T* bias, int rows, int cols, size_t stride, size_t apart) {
     size_t k = (size_t)blockIdx.x * BLOCK + threadIdx.x;
@@ -127,29 +135,38 @@ static __global__ void fill_kernel(T* out, const T* bias, int rows, int cols, si
     out[blockIdx.z * apart + row * stride + col] = bias ? bias[col] : (T)0.0f;
 }
 
-template <class T> static void fill(Matrix out, const void* bias, int count) {
+template <class T> static void fill_with(Matrix out, const void* bias, int count) {
     dim3 grid(blocks_of((size_t)out.rows * (size_t)out.cols, BLOCK), 1, (unsigned)count);
     fill_kernel<T><<<grid, BLOCK>>>((T*)out.data, (const T*)bias, out.rows, out.cols, out.stride, out.apart);
     LAUNCHED();
 }
 
+static void fill(Matrix out, const void* bias, int count) {
+    if (out.type == CUDA_R_32F) { fill_with<float>(out, bias, count); } else { fill_with<Real>(out, bias, count); }
+}
+
 void product(Matrix out, Matrix left, Matrix right, float beta, const void* bias, int count) {
     const float one = 1.0f;
+    const size_t bias_alignment = 16; // cuBLASLt takes it for granted: no preference is for it
     int sum = left.turned ? left.rows : left.cols;
     check((left.turned ? left.cols : left.rows) == out.rows && (right.turned ? right.rows : right.cols) == out.cols
           && (right.turned ? right.cols : right.rows) == sum && left.type == right.type && !out.turned,
           "no product: %d x %d%s and %d x %d%s to %d x %d", left.rows, left.cols, left.turned ? "'" : "",
           right.rows, right.cols, right.turned ? "'" : "", out.rows, out.cols);
+    check(beta == 0.0f || !bias, "no product: a bias where the product is added");
     if (out.rows == 0 || out.cols == 0 || count == 0) { return; }
     if (sum == 0) {
-        check(beta == 0.0f || !bias, "no product: a bias added to nothing");
-        if (beta == 0.0f && out.type == CUDA_R_32F) { fill<float>(out, bias, count); }
-        else if (beta == 0.0f) { fill<Real>(out, bias, count); }
+        if (beta == 0.0f) { fill(out, bias, count); }
         return;
     }
+    if (bias && (uintptr_t)bias % bias_alignment != 0) {
+        fill(out, bias, count);
+        bias = NULL;
+        beta = 1.0f;
+    }
     Key key = { side(out, count), side(left, count), side(right, count), count, bias != NULL, left.type == CUDA_R_32F ? device.compute : CUBLAS_COMPUTE_32F };
-    Plan* p = plan(&key);
-    if (bias) { CUBLAS(cublasLtMatmulDescSetAttribute(p->what, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias, sizeof(bias))); }
+    Plan* p = plan(&key, bias);
+    if (bias) { set_bias(p->what, bias); }
     CUBLAS(cublasLtMatmul(device.blas, p->what, &one, right.data, p->right, left.data, p->left, &beta, out.data, p->out, (void*)out.data, p->out,
                           &p->algorithm, device.workspace, WORKSPACE, 0));
 }

@@ -30,7 +30,7 @@ template <class T> static inline Matrix turned(const T* data, int rows, int cols
 }
 
 // out = left right + beta out + bias, `count` times. Both factors are of one type; out is of that type or float, not turned, and written
-// to although its data is const here. beta: 0, and out is not read, or 1. bias: a number for each column, of out's type, or NULL.
+// to although its data is const here. beta: 0, and out is not read, or 1. bias: a number for each column, of out's type, or NULL; not with beta 1.
 // Sums are single precision. Any size: without columns of left to sum over, out is bias, or 0, or stays. The same sizes and
 // alignment give the same bits.
 void product(Matrix out, Matrix left, Matrix right, float beta = 0.0f, const void* bias = NULL, int count = 1);

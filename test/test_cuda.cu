@@ -3,6 +3,7 @@
 #define TESTING
 #include "../train_gpt2_drpt.cu"
 #include "../drpt/assemble.h"
+#include "../drpt/rollout.h"
 #include "cpu_twin.h"
 #include "on_device.h"
 #include "test.h"
@@ -344,24 +345,81 @@ static void expect_training(const char* optimizer, double lr, int steps) {
 static void test_training(void) { expect_training("adamw", 1e-3, 20); }
 static void test_training_sgd(void) { expect_training("sgd", 1e-1, 3); }
 
-// A token at a time gives the logits of a whole forward; heads wider and rows longer than a warp.
+// Three rows of one text, each at a place of its own, get the logits of a whole forward: a prompt in one piece, then a token at a time;
+// heads wider and rows longer than a warp, more positions than there is room for at a time.
 static void test_decode(void) {
-    const int T = 70;
+    const int T = 70, ROWS = 3, V = 29;
     GPT2* model = gpt2_create("L2,H1,C36,V29,T75", 3, 0);
     Array params = fill(model->num_params);
     for (float& x : params) { x *= 0.4f; }
     device_write(model->params, params.data(), sizeof(float) * params.size());
     round_weights(model);
-    gpt2_alloc(model, 1, T, 0, 0, 0);
-    std::vector<int> tokens = fill_below(T, 29);
-    gpt2_forward(model, tokens.data(), 1, T);
+    gpt2_alloc(model, ROWS, T, 0, 0, 0);
+    std::vector<int> tokens = fill_below(ROWS * T, V);
+    gpt2_forward(model, tokens.data(), ROWS, T);
     size_t stride = (size_t)logits_stride(&model->config);
-    std::vector<Real> logits((size_t)T * stride);
+    std::vector<Real> logits((size_t)ROWS * T * stride);
     device_read(logits.data(), model->logits, sizeof(Real) * logits.size());
     Array want(logits.begin(), logits.end());
-    Decoder* d = decoder_create(gpt2_config(model));
-    for (int t = 0; t < T; t++) { expect_close(gpt2_decode(model, d, tokens[t], t), &want[(size_t)t * stride], 29, MODEL_TOLERANCE); }
+    Decoder* d = decoder_create(gpt2_config(model), ROWS + 1, T);
+    d->room = 20;
+    const int slot[ROWS] = { 3, 0, 2 };
+    int at[ROWS] = { 0, 33, 5 };
+    std::vector<int> fed, row, place;
+    for (int b = 0; b < ROWS; b++) {
+        for (int t = 0; t < at[b]; t++) { fed.push_back(tokens[(size_t)(b * T + t)]); row.push_back(slot[b]); place.push_back(t); }
+    }
+    gpt2_prefill(model, d, fed.data(), row.data(), place.data(), (int)fed.size());
+    for (int count = ROWS; count > 0; ) {
+        int token[ROWS], of[ROWS], where[ROWS], text[ROWS];
+        count = 0;
+        for (int b = 0; b < ROWS; b++) {
+            if (at[b] == T) { continue; }
+            text[count] = b; of[count] = slot[b]; where[count] = at[b]; token[count] = tokens[(size_t)(b * T + at[b])];
+            at[b]++, count++;
+        }
+        const float* got = count > 0 ? gpt2_decode(model, d, token, of, where, count) : NULL;
+        for (int i = 0; i < count; i++) { expect_close(got + i * V, &want[(size_t)(text[i] * T + where[i]) * stride], V, MODEL_TOLERANCE); }
+    }
     decoder_free(d);
+    gpt2_free(model);
+}
+
+// Rollouts, two rows at a time: each token again from a whole forward with the same random numbers, and its log-probability.
+static void test_rollouts(void) {
+    const int ROWS = 4, T = 13, V = 29, END = 3;
+    GPT2* model = gpt2_create("L2,H2,C24,V29,T12", 3, 0);
+    Array params = fill(model->num_params);
+    for (float& x : params) { x *= 0.4f; }
+    device_write(model->params, params.data(), sizeof(float) * params.size());
+    round_weights(model);
+    gpt2_alloc(model, 1, T, 0, 0, 0);
+    Rollouts r = rollouts_create(gpt2_config(model), ROWS, T, 2);
+    r.sampling = Sampling{ 0.9, 0.95, 12 };
+    r.end = END;
+    rollouts_begin(&r, 5, 6, 7);
+    const int length[ROWS] = { 0, 12, 5, 2 };
+    for (int i = 0; i < ROWS; i++) { rollouts_prompt(&r, i, fill_below(12, V).data(), length[i]); }
+    while (rollouts_step(&r, model) > 0) { }
+    size_t stride = (size_t)logits_stride(&model->config);
+    std::vector<Real> logits((size_t)T * stride);
+    Array weight(V);
+    for (int i = 0; i < ROWS; i++) {
+        Rng random = rng_seed(5, 6, (uint64_t)(7 + i));
+        const int* tokens = r.tokens + i * T;
+        expect(r.prompt[i] == (length[i] > 0 ? length[i] : 1) && r.length[i] > r.prompt[i]);
+        expect(r.ended[i] == (tokens[r.length[i] - 1] == END) && (r.ended[i] || r.length[i] == T));
+        for (int t = r.prompt[i]; t < r.length[i]; t++) {
+            float log_prob;
+            gpt2_forward(model, tokens, 1, t);
+            device_read(logits.data(), model->logits, sizeof(Real) * (size_t)t * stride);
+            Array last(logits.begin() + (t - 1) * (long)stride, logits.begin() + (t - 1) * (long)stride + V);
+            int token = sample_token(last.data(), V, r.sampling, &random, weight.data(), &log_prob);
+            if (sizeof(Real) == 4) { expect(token == tokens[t] && fabsf(r.log_prob[i * T + t] - log_prob) <= TOLERANCE); }
+            else { expect(fabsf(r.log_prob[i * T + t] - (log_prob + last[(size_t)tokens[t]] - last[(size_t)token])) <= 0.1f); }
+        }
+    }
+    rollouts_free(&r);
     gpt2_free(model);
 }
 
@@ -431,6 +489,7 @@ int main(int argc, char** argv) {
         { "cuda/training", test_training },
         { "cuda/training_sgd", test_training_sgd },
         { "cuda/decode", test_decode },
+        { "cuda/rollouts", test_rollouts },
         { "cuda/kept_blocks", test_kept_blocks },
         { "cuda/evaluate", test_evaluate },
         { "cuda/same_bits", test_same_bits },

@@ -438,10 +438,10 @@ static void test_decode_is_forward(void) {
     fill_params(model, 0.3f);
     gpt2_alloc(model, 1, CONTEXT, 0, 0, 0);
     for (int t = 0; t < CONTEXT; t++) { tokens[t] = test_below(V); }
-    Decoder* d = decoder_create(gpt2_config(model));
+    Decoder* d = decoder_create(gpt2_config(model), 1, CONTEXT);
     gpt2_forward(model, tokens, 1, CONTEXT);
-    for (int t = 0; t < CONTEXT; t++) {
-        expect_close(gpt2_decode(model, d, tokens[t], t), model->logits + (size_t)t * (size_t)V, (size_t)V, 1e-5f);
+    for (int t = 0, row = 0; t < CONTEXT; t++) {
+        expect_close(gpt2_decode(model, d, &tokens[t], &row, &t, 1), model->logits + (size_t)t * (size_t)V, (size_t)V, 1e-5f);
     }
     decoder_free(d);
     gpt2_free(model);

@@ -12,6 +12,10 @@ void matmul_forward(float* out, const float* inp, const float* weight, const flo
     }
 }
 
+void matmul_forward_rows(float* out, const float* inp, const float* weight, const float* bias, int N, int C, int OC) {
+    matmul_forward(out, inp, weight, bias, N, C, OC);
+}
+
 void matmul_backward_input(float* dinp, const float* dout, const float* weight, int N, int C, int OC) {
     for (int i = 0; i < N * C; i++) {
         dinp[i] = 0.0;

@@ -95,6 +95,8 @@ static void expect_plain(int N, int C, int OC, int with_bias) {
     run_plainly(&l, with_bias);
     run(&l, with_bias);
     expect_results(&l);
+    matmul_forward_rows(l.out, l.inp, l.weight, with_bias ? l.bias : NULL, l.N, l.C, l.OC);
+    expect_results(&l);
     layer_free(&l);
 }
 

@@ -194,7 +194,7 @@ for p in cpu gpu; do
     cp said.txt $p.text
     train "$program" $text --generate "" --temperature 0
     cp said.txt $p.likeliest
-    train "$program" $text --general data.bin --steps 2 --sample-every 1 --top-k 9
+    train "$program" $text --general data.bin --steps 2 --sample-every 1 --top-k 9 --top-p 0.9
     sed -n '/^--- sample/,/^---$/p' said.txt >$p.samples
 done
 same_numbers cpu/eval.csv gpu/eval.csv 1- || fail "--steps 0: another evaluation"

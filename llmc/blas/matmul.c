@@ -21,6 +21,10 @@ void matmul_forward(float* out,
     cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, N, OC, C, 1.0f, inp, C, weight, C, 1.0f, out, OC);
 }
 
+void matmul_forward_rows(float* out, const float* inp, const float* weight, const float* bias, int N, int C, int OC) {
+    matmul_forward(out, inp, weight, bias, N, C, OC);
+}
+
 void matmul_backward_input(float* dinp,
                            const float* dout, const float* weight,
                            int N, int C, int OC) {

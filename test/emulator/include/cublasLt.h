@@ -23,7 +23,7 @@ typedef cublasLtMatmulDescOpaque* cublasLtMatmulDesc_t;
 typedef emu::Matrix* cublasLtMatrixLayout_t; // without the data
 typedef struct cublasLtContext* cublasLtHandle_t;
 // What an algorithm was chosen for: it is refused for anything else.
-struct cublasLtMatmulPreferenceOpaque { uint32_t alignment[4]; }; // of A, B, C, D
+struct cublasLtMatmulPreferenceOpaque { uint32_t alignment[4], reduction; }; // of A, B, C, D; how parts of a sum may be added
 typedef cublasLtMatmulPreferenceOpaque* cublasLtMatmulPreference_t;
 struct cublasLtMatmulAlgo_t { uint64_t shape; uint32_t alignment[4]; };
 struct cublasLtMatmulHeuristicResult_t { cublasLtMatmulAlgo_t algo; size_t workspaceSize; cublasStatus_t state; float wavesCount; };
@@ -33,10 +33,11 @@ enum cublasLtMatmulDescAttributes_t {
 };
 enum cublasLtMatrixLayoutAttribute_t { CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT = 5, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET = 6 };
 enum cublasLtMatmulPreferenceAttributes_t {
-    CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES = 1,
+    CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES = 1, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK = 3,
     CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES = 5, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES = 6,
     CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES = 7, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES = 8,
 };
+enum cublasLtReductionScheme_t { CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE = 2 };
 enum cublasLtEpilogue_t { CUBLASLT_EPILOGUE_DEFAULT = 1, CUBLASLT_EPILOGUE_BIAS = 4 };
 
 namespace emu {
@@ -93,12 +94,16 @@ inline cublasStatus_t cublasLtMatmulPreferenceDestroy(cublasLtMatmulPreference_t
 inline cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t p, cublasLtMatmulPreferenceAttributes_t attribute,
                                                            const void* value, size_t bytes) {
     if (attribute == CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES) { return CUBLAS_STATUS_SUCCESS; }
+    if (attribute == CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK) { return emu::set(p->reduction, value, bytes); }
     return emu::set(p->alignment[attribute - CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES], value, bytes);
 }
 inline cublasStatus_t cublasLtMatmulAlgoGetHeuristic(
         cublasLtHandle_t, cublasLtMatmulDesc_t d, cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b, cublasLtMatrixLayout_t c,
         cublasLtMatrixLayout_t out, cublasLtMatmulPreference_t preference, int, cublasLtMatmulHeuristicResult_t* results, int* found) {
     *results = {};
+    *found = 0;
+    if (preference->reduction != CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE) { return CUBLAS_STATUS_NOT_SUPPORTED; } // others round, or add in any order
+    if (d->epilogue & CUBLASLT_EPILOGUE_BIAS && !d->bias) { return CUBLAS_STATUS_NOT_SUPPORTED; }
     results->algo.shape = emu::shape_of(d, {a, b, c, out});
     memcpy(results->algo.alignment, preference->alignment, sizeof(preference->alignment));
     *found = 1;
@@ -110,6 +115,7 @@ inline cublasStatus_t cublasLtMatmul(
         void* D, cublasLtMatrixLayout_t out, const cublasLtMatmulAlgo_t* algo, void*, size_t, cudaStream_t) {
     const uint32_t* alignment = algo->alignment;
     bool fits = emu::aligned(A, alignment[0]) && emu::aligned(B, alignment[1]) && emu::aligned(C, alignment[2]) && emu::aligned(D, alignment[3]);
+    fits = fits && (!(d->epilogue & CUBLASLT_EPILOGUE_BIAS) || (d->bias && emu::aligned(d->bias, 16))); // a GPU would read it 16 bytes at a time
     if (!fits || algo->shape != emu::shape_of(d, {a, b, c, out})) { return CUBLAS_STATUS_INVALID_VALUE; }
     return emu::multiply(emu::at(out, D), *(const float*)alpha, emu::at(a, A), d->ta, emu::at(b, B), d->tb, *(const float*)beta, emu::at(c, C),
                          d->epilogue & CUBLASLT_EPILOGUE_BIAS ? d->bias : nullptr);
