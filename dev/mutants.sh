@@ -274,9 +274,9 @@ drpt/assemble.c~s/site->dbias + o : NULL/site->dbias : NULL/~test_site~biases in
 drpt/assemble.c~s/\&rest, weight, 0, B/\&rest, weight, 0, B - 1/~test_site~last row left out
 
 # ---- the orchestration
-drpt/drpt.c~s/if (d->group > complete) { return; }/if (complete != DRPT_GLOBAL) { return; }/~test_drpt~always at the end
-drpt/drpt.c~s/if (d->group > complete) { return; }//~test_drpt~always at once
-drpt/drpt.c~s/if (d->group > complete) { return; }/if (d->group >= complete) { return; }/~test_drpt~one boundary late
+drpt/drpt.c~s/if (d->group > complete || /if (complete != DRPT_GLOBAL || /~test_drpt~always at the end
+drpt/drpt.c~s/if (d->group > complete || /if (/~test_drpt~always at once
+drpt/drpt.c~s/if (d->group > complete || /if (d->group >= complete || /~test_drpt~one boundary late
 drpt/drpt.c~s/d->group <= DRPT_LAYER ? 1 : d->num_sites/d->num_sites/~test_drpt~layers share
 drpt/drpt.c~s/d->group <= DRPT_LAYER ? 1 : d->num_sites/1/~test_drpt~nothing shares
 drpt/drpt.c~s/^    d->num_sites = 0;$//~test_drpt~sites recorded for ever
@@ -356,8 +356,8 @@ drpt/drpt.c~s/"..%s", label->last/"..%s", label->first.name/~test_drpt drpt/geom
 
 # ---- the trainer: layers
 train_gpt2_drpt.c~s/wpe + (size_t)(n % T) \* C/wpe + (size_t)(n \/ T) * C/~test_parity logits~a row's place for a token's
-train_gpt2_drpt.c~s/p = p \* r + 1.0f\/120;//~test_gpt2 fast_exp~a term of the polynomial
-train_gpt2_drpt.c~s/x > 87.0f ? 87.0f : x/x/~test_gpt2 fast_exp~no upper end
+llmc/softmax.h~s/p = p \* r + 1.0f\/120;//~test_gpt2 fast_exp~a term of the polynomial
+llmc/softmax.h~s/x > 87.0f ? 87.0f : x/x/~test_gpt2 fast_exp~no upper end
 train_gpt2_drpt.c~s/squares \/ C + 1e-5f/squares \/ C/~test_parity logits~layernorm without its epsilon
 train_gpt2_drpt.c~s/(x\[c\] - m) \* (x\[c\] - m)/x[c] * x[c] - m * m/~test_gpt2 layernorm~variance by cancellation
 train_gpt2_drpt.c~s/weight\[c\] - average - (x/weight[c] - (x/~test_gradient layernorm~backward without the average
@@ -379,7 +379,7 @@ train_gpt2_drpt.c~s/tiles(most(0, u - a->ahead), a->queries/tiles(most(0, u - a-
 train_gpt2_drpt.c~s/seen = least(a->keys, first + LANES + a->ahead)/seen = least(a->keys, first + LANES)/~test_gpt2 attention~every block on the diagonal
 train_gpt2_drpt.c~s/a.keys = least(BLOCK, T - u)/a.keys = BLOCK/~test_gpt2 attention~keys beyond the last
 train_gpt2_drpt.c~s/y\[BLOCK\/2\] = LOW(ca, db)/y[BLOCK\/2] = LOW(ca, bd)/~test_gpt2 attention~not a transpose
-train_gpt2_drpt.c~s/return largest + logf(sum)/return logf(sum)/~test_gpt2 cross_entropy~log sum exp without the largest
+llmc/softmax.h~s/return largest + logf(sum)/return logf(sum)/~test_gpt2 cross_entropy~log sum exp without the largest
 train_gpt2_drpt.c~s/0.044715f/0.0447f/~test_gpt2 gelu~another gelu
 train_gpt2_drpt.c~s/1.0f + 3.0f \* GELU_B/1.0f + GELU_B/~test_gradient gelu~the cube's derivative
 train_gpt2_drpt.c~s/out\[i\] += inp\[i\]/out[i] = inp[i]/~test_gradient residual~the branch alone
@@ -400,9 +400,8 @@ llmc/gpt2_init.c~s/i == TENSOR_wte ? size - unused : size/size/~test_gpt2 init~p
 llmc/gpt2_init.c~s/sqrtf(2.0f \* (float)g->config.layers)/sqrtf((float)g->config.layers)/~test_gpt2 init~residual projections too wide
 
 # ---- the trainer: generation, evaluation, steps
-train_gpt2_drpt.c~s/memcpy(values + (size_t)t \* C, a->qkv + 2\*C/memcpy(values + (size_t)t * C, a->qkv + C/~test_gpt2 decode_is_forward~keys cached for values
 drpt/generate.c~s/(maxT + 1) \/ 2/maxT \/ 2/~test_gpt2 generate~the window shorter than said
-drpt/generate.c~s/count > maxT ? count - maxT : 0/0/~test_gpt2 generate~a prompt beyond the context
+drpt/generate.c~s/count < maxT ? count : maxT);/count);/~test_gpt2 generate~a prompt beyond the context
 drpt/run.c~s/most < data->rows ? most : data->rows/data->rows/~test_gpt2 evaluate~--val-batches not heeded
 drpt/run.c~s/trained > 0 \&\& hits == trained/hits > 0/~test_gpt2 evaluate~a row is exact with one hit
 drpt/run.c~s/drpt->plain ? 1.0 : (double)usable.rows/1.0/~test_update every_method~general rows divided by n twice
