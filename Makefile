@@ -67,10 +67,10 @@ $(BUILD)/double/%.c.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(FLAGS) -include test/double.h -MMD -MP -c $< -o $@
 
-test: all tutorial $(tests) $(emu_programs)
+test: all tutorial $(tests)
 	@BUILD=$(BUILD) EMULATED=$(EMULATED) sh test/run.sh $(tests)
 
-test-emulated: all $(emu_programs)
+test-emulated: all
 	@BUILD=$(BUILD) EMULATED=$(EMULATED) sh test/test_cuda.sh
 	@BUILD=$(BUILD) EMULATED=$(EMULATED) sh test/test_twins.sh
 
@@ -81,6 +81,7 @@ $(BUILD)/cuda_host.a: $(filter-out %/matmul.c.o $(cuda_modules:%.cu=$(BUILD)/%.c
 	ar qcs $@ $^
 bench_gpu := $(patsubst %,$(BUILD)/%.o,dev/timing/job.c dev/timing/worker.c)
 include test/emulator/rules.mk
+test test-emulated: $(emu_programs)
 
 NVCC      ?= nvcc
 ARCH      ?= $(shell nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | sed -n '1s/\(.*\)\.\(.*\)/sm_\1\2/p')

@@ -13,7 +13,7 @@ Device device;
 // bfloat16 is another type of weights and activations, so the program that has it is compiled on its own; it stands beside this one.
 #ifdef BF16
 static void check_precision(const char* precision) {
-    check(precision && strcmp(precision, "bf16") == 0, "--precision %s: this program has bf16 alone; train_gpt2_drpt_cuda has fp32, tf32 and starts this one",
+    check(precision && strcmp(precision, "bf16") == 0, "--precision %s: this program has bf16 alone; the one without _bf16 in its name has fp32 and tf32, and starts this one",
           precision ? precision : "is missing");
 }
 void device_program(const char* precision, char** argv) { (void)precision; (void)argv; }
