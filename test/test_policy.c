@@ -116,8 +116,7 @@ static void test_micro_batches_with_a_target(void) {
 static void test_items(void) {
     StepRow row = {0};
     char pattern[300];
-    snprintf(pattern, sizeof(pattern), "%s", general);
-    strcpy(strstr(pattern, "general_"), "general_?.bin");
+    snprintf(pattern, sizeof(pattern), "%.*sgeneral_?.bin", (int)(strstr(general, "general_") - general), general);
     begin(with("--general %s --batch 20 --target %s --target-batch 2 --method subset", pattern, target));
     compute_update(&run, 0, &row);
     int of_second = 0;

@@ -160,16 +160,16 @@ static void test_depth(void) {
 }
 
 // A random expression over numbers[first..last), and its value.
-static double draw_expression(Rng* rng, char* to, const int* numbers, int first, int last) {
+static double draw_expression(Rng* rng, char* to, size_t size, const int* numbers, int first, int last) {
     if (last - first == 1) {
-        sprintf(to, rng_u32(rng) & 1 ? "%d" : " ( %d)", numbers[first]);
+        snprintf(to, size, rng_u32(rng) & 1 ? "%d" : " ( %d)", numbers[first]);
         return numbers[first];
     }
     char left[512], right[512];
     int split = first + 1 + (int)(rng_u32(rng) % (uint32_t)(last - first - 1));
     char sign = "+-*/"[rng_u32(rng) % 4];
-    double a = draw_expression(rng, left, numbers, first, split), b = draw_expression(rng, right, numbers, split, last);
-    sprintf(to, "(%s%c%s)", left, sign, right);
+    double a = draw_expression(rng, left, sizeof(left), numbers, first, split), b = draw_expression(rng, right, sizeof(right), numbers, split, last);
+    expect((size_t)snprintf(to, size, "(%s%c%s)", left, sign, right) < size);
     return sign == '+' ? a + b : sign == '-' ? a - b : sign == '*' ? a * b : fabs(b) < 1e-9 ? NAN : a / b;
 }
 
@@ -180,13 +180,13 @@ static void test_random_expressions(void) {
         int numbers[5], count = 1 + i % 5, at = 0;
         char response[2048], prompt[128];
         for (int k = 0; k < count; k++) { numbers[k] = (int)(rng_u32(&rng) % 10); }
-        double value = draw_expression(&rng, response, numbers, 0, count);
-        for (int k = count; k-- > 0;) { at += sprintf(prompt + at, "%d ", numbers[k]); }
+        double value = draw_expression(&rng, response, sizeof(response), numbers, 0, count);
+        for (int k = count; k-- > 0;) { at += snprintf(prompt + at, sizeof(prompt) - (size_t)at, "%d ", numbers[k]); }
         int exists = isfinite(value), whole = exists && fabs(value - round(value)) < 1e-9;
-        sprintf(prompt + at, ">%d:", exists ? (int)round(value) : 0);
+        snprintf(prompt + at, sizeof(prompt) - (size_t)at, ">%d:", exists ? (int)round(value) : 0);
         expect_reward(REWARD_expression, prompt, response, "", whole ? 1 : FORM);
         right += whole;
-        sprintf(prompt + at, ">%d:", exists ? (int)round(value) + 1 : 1);
+        snprintf(prompt + at, sizeof(prompt) - (size_t)at, ">%d:", exists ? (int)round(value) + 1 : 1);
         expect_reward(REWARD_expression, prompt, response, "", FORM);
     }
     expect(right > 5000 && right < 19000);
