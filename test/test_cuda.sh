@@ -10,19 +10,26 @@ under() { # SCHEDULE KIND NAME
     echo "-- $3, $2, schedule $1"
     EMU_SCHEDULE=$1 "$emu/$2/$3"
 }
-for program in test/test_cuda*.cu; do
-    name=$(basename "$program" .cu)
+programs=$(cd test && echo test_cuda*.cu | sed 's/\.cu//g')
+if [ "${EMULATED:-}" = all ]; then # the longest, beside the others
+    log=$(mktemp)
+    trap 'rm -f "$log"' EXIT
+    (for name in $programs; do under forward races "$name" || exit 1; done
+     echo "-- attention in bf16, race check"
+     "$emu/bf16_races/test_cuda" cuda/attention) >"$log" 2>&1 &
+    races=$!
+fi
+for name in $programs; do
     under 1 plain "$name"
     [ "${EMULATED:-}" = all ] || continue
     under reverse plain "$name"
-    under forward races "$name"
     under 1 bf16 "$name"
 done
 sh test/emulator/faults.sh "$emu/plain/faults"
 [ "${EMULATED:-}" = all ] || exit 0
-echo "-- attention in bf16, race check"
-"$emu/bf16_races/test_cuda" cuda/attention
 sh test/emulator/faults.sh "$emu/races/faults" races
+wait "$races" || { cat "$log"; exit 1; }
+cat "$log"
 if command -v python3 >/dev/null; then
     table=$(mktemp)
     python3 dev/bench_gpu.py --programs "$emu/plain/bench_gpu" "$emu/bf16/bench_gpu" --rounds 1 --small --out "$table" >/dev/null
