@@ -62,27 +62,10 @@ the same tags (reverse, in four other hidden dialects), 25 % are labelled dialec
 is shown here is how well each method finds, with the help of 16 clean rows, the few useful ones among many misleading
 ones. It says nothing about a pool that has none, and little about large models and real text.
 
-## The commands
-
-Those of a base and of one of the runs. Each folder holds its own in command.txt, and all options in config.txt.
-
-\`\`\`
-$(cat "$out/$first_seed/base/command.txt")
-$(head -n 1 "$out/$(tail -n 1 "$list" | cut -d '|' -f 2)/command.txt")
-\`\`\`
+$(print_commands)
 EOF
 }
 
 # ---------------------------------------------------------------------------------------------
 
-read_plan
-open_folder
-make_data
-first_seed=$(head -n 1 "$list" | cut -d '|' -f 2) first_seed=${first_seed%/data}
-print_rows
-do_jobs base run
-collect
-printf '\n'
-awk -v rate="$rates" -f dev/sweep/demo.awk "$out/results.csv"
-write_report >"$out/report.md"
-printf '%s\n%s/results.csv, %s/report.md\n' "$took" "$out" "$out"
+run_demo -v rate="$rates" -f dev/sweep/demo.awk

@@ -54,25 +54,8 @@ answer is the one that is preferred. A method sees the target's pairs and 16 gen
 An answer of a labelled dialect is all but certain to the base. It can only lose by what moves the model, while the wrong answer may gain:
 general accuracy falls below 50 % where nothing in the update holds on to what was known.
 
-## The commands
-
-Those of a base and of one of the runs. Each folder holds its own in command.txt, and all options in config.txt.
-
-\`\`\`
-$(cat "$out/$first_seed/base/command.txt")
-$(head -n 1 "$out/$(tail -n 1 "$list" | cut -d '|' -f 2)/command.txt")
-\`\`\`
+$(print_commands)
 EOF
 }
 
-read_plan
-open_folder
-make_data
-first_seed=$(head -n 1 "$list" | cut -d '|' -f 2) first_seed=${first_seed%/data}
-print_rows
-do_jobs base run
-collect
-printf '\n'
-awk -f dev/sweep/preference.awk "$out/results.csv"
-write_report >"$out/report.md"
-printf '\n%s\n%s/results.csv, %s/report.md\n' "$took" "$out" "$out"
+run_demo -f dev/sweep/preference.awk

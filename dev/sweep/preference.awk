@@ -60,6 +60,7 @@ END {
         for (j = 1; j <= methods; j++) if (order[j] ~ /^(full|target|mix)$/) text = text (text == "" ? "" : ", ") wins(order[i], order[j]) "/" count[order[i]]
         if (markdown) printf "| %s | %s |\n", label[order[i]], text; else printf "%-22s %s\n", label[order[i]], text
     }
+    print ""
 }
 
 function with_error_free(name,    i, sum) { for (i = 1; i <= count[name]; i++) sum += value[name, "target", i]; return sprintf("%.3f", sum / count[name]) }

@@ -305,3 +305,32 @@ collect() {
     for file in probe replicates scores; do join_probes "$file.csv" | put "$file.csv"; done
     join_curves | put ngram_curves.csv
 }
+
+# The end of a demo's report.
+print_commands() {
+    cat <<EOF
+## The commands
+
+Those of a base and of one of the runs. Each folder holds its own in command.txt, and all options in config.txt.
+
+\`\`\`
+$(cat "$out/$first_seed/base/command.txt")
+$(head -n 1 "$out/$(tail -n 1 "$list" | cut -d '|' -f 2)/command.txt")
+\`\`\`
+EOF
+}
+
+# What a demo does: print_rows and write_report are its own, as is the table (ARGUMENTS of awk).
+run_demo() {
+    read_plan
+    open_folder
+    make_data
+    first_seed=$(head -n 1 "$list" | cut -d '|' -f 2) first_seed=${first_seed%/data}
+    print_rows
+    do_jobs base run
+    collect
+    printf '\n'
+    awk "$@" "$out/results.csv"
+    write_report >"$out/report.md"
+    printf '%s\n%s/results.csv, %s/report.md\n' "$took" "$out" "$out"
+}
