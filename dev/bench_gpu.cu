@@ -104,6 +104,13 @@ static FILE* take_stdout(void) {
     return out;
 }
 
+static int whole_number(const char* text) {
+    char* end;
+    long x = strtol(text, &end, 10);
+    check(end != text && *end == '\0' && x >= 0 && x <= 1 << 20, "bench_gpu: %s is no number of rows or tokens", text);
+    return (int)x;
+}
+
 int main(int argc, char** argv) {
     char line[64];
     Run run;
@@ -112,8 +119,8 @@ int main(int argc, char** argv) {
     device_start(argv[1]);
     memory_at_start = memory_taken();
     FILE* out = take_stdout();
-    int n = atoi(argv[3]), m = atoi(argv[4]), T = atoi(argv[5]);
-    check(n >= 1 && m >= 0 && T >= 1, "bench_gpu: %s general, %s target rows of %s tokens", argv[3], argv[4], argv[5]);
+    int n = whole_number(argv[3]), m = whole_number(argv[4]), T = whole_number(argv[5]);
+    check(n >= 1 && T >= 1, "bench_gpu: %d general rows of %d tokens", n, T);
     TrainerJob job = { argv[2], T, T, 1, argc == 7 ? argv[6] : "", n, m };
     trainer_open(&run, &job);
     while (fgets(line, sizeof(line), stdin)) { answer(out, &run, &step, line); }
