@@ -50,12 +50,14 @@ def mean_and_error(runs, data):
 
 
 def draw_panel(axes, runs, data, title):
-    ends = []
+    ends, taken = [], set()
     for of_name in runs.values():
         first = of_name[0]
         colour = colour_of(first["method"])
         steps, mean, error = mean_and_error(of_name, data)
-        draw_band(axes, steps, mean, error, colour, style_of(first["method"], first["group"]))
+        look = next((colour, style) for style in (style_of(first["method"], first["group"]), ":", "-.") if (colour, style) not in taken)
+        taken.add(look)  # two curves of one method, as with --strength, are told apart
+        draw_band(axes, steps, mean, error, *look)
         ends.append((steps[-1], mean[-1], first["label"], colour))
     axes.set_title(title, fontsize=10, loc="left")
     axes.set_xlabel("post-training step")
