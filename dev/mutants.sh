@@ -448,12 +448,8 @@ llmc/batch.c~s/b->usable\[row\] = batch_trained(b, row) > 0;/b->usable[row] = 1;
 llmc/batch.c~s/with_general \&\& i < b->n; i++) { batch_row/i < b->n; i++) { batch_row/~test_invariants steps_without_general_rows~general rows read whether they are wanted or not
 llmc/batch.c~s/first = row + (size_t)b->n;/first = row;/~test_invariants 21_order_of_the_rows~target rows in the place of general ones
 llmc/batch.c~s/c.rows += b->usable\[row\];/c.rows += 1;/~test_gpt2 batch_weigh~rows without a trained token counted
-llmc/dataset.c~s/for (; \*row >= f->rows; f++)/for (; *row > f->rows; f++)/~test_invariants domains~a file's first row in the file before
-llmc/dataset.c~s/{ \*row -= f->rows; }/{ *row -= f->rows - 1; }/~test_invariants domains~a row too many for each file
-llmc/dataset.c~s/(size_t)(first - mask) + 1 :/(size_t)(first - mask) :/~test_dataset questions~a prompt without its last token
-llmc/dataset.c~s/    q.answer = without_end(.*;//~test_dataset questions~an answer with its end of text
-llmc/dataset.c~s/1 + without_end(to + 1, q.prompt - 1, end)/without_end(to, q.prompt, end)/~test_dataset questions~a prompt of the end of text is empty
-llmc/dataset.c~s/if (mask\[t\]) { copy/if (1) { copy/~test_dataset questions~what is not masked is in the answer
+llmc/dataset.c~s/row >= d->file\[file\].rows) { row -=/row > d->file[file].rows) { row -=/~test_invariants domains~a file's first row in the file before
+llmc/dataset.c~s/row -= d->file\[file++\].rows; }/row = row - d->file[file++].rows + 1; }/~test_invariants domains~a row too many for each file
 llmc/records.c~s/ != NULL; at++) { behind = at + 4; }/ != NULL; at = end) { behind = at + 4; }/~test_records prompt_rows~the first #### of an answer
 llmc/records.c~s/    while (behind < end \&\& is_space(end\[-1\])) { end--; }//~test_records prompt_rows~blanks behind an answer
 llmc/records.c~s/    if (e->count == 0) { add_token(.*//~test_records prompt_rows~a prompt without tokens

@@ -202,18 +202,17 @@ static void copy_tokens(const DataFile* f, size_t row, const uint16_t* from, int
     }
 }
 
-// The file that has a row, which becomes its number in there.
-static const DataFile* file_of(const Dataset* d, size_t* row) {
-    const DataFile* f = d->file;
-    for (; *row >= f->rows; f++) { *row -= f->rows; }
-    return f;
+int dataset_domain(const Dataset* d, size_t row) {
+    int file = 0;
+    while (row >= d->file[file].rows) { row -= d->file[file++].rows; }
+    return file;
 }
-
-int dataset_domain(const Dataset* d, size_t row) { return (int)(file_of(d, &row) - d->file); }
 
 void dataset_row(const Dataset* d, size_t row, int vocab_size, int* inputs, int* targets, unsigned char* mask, size_t T) {
     check(row < d->rows && T >= d->T, "row %zu into %zu positions: the data has %zu rows of %zu", row, T, d->rows, d->T);
-    const DataFile* f = file_of(d, &row);
+    const DataFile* f = d->file;
+    while (row >= f->rows) { row -= f->rows; f++; }
+
     const uint16_t* x = tokens(f) + row * (d->examples ? d->T + 1 : d->T);
     copy_tokens(f, row, x, vocab_size, inputs, d->T);
     copy_tokens(f, row, x + 1, vocab_size, targets, d->T);
@@ -223,27 +222,6 @@ void dataset_row(const Dataset* d, size_t row, int vocab_size, int* inputs, int*
     memset(inputs + d->T, 0, rest * sizeof(int));
     memset(targets + d->T, 0, rest * sizeof(int));
     memset(mask + d->T, 0, rest);
-}
-
-static size_t without_end(const int* tokens, size_t count, int end) {
-    while (count > 0 && tokens[count - 1] == end) { count--; }
-    return count;
-}
-
-Question dataset_question(const Dataset* d, size_t row, int vocab_size, int end, int* to) {
-    check(row < d->rows && d->examples, "row %zu as a question: the data has %zu rows%s", row, d->rows, d->examples ? "" : " of a stream, without answers");
-    const DataFile* f = file_of(d, &row);
-    const uint16_t* x = tokens(f) + row * (d->T + 1);
-    const unsigned char* mask = masks(f, d->T) + row * d->T;
-    const unsigned char* first = memchr(mask, 1, d->T);
-    Question q = { first ? (size_t)(first - mask) + 1 : d->T + 1, 0 };
-    copy_tokens(f, row, x, vocab_size, to, q.prompt);
-    for (size_t t = q.prompt - 1; t < d->T; t++) {
-        if (mask[t]) { copy_tokens(f, row, x + t + 1, vocab_size, to + q.prompt + q.answer++, 1); }
-    }
-    q.answer = without_end(to + q.prompt, q.answer, end);
-    if (!first) { q.prompt = 1 + without_end(to + 1, q.prompt - 1, end); }
-    return q;
 }
 
 static void begin_epoch(Reader* r) {

@@ -49,12 +49,6 @@ size_t dataset_row_length(const char* pattern);
 // Ends the program if a token is not below vocab_size.
 void dataset_row(const Dataset* d, size_t row, int vocab_size, int* inputs, int* targets, unsigned char* mask, size_t T);
 
-// An example's row as a question: the tokens up to the first that its mask is on, which are at least one, and after them in `tokens` (T+1),
-// d->T+1 at most, those that it is on: the answer. Without any, the answer is empty and the prompt all tokens. `end`, what ends
-// texts and fills rows up, is taken from the end of both; -1: there is none.
-typedef struct { size_t prompt, answer; } Question; // how many tokens they have
-Question dataset_question(const Dataset* d, size_t row, int vocab_size, int end, int* tokens);
-
 // The number of the file that a row is in.
 int dataset_domain(const Dataset* d, size_t row);
 

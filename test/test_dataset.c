@@ -82,47 +82,6 @@ static void test_examples(void) {
     expect(dataset_row_length(path) == T);
 }
 
-// The tokens of a question, the prompt's and then the answer's; those behind it are left alone.
-static void expect_question(const Dataset* d, size_t row, int end, Question want, const int* tokens) {
-    int got[T + 2] = { 0, 0, 0, 0, 0, 77 };
-    Question q = dataset_question(d, row, VOCAB, end, got);
-    expect(q.prompt == want.prompt && q.answer == want.answer && got[T + 1] == 77);
-    expect(memcmp(got, tokens, sizeof(int) * (want.prompt + want.answer)) == 0);
-}
-
-// 10 ends texts, or is a token as others: at the end of an answer, and of a row that has none; never inside, nor a prompt's only one.
-static void test_questions(void) {
-    static const uint16_t x[][T + 1] = { { 1, 2, 3, 4, 10 }, { 5, 10, 7, 10, 10 }, { 8, 9, 0, 1, 2 }, { 6, 10, 3, 10, 10 }, { 10, 10, 10, 10, 10 }, { 3, 1, 4, 10, 5 } };
-    static const unsigned char mask[][T] = { { 0, 1, 1, 1 }, { 0, 0, 1, 1 }, { 1, 0, 1, 1 }, { 0, 0, 0, 0 }, { 0, 0, 0, 0 }, { 1, 1, 1, 1 } };
-    for (int kind = KIND_EXAMPLES; kind <= KIND_PROMPTS; kind += KIND_PROMPTS) {
-        write_examples(path); // rows of the second file are found, too
-        set_entry(path, 5, kind);
-        examples_write(other, &x[0][0], &mask[0][0], kind == KIND_EXAMPLES ? 3 : 6, T, VOCAB, (ExamplesKind)kind, TOKENIZER_NONE);
-        Dataset d = dataset_open(all, 0);
-        expect_question(&d, 2, 10, (Question){ 1, 1 }, (int[]){ 8, 9 });
-        expect_question(&d, ROWS, 10, (Question){ 2, 2 }, (int[]){ 1, 2, 3, 4 });
-        expect_question(&d, ROWS, -1, (Question){ 2, 3 }, (int[]){ 1, 2, 3, 4, 10 });
-        expect_question(&d, ROWS + 1, 10, (Question){ 3, 0 }, (int[]){ 5, 10, 7 });
-        expect_question(&d, ROWS + 2, 10, (Question){ 1, 3 }, (int[]){ 8, 9, 1, 2 });
-        if (kind == KIND_PROMPTS) {
-            expect_question(&d, ROWS + 3, 10, (Question){ 3, 0 }, (int[]){ 6, 10, 3 });
-            expect_question(&d, ROWS + 3, -1, (Question){ 5, 0 }, (int[]){ 6, 10, 3, 10, 10 });
-            expect_question(&d, ROWS + 4, 10, (Question){ 1, 0 }, (int[]){ 10 });
-            expect_question(&d, ROWS + 5, 10, (Question){ 1, 4 }, (int[]){ 3, 1, 4, 10, 5 });
-        }
-        int got[T + 1];
-        expect_dies("the data has", dataset_question(&d, d.rows, VOCAB, 10, got));
-        expect_dies("token 10 is not below", dataset_question(&d, ROWS, 10, -1, got));
-        dataset_close(&d);
-    }
-    tokens_write(path, stream, 3*T + 1);
-    Dataset d = dataset_open(path, T);
-    int got[T + 1];
-    expect_dies("without answers", dataset_question(&d, 0, VOCAB, 10, got));
-    dataset_close(&d);
-    unlink(other);
-}
-
 // A file whose name looks like a pattern is found by that name.
 static void test_name_with_brackets(void) {
     char name[300];
@@ -322,7 +281,6 @@ int main(int argc, char** argv) {
         { "shards", test_shards },
         { "shard_boundary", test_shard_boundary },
         { "examples", test_examples },
-        { "questions", test_questions },
         { "name_with_brackets", test_name_with_brackets },
         { "reader_orders", test_reader_orders },
         { "reader_order_is_the_stream", test_reader_order_is_the_stream },
