@@ -24,7 +24,7 @@ static void layout(Policy* p, size_t rows, size_t T) {
 }
 
 Policy policy_create(const char* reference, int seed, double beta, const GPT2Config* model, int rows, int T) {
-    Policy p = { .reference = gpt2_create(reference, seed, 0), .beta = beta };
+    Policy p = { .reference = gpt2_create(reference, seed, 0, 0), .beta = beta };
     const GPT2Config* c = gpt2_config(p.reference);
     check(c->vocab_size == model->vocab_size, "--reference %s: has a vocabulary of %d, the model one of %d", reference, c->vocab_size, model->vocab_size);
     check(T <= c->max_seq_len, "--reference %s: rows of %d tokens do not fit its context of %d", reference, T, c->max_seq_len);

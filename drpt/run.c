@@ -130,7 +130,7 @@ static void compute_examples(Run* run, int step, int first, StepRow* row) {
         size_t at = ((size_t)a * (size_t)rows + (size_t)first) * (size_t)b->T;
         drpt_begin(drpt, (uint64_t)step, b->usable, b->domain);
         gpt2_forward(run->model, b->inputs + at, rows - first, b->T);
-        gpt2_backward(run->model, b->inputs + at, b->targets + at, b->weight + at, drpt, rows - first, b->T);
+        gpt2_backward(run->model, b->inputs + at, b->targets + at, b->weight + at, NULL, drpt, rows - first, b->T);
         gpt2_losses(run->model, run->losses, rows - first, b->T);
         add_losses(&general, run->losses, b, b->weight + at, 0, b->n - first);
         add_losses(&target, run->losses, b, b->weight + at, b->n - first, rows - first);
@@ -151,7 +151,7 @@ static void compute_pairs(Run* run, int step, int first, StepRow* row) {
         policy_weigh(&run->policy, run->model, b, a * rows + first, (a + 1) * rows, b->n - first, share, stats);
         policy_items(&run->policy, b);
         drpt_begin(drpt, (uint64_t)step, run->policy.usable, run->policy.domain);
-        gpt2_backward(run->model, b->inputs + at, b->targets + at, b->weight + at, drpt, rows - first, b->T);
+        gpt2_backward(run->model, b->inputs + at, b->targets + at, b->weight + at, NULL, drpt, rows - first, b->T);
     }
     row->loss = stats[0].loss / (share[0] * stats[0].pairs);
     row->target_loss = stats[1].loss / (share[1] * stats[1].pairs);
@@ -367,7 +367,7 @@ static void open_geometry(Run* run) {
 void run_open(Run* run) {
     const Config* c = &run->config;
     char* checkpoint = find_checkpoint(run);
-    run->model = gpt2_create(checkpoint ? checkpoint : c->init, c->seed, 1);
+    run->model = gpt2_create(checkpoint ? checkpoint : c->init, c->seed, 1, 0);
     free(checkpoint);
     open_data(run);
     // The feasible set is made of all general rows of a step, so its micro-batches are one batch where there is a target. Of its
