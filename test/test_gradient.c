@@ -375,7 +375,7 @@ static void open_pairs(int m, int keep_blocks) {
     model_open_random(init, PAIR_ROWS, m, PAIR_T, keep_blocks);
     for (int t = PAIR_T; t < 2 * PAIR_T; t++) { batch.mask[t] = t % 3 == 1; } // the row that has nothing to train on elsewhere
     batch.usable[1] = 1;
-    policy = policy_create(init, 8, pair_beta, &model->config, rows, PAIR_T);
+    policy = policy_create(OBJECTIVE_dpo, init, 8, pair_beta, &model->config, rows, PAIR_T);
     fill_params(policy.reference, 0.3);
     gpt2_forward(policy.reference, batch.inputs, rows, PAIR_T);
     for (int i = 0; i < rows; i++) { reference_sum[i] = row_sum(policy.reference, i); }
