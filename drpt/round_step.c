@@ -112,7 +112,7 @@ static int compute_rows(Run* run, int step, int first, StepRow* row) {
         weigh_part(run, &w, 1, begin + (size_t)b->n, b->m, run->losses + (size_t)general * (size_t)b->T);
         if (a == b->accumulate - 1 && too_far(run, &w)) { return 0; }
         drpt_begin(drpt, (uint64_t)step, b->usable + begin, b->domain + begin);
-        gpt2_backward(run->model, b->inputs + n, b->targets + n, b->weight + n, drpt, rows - first, b->T);
+        gpt2_backward(run->model, b->inputs + n, b->targets + n, b->weight + n, NULL, drpt, rows - first, b->T);
     }
     tell(run, row, &w, usable);
     return 1;

@@ -25,7 +25,7 @@ typedef struct Run {
     RewardOptions reward_options;
     GPT2* model;
     Drpt drpt;
-    Policy policy;                             // of an objective that needs one
+    Policy policy;                             // of an objective on pairs
     Round* round;                              // of one that samples, else NULL
     int per_item;                              // rows of the data that are an item of the regularizer: 2, a pair, or 1
     Dataset general, target, val, val_general; // rows = 0: not given
