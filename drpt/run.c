@@ -322,7 +322,6 @@ void check_options(const Config* c, const DrptOptions* o) {
     int has_reference = objective_named(c->objective) == OBJECTIVE_dpo;
     check(has_reference || (!c->reference && c->beta == config_defaults.beta), "--%s: --objective %s has none", c->reference ? "reference" : "beta", c->objective);
     check(!has_reference || strcmp(o->weigh, "rows") == 0, "--weigh tokens: of --objective %s a pair counts as one, however long", c->objective);
-    check(!has_reference || !c->probe, "--probe: works with --objective sft");
     check(!c->dump_update || c->steps != 0, "--dump-update needs a step; --steps is 0");
 }
 
