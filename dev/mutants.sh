@@ -639,8 +639,9 @@ drpt/run_probe.c~s/b, 0, rows, general, share/b, 0, rows, 0, share/~test_run_pro
 drpt/run_probe.c~s/general, by_tokens, (double)batch_count(b, 0, general).rows/general, by_tokens, 1.0/~test_run_probe run_probe/examples~general rows weighed as a mean
 drpt/run_probe.c~s/ \/ all;$/;/~test_run_probe run_probe/examples~the reference is a sum
 drpt/run_probe.c~s/rows \/ per \/ 2 \* per/rows \/ 2/~test_run_probe run_probe/pairs~a pair torn apart by the halves
+drpt/run_probe.c~s/run->per_item == 2 ? policy_head(\(.*\)) : NULL/NULL/~test_run_probe run_probe/scores~nothing of what the scores want
 drpt/run_probe.c~s/^    probe_recorder(probe)->places = run->T;//~test_run_probe run_probe/pairs~the positions of a pair's second row are others
-drpt/run_probe.c~s/run->policy.reference ? run->policy.domain : b->domain/b->domain/~test_run_probe run_probe/pairs~the sources of rows for those of pairs
+drpt/run_probe.c~s/of_pairs ? run->policy.domain : b->domain/b->domain/~test_run_probe run_probe/pairs~the sources of rows for those of pairs
 drpt/run_probe.c~s/(uint64_t)c->seed + 1 + (uint64_t)a, 1/(uint64_t)c->seed + 1, 1/~test_run_probe run_probe/examples~all draws of a population are the same
 drpt/run_probe.c~s/rows\[j\] = reader_next(.*); }/rows[j] = (size_t)j; }/~test_run_probe run_probe/examples~the same target rows in every draw
 drpt/probe_list.c~s/end\[-1\] == '.r' || //~test_probe probe/files~the end of a line of Windows

@@ -86,7 +86,7 @@ static PairCells pair_cells(const ObjectiveStats* s) { return (PairCells){ s->co
 static double evaluate_and_log(Run* run, const Dataset* data, const char* name, int step, PairCells* pairs) {
     if (data->rows == 0) { return NAN; }
     double loss, accuracy, last; // the last is what the file's header calls it
-    if (run->policy.reference) {
+    if (run->per_item == 2) {
         ObjectiveStats s = evaluate_pairs(run, data);
         *pairs = pair_cells(&s);
         loss = s.broken > 0.0 ? NAN : s.loss / s.pairs;
@@ -130,7 +130,7 @@ static void compute_examples(Run* run, int step, int first, StepRow* row) {
         size_t at = ((size_t)a * (size_t)rows + (size_t)first) * (size_t)b->T;
         drpt_begin(drpt, (uint64_t)step, b->usable, b->domain);
         gpt2_forward(run->model, b->inputs + at, rows - first, b->T);
-        gpt2_backward(run->model, b->inputs + at, b->targets + at, b->weight + at, drpt, rows - first, b->T);
+        gpt2_backward(run->model, b->inputs + at, b->targets + at, b->weight + at, NULL, drpt, rows - first, b->T);
         gpt2_losses(run->model, run->losses, rows - first, b->T);
         add_losses(&general, run->losses, b, b->weight + at, 0, b->n - first);
         add_losses(&target, run->losses, b, b->weight + at, b->n - first, rows - first);
@@ -139,7 +139,7 @@ static void compute_examples(Run* run, int step, int first, StepRow* row) {
     row->target_loss = mean_of(target);
 }
 
-// The same where the weights are what the log-probabilities say: share of the loss of a pair, which stands for itself as a row does.
+// The same where the weights are what log-probabilities or scores say: share of the loss of a pair, which stands for itself as a row does.
 static void compute_pairs(Run* run, int step, int first, StepRow* row) {
     Batch* b = &run->batch;
     Drpt* drpt = &run->drpt;
@@ -150,8 +150,9 @@ static void compute_pairs(Run* run, int step, int first, StepRow* row) {
         size_t at = ((size_t)a * (size_t)rows + (size_t)first) * (size_t)b->T;
         policy_weigh(&run->policy, run->model, b, a * rows + first, (a + 1) * rows, b->n - first, share, stats);
         policy_items(&run->policy, b);
+        const HeadGradient* head = policy_head(&run->policy, drpt, rows - first, b->n - first);
         drpt_begin(drpt, (uint64_t)step, run->policy.usable, run->policy.domain);
-        gpt2_backward(run->model, b->inputs + at, b->targets + at, b->weight + at, drpt, rows - first, b->T);
+        gpt2_backward(run->model, b->inputs + at, b->targets + at, b->weight + at, head, drpt, rows - first, b->T);
     }
     row->loss = stats[0].loss / (share[0] * stats[0].pairs);
     row->target_loss = stats[1].loss / (share[1] * stats[1].pairs);
@@ -165,7 +166,7 @@ void compute_update(Run* run, int step, StepRow* row) {
     Drpt* drpt = &run->drpt;
     int rows = b->n + b->m, with_general = drpt_wants_general(drpt, (uint64_t)step), first = with_general ? 0 : b->n; // first row of a pass
     batch_fill(b, &run->general_reader, &run->target_reader, with_general, gpt2_config(run->model)->vocab_size);
-    if (run->policy.reference) { compute_pairs(run, step, first, row); } else { compute_examples(run, step, first, row); }
+    if (run->per_item == 2) { compute_pairs(run, step, first, row); } else { compute_examples(run, step, first, row); }
     drpt_end(drpt);
     row->tokens = (long)b->accumulate * (rows - first) * b->T;
     row->projecting_ms = drpt->plain ? NAN : 1e3 * drpt->seconds;
@@ -286,13 +287,15 @@ static void load_state(Run* run, int step) {
 void open_data(Run* run) {
     static const char* const kinds[] = { "examples", "preference pairs", "prompts" };
     const Config* c = &run->config;
-    run->per_item = objective_rows(objective_named(c->objective));
+    Objective objective = objective_named(c->objective);
+    run->per_item = objective_rows(objective);
     ExamplesKind needed = run->per_item == 2 ? KIND_PAIRS : KIND_EXAMPLES;
     const char* pattern[4] = { c->general, c->target, c->val, c->val_general };
     Dataset* data[4] = { &run->general, &run->target, &run->val, &run->val_general };
-    size_t widest = 0;
+    size_t widest = 0, scored = objective == OBJECTIVE_reward; // the last token of a row must be an input
     for (int i = 0; i < 4; i++) {
         size_t T = pattern[i] ? dataset_row_length(pattern[i]) : 0;
+        if (T > 0) { T += scored; }
         widest = T > widest ? T : widest;
     }
     run->T = c->seq > 0 ? c->seq : widest > 0 ? (int)widest : 64;
@@ -305,8 +308,8 @@ void open_data(Run* run) {
         check(data[i]->kind == needed && (data[i]->examples || needed == KIND_EXAMPLES), "%s: holds %s, but --objective %s needs %s",
               pattern[i], data[i]->examples ? kinds[data[i]->kind] : "a stream of tokens", c->objective, kinds[needed]);
     }
-    check(run->T <= gpt2_config(run->model)->max_seq_len, "rows of %d tokens do not fit the model's context of %d; use a smaller --seq or another --init",
-          run->T, gpt2_config(run->model)->max_seq_len);
+    check(run->T <= gpt2_config(run->model)->max_seq_len, "rows of %d tokens%s do not fit the model's context of %d; use a smaller --seq or another --init",
+          run->T, scored ? ", at the last of which they are scored," : "", gpt2_config(run->model)->max_seq_len);
 }
 
 void check_options(const Config* c, const DrptOptions* o) {
@@ -321,7 +324,8 @@ void check_options(const Config* c, const DrptOptions* o) {
     check(strcmp(o->metric, "adam") != 0 || strcmp(c->optimizer, "adamw") == 0, "--metric adam needs --optimizer adamw: it is measured by its moments");
     int has_reference = objective_named(c->objective) == OBJECTIVE_dpo;
     check(has_reference || (!c->reference && c->beta == config_defaults.beta), "--%s: --objective %s has none", c->reference ? "reference" : "beta", c->objective);
-    check(!has_reference || strcmp(o->weigh, "rows") == 0, "--weigh tokens: of --objective %s a pair counts as one, however long", c->objective);
+    check(objective_rows(objective_named(c->objective)) == 1 || strcmp(o->weigh, "rows") == 0,
+          "--weigh tokens: of --objective %s a pair counts as one, however long", c->objective);
     check(!c->dump_update || c->steps != 0, "--dump-update needs a step; --steps is 0");
 }
 
@@ -366,7 +370,8 @@ static void open_geometry(Run* run) {
 void run_open(Run* run) {
     const Config* c = &run->config;
     char* checkpoint = find_checkpoint(run);
-    run->model = gpt2_create(checkpoint ? checkpoint : c->init, c->seed, 1);
+    Objective objective = objective_named(c->objective);
+    run->model = gpt2_create(checkpoint ? checkpoint : c->init, c->seed, 1, objective_has_head(objective));
     free(checkpoint);
     open_data(run);
     // The feasible set is made of all general rows of a step, so its micro-batches are one batch where there is a target. Of its
@@ -389,8 +394,9 @@ void run_open(Run* run) {
     run->batch = batch_create(n, m, run->T, as_one ? 1 : c->accumulate);
     open_losses(run, most);
     run->eval = batch_create(per * c->batch, 0, run->T, 1);
-    if (objective_named(c->objective) == OBJECTIVE_dpo) {
-        run->policy = policy_create(c->reference ? c->reference : c->init, c->seed, c->beta, gpt2_config(run->model), most, run->T);
+    if (per == 2) {
+        const char* reference = objective == OBJECTIVE_dpo ? c->reference ? c->reference : c->init : NULL;
+        run->policy = policy_create(objective, reference, c->seed, c->beta, gpt2_config(run->model), most, run->T);
     }
     if (n > 0) { run->general_reader = reader_open(&run->general, (uint64_t)c->seed, 1); }
     if (m > 0) { run->target_reader = reader_open(&run->target, (uint64_t)c->seed + 1, 1); }
@@ -401,7 +407,7 @@ void run_open(Run* run) {
         folder_create(c->out);
         write_config(run);
     }
-    run->log = runlog_open(c->out, run->first_step, run->steps, run->policy.reference != NULL);
+    run->log = runlog_open(c->out, run->first_step, run->steps, run->per_item == 2);
     open_geometry(run);
 }
 

@@ -22,7 +22,7 @@ typedef struct Run {
     DrptOptions options;
     GPT2* model;
     Drpt drpt;
-    Policy policy;                             // of an objective that needs one
+    Policy policy;                             // of an objective on pairs
     int per_item;                              // rows of the data that are an item of the regularizer: 2, a pair, or 1
     Dataset general, target, val, val_general; // rows = 0: not given
     Reader general_reader, target_reader;

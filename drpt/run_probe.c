@@ -22,17 +22,24 @@ static double count_rows(Run* run, const Dataset* data, size_t first, size_t end
 // Weighs the rows of a pass, of which the first `general` stand for themselves and the others add up to `total`, and leaves the model as
 // gpt2_forward() does.
 static void weigh_pass(Run* run, Batch* b, int general, int rows, double total) {
-    if (run->policy.reference) {
+    if (run->per_item == 2) {
         double pairs = (rows - general) / 2.0, share[2] = { 1.0, total / pairs };
         ObjectiveStats stats[2] = {{0}};
         policy_weigh(&run->policy, run->model, b, 0, rows, general, share, stats);
-        check(stats[0].broken + stats[1].broken == 0.0, "the probe: rows without a finite log-probability; look for broken values in the models");
+        check(stats[0].broken + stats[1].broken == 0.0, "the probe: log-probabilities or scores are not finite; look for broken values in the models");
+        policy_items(&run->policy, b);
         return;
     }
     int by_tokens = strcmp(run->options.weigh, "tokens") == 0;
     batch_weigh(b, 0, general, by_tokens, (double)batch_count(b, 0, general).rows);
     batch_weigh(b, general, rows, by_tokens, total);
     gpt2_forward(run->model, b->inputs, rows, b->T);
+}
+
+static void backward(Run* run, Probe* probe, const Batch* b, int general, int rows) {
+    Drpt* recorder = probe_recorder(probe);
+    const HeadGradient* head = run->per_item == 2 ? policy_head(&run->policy, recorder, rows, general) : NULL;
+    gpt2_backward(run->model, b->inputs, b->targets, b->weight, head, recorder, rows, b->T);
 }
 
 // The rows [first, end) of --val are half of the reference, or (2) all of it.
@@ -46,7 +53,7 @@ static void probe_reference(Run* run, Probe* probe, int half, size_t first, size
         for (int i = 0; i < count; i++) { batch_row(b, (size_t)i, &run->val, at + (size_t)i, vocab); }
         weigh_pass(run, b, 0, count, part);
         probe_begin_reference(probe, half, count, b->T);
-        gpt2_backward(run->model, b->inputs, b->targets, b->weight, probe_recorder(probe), count, b->T);
+        backward(run, probe, b, 0, count);
     }
 }
 
@@ -57,9 +64,9 @@ static void probe_pass(Run* run, Probe* probe, const size_t* target_rows, int dr
     for (int i = 0; i < b->n; i++) { batch_row(b, (size_t)i, &run->general, reader_next(&run->general_reader), vocab); }
     for (int j = 0; j < b->m; j++) { batch_row(b, (size_t)(b->n + j), &run->target, target_rows[j], vocab); }
     weigh_pass(run, b, b->n, rows, 1.0);
-    if (run->policy.reference) { policy_items(&run->policy, b); }
-    probe_begin(probe, draw, batch, run->policy.reference ? run->policy.usable : b->usable, run->policy.reference ? run->policy.domain : b->domain);
-    gpt2_backward(run->model, b->inputs, b->targets, b->weight, probe_recorder(probe), rows, b->T);
+    int of_pairs = run->per_item == 2;
+    probe_begin(probe, draw, batch, of_pairs ? run->policy.usable : b->usable, of_pairs ? run->policy.domain : b->domain);
+    backward(run, probe, b, b->n, rows);
 }
 
 // Where --val and --target are one file it is the whole population, and its draws are independent; else they are disjoint, as if drawn
@@ -88,14 +95,20 @@ static void probe_open(Run* run) {
     const Config* c = &run->config;
     check(c->init && c->general && c->target && c->val && c->out, "--probe needs --init, --general, --target, --val and --out");
     check(!run->options.method, "--probe: its file says what is measured; leave --method out");
-    run->model = gpt2_create(c->init, c->seed, 1);
+    Objective objective = objective_named(c->objective);
+    run->model = gpt2_create(c->init, c->seed, 1, 0);
+    check(objective != OBJECTIVE_reward || gpt2_config(run->model)->head, "--init %s: has no scalar head, by way of which --objective reward "
+          "has a gradient; give the model_final.bin of a run that has trained one", c->init);
     open_data(run);
     int per = run->per_item, n = per * c->batch, m = per * c->target_batch; // in rows of the data
     check(run->val.rows >= 2 * (size_t)per, "--val %s: one %s cannot tell how well it knows the true gradient", c->val, per == 2 ? "pair" : "row");
     gpt2_alloc(run->model, n + m, run->T, 1, 0, c->recompute);
     run->batch = batch_create(n, m, run->T, 1);
     run->eval = batch_create(n + m, 0, run->T, 1);
-    if (per == 2) { run->policy = policy_create(c->reference ? c->reference : c->init, c->seed, c->beta, gpt2_config(run->model), n + m, run->T); }
+    if (per == 2) {
+        const char* reference = objective == OBJECTIVE_dpo ? c->reference ? c->reference : c->init : NULL;
+        run->policy = policy_create(objective, reference, c->seed, c->beta, gpt2_config(run->model), n + m, run->T);
+    }
     run->general_reader = reader_open(&run->general, (uint64_t)c->seed, 1);
     run->target_reader = reader_open(&run->target, (uint64_t)c->seed + 1, 1);
     folder_create(c->out);

@@ -5,10 +5,16 @@
 
 enum { T = 9, V = 17, GENERAL = 20, TARGET = 24, VAL = 14, R = 4, Q = 2, SEED = 5, MOST = 8192 };
 
-static void write_rows(const char* path, ExamplesKind kind, int rows) {
+// From row `again` on the first ones come once more, and the last two are new.
+static void write_rows(const char* path, ExamplesKind kind, int rows, int again) {
     uint16_t tokens[TARGET * (T + 1)];
     unsigned char mask[TARGET * T];
-    for (int i = 0; i < rows; i++) { random_row(tokens + i * (T + 1), mask + i * T, T, V); }
+    for (int i = 0; i < rows; i++) {
+        random_row(tokens + i * (T + 1), mask + i * T, T, V);
+        if (i < again || i >= rows - 2) { continue; }
+        memcpy(tokens + i * (T + 1), tokens + (i - again) * (T + 1), sizeof(uint16_t) * (T + 1));
+        memcpy(mask + i * T, mask + (i - again) * T, T);
+    }
     examples_write(path, tokens, mask, (size_t)rows, T, V, kind, TOKENIZER_NONE);
 }
 
@@ -27,8 +33,9 @@ static void write_part(const char* path, const char* whole, ExamplesKind kind, i
     dataset_close(&d);
 }
 
-static void write_model(const char* path) {
-    run_begin("--init L2,H3,C12,V17,T10 --general %s --threads 1", scratch("a.bin"));
+// With a scalar head.
+static void write_model(const char* path, const char* pairs) {
+    run_begin("--init L2,H3,C12,V17,T10 --objective reward --general %s --threads 1", pairs);
     fill_params(run.model, 0.3f);
     model_write(path, gpt2_config(run.model), MODEL_FP32, run.model->params, run.model->num_params);
     run_close(&run);
@@ -36,12 +43,12 @@ static void write_model(const char* path) {
 
 static void write_data(ExamplesKind kind, int half) {
     test_rng = 3;
-    write_rows(scratch("a.bin"), KIND_EXAMPLES, 2);
-    write_model(scratch("base.bin"));
-    write_rows(scratch("general_a.bin"), kind, GENERAL);
-    write_rows(scratch("general_b.bin"), kind, 8);
-    write_rows(scratch("target.bin"), kind, TARGET);
-    write_rows(scratch("val.bin"), kind, VAL);
+    write_rows(scratch("a.bin"), KIND_PAIRS, 2, TARGET);
+    write_model(scratch("base.bin"), scratch("a.bin"));
+    write_rows(scratch("general_a.bin"), kind, GENERAL, TARGET);
+    write_rows(scratch("general_b.bin"), kind, 8, TARGET);
+    write_rows(scratch("target.bin"), kind, TARGET, TARGET);
+    write_rows(scratch("val.bin"), kind, VAL, half); // so that the halves of the reference agree
     write_part(scratch("half_a.bin"), scratch("val.bin"), kind, 0, half);
     write_part(scratch("half_b.bin"), scratch("val.bin"), kind, half, VAL - half);
 }
@@ -65,6 +72,14 @@ static const char variants[] =
     "inside | --method inside --rank 2\n"
     "ray | --method subset --keep 0.5 --rescale ray --group global\n";
 
+// What a run has made of its parameters but the head, which is no site.
+static void keep_update(float* to) {
+    const GPT2Config* c = gpt2_config(run.model);
+    size_t size = run.model->num_params - (c->head ? (size_t)c->channels + 1 : 0);
+    expect(size <= MOST);
+    memcpy(to, run.model->grads, sizeof(float) * size);
+}
+
 // The updates of the trainer with these options: a run for each pass, its readers moved to where the probe is then.
 static void updates_of(float* u, const char* options, int is_population) {
     char general[300];
@@ -80,8 +95,8 @@ static void updates_of(float* u, const char* options, int is_population) {
         for (int i = 0; i < pass * run.batch.n; i++) { reader_next(&run.general_reader); }
         for (int j = 0; j < (is_population ? 0 : pass / Q) * run.batch.m; j++) { reader_next(&run.target_reader); }
         compute_update(&run, run.drpt.basis ? 0 : pass, &row);
-        expect(row.rows_left_out == 0 && run.model->num_params <= MOST);
-        memcpy(u + (size_t)pass * MOST, run.model->grads, sizeof(float) * run.model->num_params);
+        expect(row.rows_left_out == 0);
+        keep_update(u + (size_t)pass * MOST);
         run_close(&run);
     }
 }
@@ -91,7 +106,7 @@ static void mean_gradient(float* g, const char* file, int batch, const char* obj
     StepRow row = {0};
     run_begin("--init %s --seed %d --threads 1 --general %s --batch %d %s", scratch("base.bin"), SEED, file, batch, objective);
     compute_update(&run, 0, &row);
-    memcpy(g, run.model->grads, sizeof(float) * run.model->num_params);
+    keep_update(g);
     run_close(&run);
 }
 
@@ -167,10 +182,17 @@ static void test_pairs(void) {
     expect_probe("--objective dpo", "", 2, 1); // against itself: every pair weighs the same
 }
 
+static void test_scores(void) {
+    write_data(KIND_PAIRS, VAL / 2 / 2 * 2);
+    expect_probe("--objective reward", "", 2, 0);
+    expect_probe("--objective reward", "--recompute 1", 2, 1);
+}
+
 int main(int argc, char** argv) {
     static const Test tests[] = {
         { "run_probe/examples", test_examples },
         { "run_probe/pairs", test_pairs },
+        { "run_probe/scores", test_scores },
     };
     return test_main(argc, argv, tests, sizeof(tests) / sizeof(tests[0]));
 }
