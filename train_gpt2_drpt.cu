@@ -544,23 +544,23 @@ static void value_backward_input(Real* dlnf, // added to
     LAUNCHED();
 }
 
-// A block owns WARP columns, of which the last of all, number C, is the bias; its rows of threads take every VALUE_ROWS-th position.
-// grid ((C + 1) / WARP), block (WARP, VALUE_ROWS)
+// A block owns WARP columns, of which the last of all, number C, is the bias; its rows of threads take every VALUE_ROWS-th position. In double,
+// so that what cancels, as it does where scores are compared, leaves nothing. grid ((C + 1) / WARP), block (WARP, VALUE_ROWS)
 enum { VALUE_ROWS = 16 };
 static __global__ void value_backward_params_kernel(float* dweight, float* dbias, const float* dvalue, const float* share, const Real* lnf, int N, int T, int C) {
-    __shared__ float part[VALUE_ROWS][WARP];
+    __shared__ double part[VALUE_ROWS][WARP];
     int c = blockIdx.x * WARP + threadIdx.x;
-    float sum = 0.0f;
+    double sum = 0.0;
     for (int n = threadIdx.y; c <= C && n < N; n += VALUE_ROWS) {
         float d = share[n / T] * dvalue[n];
         if (d != 0.0f) { sum += c < C ? d * (float)lnf[(size_t)n * C + c] : d; }
     }
     part[threadIdx.y][threadIdx.x] = sum;
-    __syncthreads();
+    __syncthreads(); // all of part is there
     if (threadIdx.y > 0 || c > C) { return; }
-    sum = 0.0f;
+    sum = 0.0;
     for (int y = 0; y < VALUE_ROWS; y++) { sum += part[y][threadIdx.x]; }
-    *(c < C ? dweight + c : dbias) += sum;
+    *(c < C ? dweight + c : dbias) += (float)sum;
 }
 
 static void value_backward_params(float* dweight, float* dbias, // added to
