@@ -474,6 +474,11 @@ llmc/batch.c~s/first = row + (size_t)b->n;/first = row;/~test_invariants 21_orde
 llmc/batch.c~s/c.rows += b->usable\[row\];/c.rows += 1;/~test_gpt2 batch_weigh~rows without a trained token counted
 llmc/dataset.c~s/row >= d->file\[file\].rows) { row -=/row > d->file[file].rows) { row -=/~test_invariants domains~a file's first row in the file before
 llmc/dataset.c~s/row -= d->file\[file++\].rows; }/row = row - d->file[file++].rows + 1; }/~test_invariants domains~a row too many for each file
+llmc/records.c~s/ != NULL; at++) { behind = at + 4; }/ != NULL; at = end) { behind = at + 4; }/~test_records prompt_rows~the first #### of an answer
+llmc/records.c~s/    while (behind < end \&\& is_space(end\[-1\])) { end--; }//~test_records prompt_rows~blanks behind an answer
+llmc/records.c~s/    if (e->count == 0) { add_token(.*//~test_records prompt_rows~a prompt without tokens
+llmc/records.c~s/add_message(e, r, m, 0); }/add_message(e, r, m, 1); }/~test_records conversations_as_prompts~an earlier message is the answer
+llmc/records.c~/add_conversation(RecordEncoder/,/^}/s/    add_words.*//~test_records conversations_as_prompts~no heading for the response
 
 # ---- optimizer
 llmc/optimizer.c~s/(1.0f - a.beta2) \* g \* g/(1.0f - a.beta1) * g * g/~test_gpt2 adamw~the wrong beta
