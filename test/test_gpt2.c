@@ -348,6 +348,11 @@ static void test_head_file(void) {
         expect(read->config.head == 1 && memcmp(read->params + body, model->params + body, sizeof(float) * 7) == 0); // bf16 holds all of these
         gpt2_free(read);
     }
+    GPT2Init from = gpt2_init_open(scratch("bare.bin"), 1);
+    float* params = random_floats(from.num_params, 1.0f);
+    gpt2_init(&from, params, 0);
+    for (size_t i = body; i < from.num_params; i++) { expect(params[i] == 0.0f); } // wherever it is put
+    free(params);
     size_t count;
     uint16_t* words = read_words(scratch("head.bin"), &count);
     expect(words[16] == 1 && words[17] == 0);
