@@ -32,18 +32,18 @@ static void layout(Policy* p, size_t rows, size_t T) {
     p->domain = arena_take(&p->arena, sizeof(int) * (rows / 2));
 }
 
-static GPT2* open_reference(const char* reference, int seed, const GPT2Config* model, int rows, int T) {
-    GPT2* opened = gpt2_create(reference, seed, 0, 0);
-    const GPT2Config* c = gpt2_config(opened);
-    check(c->vocab_size == model->vocab_size, "--reference %s: has a vocabulary of %d, the model one of %d", reference, c->vocab_size, model->vocab_size);
-    check(T <= c->max_seq_len, "--reference %s: rows of %d tokens do not fit its context of %d", reference, T, c->max_seq_len);
-    gpt2_alloc(opened, rows, T, 0, 0, 1); // without a backward, the blocks may share all of their activations
-    return opened;
+GPT2* reference_open(const char* name, int seed, const GPT2Config* model, int rows, int T) {
+    GPT2* reference = gpt2_create(name, seed, 0, 0);
+    const GPT2Config* c = gpt2_config(reference);
+    check(c->vocab_size == model->vocab_size, "--reference %s: has a vocabulary of %d, the model one of %d", name, c->vocab_size, model->vocab_size);
+    check(T <= c->max_seq_len, "--reference %s: rows of %d tokens do not fit its context of %d", name, T, c->max_seq_len);
+    gpt2_alloc(reference, rows, T, 0, 0, 1); // without a backward, the blocks may share all of their activations
+    return reference;
 }
 
 Policy policy_create(Objective objective, const char* reference, int seed, double beta, const GPT2Config* model, int rows, int T) {
     Policy p = { .objective = objective, .beta = beta };
-    if (reference) { p.reference = open_reference(reference, seed, model, rows, T); }
+    if (reference) { p.reference = reference_open(reference, seed, model, rows, T); }
     layout(&p, (size_t)rows, (size_t)T);
     arena_alloc(&p.arena, "the log-probabilities");
     layout(&p, (size_t)rows, (size_t)T);
@@ -56,11 +56,12 @@ void policy_free(Policy* p) {
     arena_free(&p->arena);
 }
 
-// logp (count,T) of the targets that are trained on, which have a weight that is not 0.
-static void log_probabilities(float* logp, Policy* p, GPT2* model, const Batch* b, size_t at, int count) {
-    gpt2_forward(model, b->inputs + at, count, b->T);
-    gpt2_evaluate(model, b->targets + at, b->weight + at, logp, p->hits, count, b->T);
-    for (size_t n = 0; n < (size_t)count * (size_t)b->T; n++) { logp[n] = -logp[n]; }
+void log_probabilities(float* logp, unsigned char* hits, GPT2* model, Batch* b, int first, int end) {
+    size_t T = (size_t)b->T, at = (size_t)first * T, N = (size_t)(end - first) * T;
+    for (size_t n = at; n < at + N; n++) { b->weight[n] = b->mask[n] ? 1.0f : 0.0f; }
+    gpt2_forward(model, b->inputs + at, end - first, b->T);
+    gpt2_evaluate(model, b->targets + at, b->weight + at, logp, hits, end - first, b->T);
+    for (size_t n = 0; n < N; n++) { logp[n] = -logp[n]; }
 }
 
 // The last trained position of a row; -1: it has none.
@@ -96,20 +97,19 @@ static void set_values_gradient(Policy* p, const Batch* b, int first, int count)
 
 void policy_weigh(Policy* p, GPT2* model, Batch* b, int first, int end, int general, const double share[2], ObjectiveStats stats[2]) {
     size_t T = (size_t)b->T, at = (size_t)first * T, count[2] = { (size_t)general, (size_t)(end - first - general) };
-    int is_reward = p->objective == OBJECTIVE_reward;
-    for (size_t n = at; n < (size_t)end * T; n++) { b->weight[n] = b->mask[n] && !is_reward ? 1.0f : 0.0f; }
-    if (is_reward) {
+    if (p->objective == OBJECTIVE_reward) {
+        memset(b->weight + at, 0, sizeof(float) * (size_t)(end - first) * T);
         scores(p, model, b, first, end - first);
     } else {
-        log_probabilities(p->reference_logp, p, p->reference, b, at, end - first);
-        log_probabilities(p->logp, p, model, b, at, end - first);
+        log_probabilities(p->reference_logp, p->hits, p->reference, b, first, end);
+        log_probabilities(p->logp, p->hits, model, b, first, end);
     }
     for (size_t part = 0, row = 0; part < 2; row += count[part++]) {
         Responses r = { b->mask + at + row * T, b->usable + (size_t)first + row, (int)count[part], b->T };
-        if (is_reward) { reward_gradient(p->dscore + row, &stats[part], r, p->score + row, share[part]); continue; }
+        if (p->objective == OBJECTIVE_reward) { reward_gradient(p->dscore + row, &stats[part], r, p->score + row, share[part]); continue; }
         dpo_weights(b->weight + at + row * T, &stats[part], r, p->logp + row * T, p->reference_logp + row * T, p->beta, share[part]);
     }
-    if (is_reward) { set_values_gradient(p, b, first, end - first); }
+    if (p->objective == OBJECTIVE_reward) { set_values_gradient(p, b, first, end - first); }
 }
 
 void policy_items(Policy* p, const Batch* b) {

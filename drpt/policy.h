@@ -36,6 +36,13 @@ int objective_rows(Objective objective); // of an item: 2 for pairs, else 1
 
 int objective_has_head(Objective objective); // its model has a scalar head
 
+// A frozen model for rows of T tokens, opened as gpt2_create() does; it must have the vocabulary of `model`.
+GPT2* reference_open(const char* name, int seed, const GPT2Config* model, int rows, int T);
+
+// Leaves the model as gpt2_forward() does; logp (end-first,T) of the targets of rows [first, end) that are trained on, 0 elsewhere. Their
+// weights become 1 there and 0 elsewhere; hits (end-first,T) is overwritten.
+void log_probabilities(float* logp, unsigned char* hits, GPT2* model, Batch* b, int first, int end);
+
 // Of an objective on pairs: room for so many rows of T positions. The reference is opened as gpt2_create() does, and must have the vocabulary
 // of `model`; reward has none (NULL).
 Policy policy_create(Objective objective, const char* reference, int seed, double beta, const GPT2Config* model, int rows, int T);
