@@ -809,6 +809,6 @@ drpt/policy.c~s/^    memset(p->dvalue.*//~test_policy policy/scores~the last bat
 drpt/policy.c~s/\&\& !is_reward ? 1.0f/? 1.0f/~test_policy policy/scores~a reward model learns the tokens as well as the scores
 drpt/policy.c~s/d->plain || from_target ? 1.0 :/d->plain ? 1.0 :/~test_policy policy/reward_shares~the target's head scaled twice
 drpt/policy.c~s/ || d->method == METHOD_target;/;/~test_policy policy/reward_shares~the head of general pairs where the target's train
-drpt/policy.c~s/pairs += p->usable\[i\] != 0/pairs++/~test_policy policy/broken_scores~the head's mean over pairs left out
+drpt/policy.c~s/items += usable\[i\] != 0/items++/~test_policy policy/broken_scores~the head's mean over pairs left out
 drpt/policy.c~s/(i >= general) == from_target ? (float)mean : 0.0f/(float)mean/~test_policy policy/reward_shares~the head learns from general and target pairs
 drpt/run.c~s/^        if (T > 0) { T += scored; }//~test_policy policy/scores~no place for the token that is scored

@@ -790,8 +790,6 @@ int main(int argc, char** argv) {
         { "broken_model", test_broken_model },
         { "bf16_model", test_bf16_model },
         { "broken_bf16_model", test_broken_bf16_model },
-        { "head_file", test_head_file },
-        { "head_is_no_site", test_head_is_no_site },
         { "adamw", test_adamw },
         { "adamw_eps", test_adamw_eps },
         { "sgd", test_sgd },
@@ -807,6 +805,8 @@ int main(int argc, char** argv) {
         { "default_steps", test_default_steps },
         { "same_bits", test_same_bits },
         { "resume", test_resume },
+        { "head_file", test_head_file },
+        { "head_is_no_site", test_head_is_no_site },
     };
     return test_main(argc, argv, tests, sizeof(tests) / sizeof(tests[0]));
 }
