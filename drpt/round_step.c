@@ -130,7 +130,7 @@ static int compute_rows(Run* run, int step, int first, StepRow* row) {
     Batch* b = &run->batch;
     Drpt* drpt = &run->drpt;
     int rows = b->n + b->m, general = b->n - first;
-    Count usable[2] = { count_usable(b, 0, b->n), count_usable(b, b->n, rows) };
+    Count usable[2] = { count_usable(b, first, b->n), count_usable(b, b->n, rows) };
     // The mean over tokens; where the feasible set weighs rows, each stands for itself.
     Weights w = { .share = { (drpt->plain ? 1.0 : (double)usable[0].rows) / fmax(1.0, (double)usable[0].tokens), 1.0 / fmax(1.0, (double)usable[1].tokens) } };
     for (int a = 0; a < b->accumulate; a++) {
