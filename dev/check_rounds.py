@@ -9,10 +9,8 @@ rows take part, the log, and --dump-update. A group whose choice hangs on roundi
 thing compared with --verbose, else for each case; exit code 1 if anything is wrong. Debian: apt-get install python3-numpy.
 """
 import argparse
-import csv
 import itertools
 import os
-import subprocess
 import sys
 import tempfile
 from types import SimpleNamespace
@@ -24,125 +22,7 @@ import check_methods
 import gpt2_numpy
 import rl_oracle as rl
 from oracle import KNOBS, knobs
-
-EOT = 256  # of the tokenizer of bytes
-JUDGE = """
-import json, sys
-for line in sys.stdin:
-    case = json.loads(line)
-    print(sum(ord(x) for name in case for x in case[name] if ord(x) < 128) % 3 / 2, flush=True)
-"""
-
-
-class Report:
-    """Errors in units of what is compared; the worst of a case."""
-
-    def __init__(self, verbose):
-        self.verbose, self.failed, self.compared = verbose, 0, 0
-
-    def begin(self, case):
-        self.case, self.worst, self.bad, self.count, self.ties = case, (0.0, ""), 0, 0, 0
-
-    def add(self, what, error, allowed):
-        bad = not error <= allowed  # so phrased that a NaN fails
-        self.bad, self.count = self.bad + bad, self.count + 1
-        self.worst = max(self.worst, (error / allowed if error == error else np.inf, f"{error:.1e} of {allowed:.0e} allowed, {what}"))
-        if bad or self.verbose:
-            print(f"    {self.case:44} {what:32} {error:8.1e}  (allowed {allowed:.0e}){'  TOO LARGE' if bad else ''}", flush=True)
-
-    def numbers(self, what, got, want, allowed):
-        got, want = np.asarray(got, "f8"), np.asarray(want, "f8")
-        same = got.shape == want.shape
-        self.add(what, np.abs(got - want).max(initial=0) / max(np.abs(want).max(initial=0), 1e-30) if same and want.any() else
-                 np.abs(got).max(initial=0) if same else np.nan, allowed)
-
-    def same(self, what, got, want):
-        self.add(what, 0.0 if np.array_equal(got, want) else np.nan, 0.5)
-
-    def attempt(self, check, *arguments):
-        try:
-            check(self, *arguments)
-        except (RuntimeError, AssertionError, OSError) as why:
-            self.failed += 1
-            print(f"{self.case}: {why if self.verbose else str(why)[-300:]}  FAILED", flush=True)
-
-    def end(self):
-        self.failed += self.bad > 0
-        self.compared += self.count
-        ties = f", {self.ties} groups left out for ties" if self.ties else ""
-        print(f"{self.case:44} {self.count:3} compared{ties}; nearest to failing: {self.worst[1]}{'  FAILED' if self.bad else ''}", flush=True)
-
-
-# ------------------------------------------------------------------------------------------------
-# Models, prompts, runs.
-
-def talkative_model(c, rng):
-    """Random, but most of what it says is text, and about one token in ten ends it. Channel 0 is a bias of the tokens."""
-    w = gpt2_numpy.random_model(c, rng)
-    if c["V"] == 257:
-        w["lnfb"][0] = 3
-        w["wte"][:, 0] = np.where((np.arange(c["Vp"]) >= 32) & (np.arange(c["Vp"]) < 127), 0, -1.5)
-        w["wte"][EOT, 0] = 1
-    return {name: x.astype("f4").astype("f8") for name, x in w.items()}
-
-
-def random_prompts(rng, rows, T, byte_tokens):
-    """Rows of a prompt, an answer with an end that may be missing, and padding; the last without an answer (and without padding, if no
-    token ends a text)."""
-    tokens, mask = np.full((rows, T + 1), EOT if byte_tokens else 0), np.zeros((rows, T), int)
-    for i in range(rows):
-        prompt, answer = 2 + rng.integers(T // 2), rng.integers(1, T // 2 - 1)
-        if i + 1 == rows:
-            prompt, answer = (prompt if byte_tokens else T + 1), 0
-        tokens[i, : prompt + answer] = rng.integers(33, 127, prompt + answer) if byte_tokens else rng.integers(1, 20, prompt + answer)
-        mask[i, prompt - 1 : prompt - 1 + answer] = 1
-        if answer > 1 and i % 2 and byte_tokens:
-            tokens[i, prompt + answer - 1] = EOT
-    return tokens, mask
-
-
-class Setting:
-    """A model, a reference, files of prompts, and a program that judges."""
-
-    def __init__(self, trainer, folder, name, seed, byte_tokens=True):
-        self.trainer, self.folder, self.name, self.byte_tokens, self.runs = trainer, folder, name, byte_tokens, 0
-        rng = np.random.default_rng(seed)
-        self.c = dict(L=2, H=2, C=16, V=257 if byte_tokens else 23, Vp=264 if byte_tokens else 24, T=26, head=1)
-        self.models = {}
-        for which in ("policy", "reference", "judge"):
-            self.models[which] = talkative_model(self.c, rng)
-            gpt2_numpy.write_model(self.path(which + ".bin"), self.c, self.models[which])
-            gpt2_numpy.write_model(self.path(which + "_body.bin"), dict(self.c, head=0), self.models[which])
-        for which, rows in (("general0", 5), ("general1", 3), ("target", 6)):
-            tokens, mask = random_prompts(rng, rows, 10, byte_tokens)
-            gpt2_numpy.write_examples(self.path(which + ".bin"), tokens, mask, self.c["V"], 2, 0 if byte_tokens else 2)
-        with open(self.path("judge.py"), "w") as f:
-            f.write(JUDGE)
-
-    def path(self, name):
-        return os.path.join(self.folder, f"{self.name}_{name}")
-
-    def run(self, options, steps):
-        """The round's files, the models and the dump of the last step, and the log."""
-        self.runs += 1
-        out, dump = self.path(f"run{self.runs}"), self.path("dump.bin")
-        body = "_body" if options["objective"] == "grpo" else ""
-        options = dict(dict(general=self.path("general*.bin"), init=self.path(f"policy{body}.bin"), seq=24,
-                            reference=self.path(f"reference{body}.bin") if options.get("kl") else None,
-                            schedule="constant", lr=0.02, clip=0, optimizer="sgd", threads=1, save_every=1, val_every=0, seed=7,
-                            reward_command=f"exec {sys.executable} {self.path('judge.py')}"), **options)
-        command = [self.trainer, "--steps", str(steps), "--out", out, "--dump-update", dump]
-        command += [str(x) for name, value in options.items() if value is not None for x in ("--" + name.replace("_", "-"), value)]
-        done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        if done.returncode:
-            raise RuntimeError(f"{' '.join(command)}\nends with {done.returncode}: {done.stderr.strip()}")
-        with open(os.path.join(out, "log.csv")) as f:
-            log = [{name: float(x) if x else None for name, x in row.items()} for row in csv.DictReader(f)]
-        model = lambda step: gpt2_numpy.read_model(os.path.join(out, f"model_{step:08d}.bin")) if step else (dict(self.c, head=int(not body)), self.models["policy"])
-        c, w = model(steps - 1)
-        return SimpleNamespace(out=out, log=log, c=c, w=w, model=model, dump=np.fromfile(dump, "<f4", offset=1024).astype("f8"),
-                               file=lambda step: rl.read_round(os.path.join(out, f"round_{step:08d}.bin")))
-
+from rl_runs import EOT, Report, Setting
 
 # ------------------------------------------------------------------------------------------------
 # A round, from its tokens and what was said about it.
@@ -183,18 +63,18 @@ def judgement(setting, o, prompt, response, answer, row):
 
 def check_rows(report, setting, rows, files, group, most, who, o):
     """Prompts are of the files, `group` rows of one; what was sampled is masked, at most so many, and nothing stands behind; judged as the
-    program does. Returns whether each row ended by itself."""
+    program does."""
     prompts = {prompt: (answer, d) for d, which in enumerate(files) for prompt, answer in prompts_of(setting, which).items()}
-    T, wrong, ended = rows.tokens.shape[1], [], np.zeros(len(rows.tokens), bool)
+    T, wrong = rows.tokens.shape[1], []
     for i, (tokens, mask, length) in enumerate(zip(rows.tokens, rows.mask, rows.length)):
         first = mask.argmax() + 1 if mask.any() else length
         prompt, response = tuple(tokens[:first]), tokens[first:length]
-        ended[i] = setting.byte_tokens and EOT in response
+        ended = setting.byte_tokens and EOT in response
         wrong += [f"row {i}: no prompt of the files"] if prompt not in prompts else []
         wrong += [f"row {i}: mask"] if not np.array_equal(np.flatnonzero(mask), np.arange(first - 1, length - 1)) else []
         wrong += [f"row {i}: padding"] if tokens[length:].any() else []
-        wrong += [f"row {i}: goes on behind its end"] if ended[i] and EOT in response[:-1] else []
-        wrong += [f"row {i}: too short"] if not ended[i] and not (len(response) == most or length == T) else []
+        wrong += [f"row {i}: goes on behind its end"] if ended and EOT in response[:-1] else []
+        wrong += [f"row {i}: too short"] if not ended and not (len(response) == most or length == T) else []
         wrong += [f"row {i}: too long"] if len(response) > most else []
         wrong += [f"row {i}: another prompt than its group"] if prompt != tuple(rows.tokens[i - i % group][:first]) else []
         if prompt in prompts:
@@ -203,10 +83,9 @@ def check_rows(report, setting, rows, files, group, most, who, o):
             want = judgement(setting, o, prompt, response, answer, tokens[:length])
             wrong += [f"row {i}: reward {rows.reward[i]}, not {want}"] if not abs(rows.reward[i] - want) <= 1e-5 * (1 + abs(want)) else []
     report.same(f"{who}: tokens, masks, rewards {'; '.join(wrong[:2])}", len(wrong), 0)
-    return ended
 
 
-def check_numbers(report, setting, objective, rows, ended, sampler, o, kl, who):
+def check_numbers(report, setting, objective, rows, sampler, o, kl, who):
     """log-probabilities, values and advantages; returns the rows with those of the oracle and with who takes part."""
     state = rl.now(*sampler, rows)
     reference = rl.now(setting.c, setting.models["reference"], rows)
@@ -219,10 +98,11 @@ def check_numbers(report, setting, objective, rows, ended, sampler, o, kl, who):
         mine = SimpleNamespace(**{**vars(rows), "advantage": advantage, "usable": usable & rows.mask.any(1)})
     else:
         report.numbers(who + ": values", np.where(rows.mask, rows.value, 0), np.where(rows.mask, state.value, 0), 1e-5)
-        after = np.where(ended, 0, state.value[np.arange(len(ended)), rows.length - 1])
+        after = np.zeros(len(rows.length))  # a response is judged as it stands, cut or not: nothing comes after it
         _, raw, returns = rl.of_values(rows, rows.value, after, kl, o.gamma, getattr(o, "lambda"))
         advantage = rl.whitened(raw, rows.mask)
-        report.numbers(who + ": returns", np.where(rows.mask, rows.returns, 0), np.where(rows.mask, returns, 0), 2e-5)
+        if who == "general" or o.target_objective != "avg-reward":
+            report.numbers(who + ": returns", np.where(rows.mask, rows.returns, 0), np.where(rows.mask, returns, 0), 2e-5)
         mine = SimpleNamespace(**{**vars(rows), "advantage": advantage, "returns": returns, "usable": rows.mask.any(1)})
     return mine
 
@@ -252,13 +132,12 @@ def check_update(report, what, run, objective, general, target, o, options):
         report.numbers(what + " update of the head", run.dump[head], (rows.sum(0) if o.method == "target" else G.mean(0))[head], 2e-5)
 
 
-def check_round(report, setting, objective, case, options, steps, at=None, drawn=0):
+def check_round(report, setting, objective, options, steps, at=None, drawn=0):
     """The last of so many steps, each of which takes all rows of its round. at: number of the round and of its step, counted from 1;
     drawn: the step before which the target's responses were."""
-    report.begin(f"{setting.name} {objective} {case}, step {steps}")
     o, at = told(options), at or (1, steps)
     n = 16 if o.method == "full" else 8  # the oracle looks at every face of a feasible set
-    more = dict(objective=objective, batch=n // options.get("accumulate", 1), rollouts=n, epochs=4, group_size=o.group_size, max_new=9)
+    more = dict(objective=objective, method=o.method, batch=n // options.get("accumulate", 1), rollouts=n, epochs=4, group_size=o.group_size, max_new=12)
     held_out = options.get("held_out", False)
     if held_out:
         more.update(target=setting.path("target.bin"), target_batch=8 // options.get("accumulate", 1))
@@ -266,16 +145,16 @@ def check_round(report, setting, objective, case, options, steps, at=None, drawn
     r = run.file(steps)
     report.same("header", (r.rows, r.T, r.group, r.round, r.step), (n, 24, o.group_size, *at))
     sampler = run.model(steps - at[1])
-    ended = check_rows(report, setting, r.general, ("general0", "general1"), o.group_size, 9, "general", o)
-    general = check_numbers(report, setting, objective, r.general, ended, sampler, o, r.numbers[0], "general")
+    check_rows(report, setting, r.general, ("general0", "general1"), o.group_size, 12, "general", o)
+    general = check_numbers(report, setting, objective, r.general, sampler, o, r.numbers[0], "general")
     if not o.iif:
         report.same("general: usable", r.general.usable, general.usable)
     filled = r.general.mask & general.usable[:, None]
     report.numbers("general: advantages", np.where(filled, r.general.advantage, 0), np.where(filled, general.advantage, 0), 2e-5)
     target = None
     if held_out:
-        ended = check_rows(report, setting, r.target, ("target",), o.group_size, 9, "target", o)
-        target = check_numbers(report, setting, objective, r.target, ended, run.model(drawn), o, r.numbers[0], "target")
+        check_rows(report, setting, r.target, ("target",), o.group_size, 12, "target", o)
+        target = check_numbers(report, setting, objective, r.target, run.model(drawn), o, r.numbers[0], "target")
     elif o.method != "full":
         target = "self"
     if o.iif:
@@ -283,7 +162,6 @@ def check_round(report, setting, objective, case, options, steps, at=None, drawn
         general.usable, target = r.general.usable, None
     check_update(report, "the", run, objective, general, target, o, options)
     check_log(report, run.log[steps - 1], run, objective, r, general, o)
-    report.end()
 
 
 def check_iif(report, run, objective, r, general, target, sampler, o):
@@ -298,9 +176,10 @@ def check_iif(report, run, objective, r, general, target, sampler, o):
     score = G[:, body] @ rows.sum(0)[body]
     if target is None and o.leave_one_out:
         score -= (G * rows)[:, body].sum(1)
-    clear = np.abs(score) > 1e-5 * np.abs(score).max()
+    nothing = ~G.any(1)  # speaks neither for nor against
+    clear = (np.abs(score) > 1e-5 * np.abs(score).max()) | nothing
     report.ties += (~clear & general.usable).sum()
-    want = general.usable & (score >= 0)
+    want = general.usable & ((score >= 0) | nothing)
     report.same(f"kept rows, {want.sum()} of {general.usable.sum()}", r.general.usable[clear], want[clear])
 
 
@@ -332,11 +211,10 @@ def check_log(report, row, run, objective, r, general, o):
 
 def check_epochs(report, setting, objective):
     """Steps of half a round: each epoch takes every row once, in another order, and a step's tokens count alike."""
-    report.begin(f"{setting.name} {objective} epochs of two steps")
     o, n = told({}), 16
     halves = []
     for steps in (1, 2, 3, 4):
-        run = setting.run(dict(objective=objective, batch=n // 2, rollouts=n, epochs=3, group_size=o.group_size, max_new=9), steps)
+        run = setting.run(dict(objective=objective, batch=n // 2, rollouts=n, epochs=3, group_size=o.group_size, max_new=12), steps)
         r = run.file(steps)
         rows = r.general
         if objective == "grpo":
@@ -356,14 +234,12 @@ def check_epochs(report, setting, objective):
         disjoint = any(a | b == everything and not a & b for a in halves[first] for b in halves[first + 1])
         report.same(f"epoch {first // 2 + 1}: every row once", disjoint, True)
     report.same("another order in the second epoch", bool(halves[0] & (halves[2] | halves[3])), False)
-    report.end()
 
 
 def check_own_rewards(report, setting):
     """Self-reference where a step is half a round: rewards are standardised over the round, as its file says."""
-    report.begin(f"{setting.name} grpo self-reference, half a round")
     o, n = told({}), 16
-    run = setting.run(dict(objective="grpo", batch=n // 2, rollouts=n, epochs=2, group_size=o.group_size, max_new=9, method="mix", mix=1), 1)
+    run = setting.run(dict(objective="grpo", batch=n // 2, rollouts=n, epochs=2, group_size=o.group_size, max_new=12, method="mix", mix=1), 1)
     rows = run.file(1).general
     state, tokens = rl.now(run.c, run.w, rows), rows.mask.sum(1)
     best = {}
@@ -381,30 +257,25 @@ def check_own_rewards(report, setting):
     scope = min(best, key=lambda x: best[x])
     report.add(f"update, standardised over the {scope}", best[scope], 2e-5)
     report.same("over the round", scope, "round")
-    report.end()
 
 
-def check_adaptive_kl(report, setting):
+def check_adaptive_kl(report, setting, target):
     """The coefficient of the next round, from the mean KL of a response of the last one."""
-    for target in (0.02, 2.0, 50.0):
-        report.begin(f"{setting.name} ppo adaptive KL, target {target}")
-        kl, horizon = 0.1, 100
-        run = setting.run(dict(objective="ppo", batch=16, rollouts=16, epochs=2, max_new=9, kl=kl, kl_target=target, kl_horizon=horizon), 5)
-        for step in (1, 3, 5):
-            r = run.file(step)
-            report.numbers(f"step {step}: the coefficient", r.numbers[0], kl, 1e-6)
-            g = r.general
-            mean = np.where(g.mask, g.old - g.reference, 0).sum(1).mean()
-            kl = rl.next_kl(kl, mean, target, len(g.mask), horizon)
-        report.end()
+    kl, horizon = 0.1, 100
+    run = setting.run(dict(objective="ppo", batch=16, rollouts=16, epochs=2, max_new=12, kl=kl, kl_target=target, kl_horizon=horizon), 5)
+    for step in (1, 3, 5):
+        r = run.file(step)
+        report.numbers(f"step {step}: the coefficient", r.numbers[0], kl, 1e-6)
+        g = r.general
+        mean = np.where(g.mask, g.old - g.reference, 0).sum(1).mean()
+        kl = rl.next_kl(kl, mean, target, len(g.mask), horizon)
 
 
 # ------------------------------------------------------------------------------------------------
 # Reward models.
 
-def check_reward(report, setting, case, options):
+def check_reward(report, setting, options):
     """Loss, accuracy, margin and gradient of a step of pairs; of methods with a target, check_methods.py has more."""
-    report.begin(f"{setting.name} reward {case}")
     rng, c, T, pairs = np.random.default_rng(11), setting.c, 9, 6
     data = {}
     for which, count in (("pairs", pairs), ("target_pairs", 2)):
@@ -445,26 +316,30 @@ def check_reward(report, setting, case, options):
         report.add(f"update, {compared} groups {where}", worst if compared else np.nan, 3e-5)
         want = rows.mean(0) if options["method"] == "target" else G.mean(0)
         report.numbers("update of the head", run.dump[head], want[head], 2e-5)
-    report.end()
 
 
 # ------------------------------------------------------------------------------------------------
 
-def reward_cases(thorough):
+# Without --thorough: one of each kind.
+QUICK = ["reward full, accumulate 3", "reward subset layer", "grpo full, far", "grpo full, accumulate", "grpo subset layer, held out, avg",
+         "grpo cone block, self, objective", "grpo iif, self, pre-clip", "grpo epochs", "ppo full, far", "ppo subset layer, self, objective",
+         "ppo cone block, held out, pre-clip", "ppo full, stopped", "ppo adaptive KL, target 2.0"]
+
+
+def reward_cases():
     yield "full", {}
     yield "full, accumulate 3", dict(batch=2, accumulate=3)
     yield "full, recompute", dict(recompute=1)
     yield "subset layer", dict(method="subset")
     yield "cone block", dict(method="cone", group="block")
-    if thorough:
-        for method in ("target", "mix", "filter", "greedy", "span", "simplex", "agem"):
-            for group in check_methods.GROUPS:
-                yield f"{method} {group}", dict(method=method, group=group)
+    for method in ("target", "mix", "filter", "greedy", "span", "simplex", "agem"):
+        for group in check_methods.GROUPS:
+            yield f"{method} {group}", dict(method=method, group=group)
 
 
-def round_cases(objective, thorough):
+def round_cases(objective):
     """Name, options, and the steps to look at."""
-    clip = dict(lr=0.5 if objective == "grpo" else 0.1)
+    clip = dict(lr=0.5 if objective == "grpo" else 0.03)
     yield "full", dict(kl=0.05), (1,)
     yield "full, far from the old policy", dict(kl=0.05, **clip), (3,)
     yield "full, accumulate 2, no KL", dict(accumulate=2, **clip), (2,)
@@ -472,25 +347,42 @@ def round_cases(objective, thorough):
     yield "full, sampled at 0.8 of 40", dict(temperature=0.8, top_k=40, **clip), (2,)
     yield "full, judged by a model", dict(reward_command=None, reward_model=True, **clip), (2,)
     kinds = ["avg-reward", "pre-clip", "objective"]
-    for kind in kinds:
-        for held_out in (True, False):
-            who = "held out" if held_out else "self"
-            common = dict(target_objective=kind, kl=0.05, held_out=held_out, **clip)
-            yield f"subset layer, {who}, {kind}", dict(common, method="subset"), (2,)
-            yield f"cone block, {who}, {kind}", dict(common, method="cone", group="block"), (2,)
-            if not thorough:
-                continue
-            for method in ("target", "mix", "filter", "greedy", "span", "simplex", "capped", "agem", "agem_mirror"):
-                for group in ("matrix", "global"):
-                    if held_out or not (method == "target"):
-                        yield f"{method} {group}, {who}, {kind}", dict(common, method=method, group=group), (1, 3)
-            yield f"cone layer, accumulate 4, {who}, {kind}", dict(common, method="cone", accumulate=4), (2,)
+    for kind, held_out in itertools.product(kinds, (True, False)):
+        who = "held out" if held_out else "self"
+        common = dict(target_objective=kind, kl=0.05, held_out=held_out, **clip)
+        yield f"subset layer, {who}, {kind}", dict(common, method="subset"), (2,)
+        yield f"cone block, {who}, {kind}", dict(common, method="cone", group="block"), (2,)
+        yield f"cone layer, accumulate 4, {who}, {kind}", dict(common, method="cone", accumulate=4), (2,)
+        for method in ("target", "mix", "filter", "greedy", "span", "simplex", "capped", "agem", "agem_mirror"):
+            for group in ("matrix", "global") if held_out or method != "target" else ():
+                yield f"{method} {group}, {who}, {kind}", dict(common, method=method, group=group), (1, 3)
     yield "filter layer, self with its own part", dict(method="filter", leave_one_out=0, **clip), (2,)
     yield "cone global, self with its own part", dict(method="cone", group="global", leave_one_out=0, **clip), (2,)
     for kind in kinds[:2]:
         yield f"iif, held out, {kind}", dict(iif=1, held_out=True, target_objective=kind, **clip), (1, 3)
         yield f"iif, self, {kind}", dict(iif=1, target_objective=kind, **clip), (2,)
     yield "iif, self with its own part", dict(iif=1, leave_one_out=0, **clip), (2,)
+
+
+def all_checks(setting):
+    """(name, function, arguments) of everything there is to check."""
+    if setting.byte_tokens:
+        for case, more in reward_cases():
+            yield f"reward {case}", check_reward, more
+    for objective in ("grpo", "ppo"):
+        for case, more, steps in round_cases(objective):
+            if more.get("reward_model"):
+                more["reward_model"] = setting.path("judge.bin")
+            for step in steps:
+                yield f"{objective} {case}, step {step}", check_round, objective, more, step
+        stop, fresh = dict(kl_stop=1e-9, lr=0.1), dict(held_out=True, target_refresh=2, method="mix", lr=0.1)
+        yield f"{objective} epochs", check_epochs, objective
+        yield f"{objective} full, stopped by the KL", check_round, objective, stop, 2, (2, 1)
+        yield f"{objective} mix, older target", check_round, objective, fresh, 2, None, 0
+        yield f"{objective} mix, fresh target", check_round, objective, fresh, 3, None, 2
+    yield "grpo self-reference, half a round", check_own_rewards
+    for target in (0.02, 2.0, 50.0):
+        yield f"ppo adaptive KL, target {target}", check_adaptive_kl, target
 
 
 def main():
@@ -504,30 +396,12 @@ def main():
     gpt2_numpy.self_test()
     report, trainer = Report(options.verbose), os.path.join(options.build, "train_gpt2_drpt")
     with tempfile.TemporaryDirectory() as folder:
-        text = Setting(trainer, folder, "text", 1)
-        for case, more in reward_cases(options.thorough):
-            if options.only in f"{text.name} reward {case}":
-                check_reward(report, text, case, more)
-        ids = Setting(trainer, folder, "ids", 2, byte_tokens=False)
-        known = check_methods.offered(trainer, ("grpo", "ppo"))
-        for setting, objective in itertools.product((text, ids), known):
-            for case, more, steps in round_cases(objective, options.thorough):
-                if more.get("reward_model"):
-                    more["reward_model"] = setting.path("judge.bin")
-                for step in steps if setting == text or options.thorough else ():
-                    if options.only in f"{setting.name} {objective} {case}, step {step}":
-                        report.attempt(check_round, setting, objective, case, more, step)
-            stop, fresh = dict(kl_stop=1e-9, lr=0.1), dict(held_out=True, target_refresh=2, method="mix", lr=0.1)
-            for case, check in (("epochs of two steps", lambda: check_epochs(report, setting, objective)),
-                                ("full, stopped by the KL", lambda: check_round(report, setting, objective, "full, stopped by the KL", stop, 2, (2, 1))),
-                                ("mix, fresh target", lambda: check_round(report, setting, objective, "mix, fresh target", fresh, 3, None, 2)),
-                                ("mix, older target", lambda: check_round(report, setting, objective, "mix, older target", fresh, 2, None, 0))):
-                if options.only in f"{setting.name} {objective} {case}":
-                    report.attempt(lambda report: check())
-        if "grpo" in known and options.only in "text grpo self-reference, half a round":
-            report.attempt(check_own_rewards, text)
-        if "ppo" in known and options.only in "text ppo adaptive KL":
-            report.attempt(check_adaptive_kl, text)
+        for setting in (Setting(trainer, folder, "text", 1), Setting(trainer, folder, "ids", 2, byte_tokens=False)):
+            for name, check, *arguments in all_checks(setting):
+                wanted = options.only in f"{setting.name} {name}"
+                quick = setting.byte_tokens and any(name.startswith(kind) for kind in QUICK)
+                if wanted and (options.thorough or options.only or quick):
+                    report.attempt(f"{setting.name} {name}", check, setting, *arguments)
     print(f"{report.compared} things compared; " + (f"{report.failed} cases FAILED" if report.failed else "all within tolerance"))
     return 1 if report.failed else 0
 

@@ -138,8 +138,10 @@ def u_subset(c, t, k):
 
 def u_filter(c, t, k):
     score, scale = scores(c, t) if c.score is None else c.score, score_scale(c, t)
-    kept = score >= 0
-    return c.G[kept].mean(0) if kept.any() else 0 * t, np.abs(score).min() / scale if scale > 0 else SURE
+    nothing = np.linalg.norm(c.G, axis=1) <= 1e-14 * np.linalg.norm(c.G, axis=1).max()  # speaks neither for nor against
+    kept = (score >= 0) | nothing
+    sure = np.abs(score[~nothing]).min() / scale if scale > 0 and not nothing.all() else SURE
+    return c.G[kept].mean(0) if kept.any() else 0 * t, sure
 
 
 def objective(c, t, k, a):
