@@ -59,6 +59,12 @@ put broken_model.bin $((1024 + 4 * 257 * 16)) $nan
 refuses "broken_model.bin: parameter 4112" --init broken_model.bin $rounds --reward number
 refuses "broken_model.bin: parameter 4112" $model --reference broken_model.bin --kl 0.1 $rounds --reward-command "$judge"
 
+# Weights that are numbers and make none.
+cp good/model_final.bin huge.bin
+i=0
+while [ $i -lt 16 ]; do put huge.bin $((1024 + 4 * (384 * 16 + 24 * 16 + i))) 2139095039; i=$((i + 1)); done # ln1w, the largest float
+refuses 'the model has diverged' --init huge.bin $rounds --reward number
+
 # Prompts without room, answers that are no numbers, judges that judge nothing.
 refuses "prompts.bin: row 0 (from 0): its prompt of 4 tokens leaves no room" $model $rounds --reward number --seq 4
 echo '{"prompt": "say", "completion": "yes"}' >words.json
@@ -68,6 +74,7 @@ refuses 'words.bin: row 0 (from 0)' $model $rounds --reward number --val words.b
 for answer in nan inf -inf 1e999 yes '' '1 2'; do
     refuses "which is n" $model $rounds --reward-seconds 5 --reward-command "while read -r line; do echo '$answer'; done"
 done
+refuses 'a reward of 1e+300, which is not finite' $model $rounds --reward-command 'while read -r line; do echo 1e300; done'
 refuses "reward command" $model $rounds --reward-command 'exit 3' --reward-restarts 0
 
 # A round's file that is cut, longer, of other sizes, or not one.
@@ -89,6 +96,21 @@ for entry in 0 1 2 3 4 5 6 7 8; do # each number of the header, absurd
         damage; put $file $((4 * entry)) $number
         refuses round_00000003.bin $model $rounds --reward-command "$judge" --steps 4 --resume 1
     done
+done
+damage; put $file 1028 2146959360 # the upper half of the coefficient, as a NaN
+refuses 'a coefficient of nan' $model $rounds --reward-command "$judge" --steps 4 --resume 1
+T=$(od -An -td4 -j16 -N4 $file | tr -d ' ')
+for place in 0 $((8 * 4 * T)) $((8 * (25 * T + 4))) $((8 * (25 * T + 8))) $((8 * (25 * T + 12))); do # token, mask, length, domain, usable
+    damage; put $file $((1088 + place)) 1073741823
+    refuses round_00000003.bin $model $rounds --reward-command "$judge" --steps 4 --resume 1
+done
+# numbers of a response that are none: it is left out, and said to be
+for place in $((8 * 5 * T)) $((8 * 17 * T)); do # old, advantage
+    damage
+    i=0
+    while [ $i -lt $T ]; do put $file $((1088 + place + 4 * i)) $nan; i=$((i + 1)); done
+    works $model $rounds --reward-command "$judge" --steps 4 --resume 1 --out damaged
+    grep -q '1 rows with NaN or Inf left out' out.txt || { fail "a response with NaN:"; cat out.txt; }
 done
 start=empty
 
