@@ -125,6 +125,7 @@ void round_batch_row(Batch* b, size_t at, const RoundRows* rows, int row); // as
 // The round's rows, drawn and judged, with their advantages (round_draw.c).
 void round_begin(struct Run* run);
 void round_draw_target(struct Run* run);
+int round_compare(RoundRows* rows, int group); // advantages by reward within groups; returns how many are degenerate: no longer usable
 
 #ifdef __cplusplus
 }
