@@ -855,3 +855,41 @@ drpt/round_step.c~s/if (a == b->accumulate - 1 \&\& too_far(run, \&w)) { return 
 drpt/round_step.c~s/^        forget_gradients(run);//~test_ppo ppo/kl_stop_in_parts~PPO: gradients of a step that is not taken
 drpt/round_file.c~s/^    r->divergence = numbers.*//~test_ppo ppo/resume~PPO: the divergence of the round forgotten
 drpt/round_file.c~s/^    r->responses = numbers.*//~test_ppo ppo/resume~PPO: the responses of the round forgotten
+
+# ---- rounds: prompts and their texts; what is drawn and when; which rows a step has, and their weights; the file
+drpt/prompts.c~s/if (tokens\[i\] == p->end) { continue; }//~test_grpo grpo/texts~the end of a text is a text
+drpt/prompts.c~s/shown++ ? " " : ""/""/~test_grpo grpo/prompts_without_an_answer~numbers without blanks
+drpt/prompts.c~s/} else if (tokens\[i\] >= tokenizer_vocab_size(p->tokenizer)) {/} else if (0) {/~test_grpo grpo/texts~tokens that the tokenizer does not have
+drpt/prompts.c~s/first < T ? first + 1 : T + 1/first < T ? first : T + 1/~test_grpo grpo/texts~the last token of a prompt is missing
+drpt/prompts.c~s/while (first == T \&\& count > 1 .*//~test_grpo grpo/prompts_without_an_answer~a prompt with what fills up its row
+drpt/prompts.c~s/while (first == T \&\& count > 1/while (first == T/~test_grpo grpo/prompts_without_an_answer~a prompt of nothing
+drpt/prompts.c~s/p->bytes = p->count = 0/p->count = 0/~test_grpo grpo/texts~texts are never forgotten
+drpt/prompts.c~s/check(prompt.count < T,/check(prompt.count <= T,/~test_grpo grpo/prompts_without_an_answer~a prompt that fills its row
+drpt/prompts.c~s/(RewardCase){ part\[0\], part\[1\], part\[2\] }/(RewardCase){ part[0], part[2], part[1] }/~test_grpo grpo/texts~the answer judged instead of the response
+drpt/round_draw.c~s/memcpy(to->mask + at, drawn->mask + at + 1, T - 1);/memcpy(to->mask + at, drawn->mask + at, T - 1);/~test_grpo grpo/rows~a mask on tokens, not on targets
+drpt/round_draw.c~s/memcpy(to->old + at, drawn->log_prob + at + 1,/memcpy(to->old + at, drawn->log_prob + at,/~test_grpo grpo/rows~log-probabilities of the token before
+drpt/round_draw.c~s/rollouts_prompt(\&r->rollouts, i, p.tokens, p.count)/rollouts_prompt(\&r->rollouts, i, p.tokens, p.count - 1)/~test_grpo grpo/rows~a prompt without its last token
+drpt/round_draw.c~s/drawn->tokens + (size_t)i \* (size_t)drawn->T + drawn->prompt\[i\]/drawn->tokens + (size_t)i * (size_t)drawn->T/~test_grpo grpo/rows~the prompt judged with the response
+drpt/round_draw.c~s/log_probabilities(logp + (size_t)first \* T,/log_probabilities(logp,/~test_grpo grpo/rows~every batch the first batch's reference
+drpt/round_draw.c~s/memset(rows->usable + first, 0, (size_t)group);//~test_grpo grpo/degenerate~degenerate groups are part of the mean
+drpt/round_draw.c~s/round_compare(\&r->target, r->target.rows); }/round_compare(\&r->target, r->group); }/~test_grpo grpo/target_weights~the mean reward within groups
+drpt/round_draw.c~s/(uint64_t)number \* (uint64_t)to->rows/0/~test_grpo grpo/kl_stop~the same random numbers each round
+drpt/round_step.c~s/(uint64_t)r->number, (uint64_t)epoch/(uint64_t)r->number, 0/~test_grpo grpo/epochs~the same order each epoch
+drpt/round_step.c~s/first = r->done % of_an_epoch \* n/first = 0/~test_grpo grpo/epochs~the first responses each step
+drpt/round_step.c~s/first + a \* b->n + i\]/first + i]/~test_grpo grpo/shares~the same responses in every micro-batch
+drpt/round_step.c~s/r->own_target ? (int)r->order\[first + a \* b->n + j\] : a \* b->m + j/a * b->m + j/~test_grpo grpo/own_target~other responses than the step's are its target
+drpt/round_step.c~s/if (!b->usable\[row\]) { continue; }//~test_grpo grpo/degenerate~tokens of rows that do not take part
+drpt/round_step.c~s/(drpt->plain ? 1.0 : (double)usable\[0\].rows)/1.0/~test_grpo grpo/shares~a row is a share of the mean, not itself
+drpt/round_step.c~s/int plain = part == 1 .*REINFORCE.*/int plain = 0;/~test_grpo grpo/target_off_the_policy~ratios in the mean reward
+drpt/round_step.c~s/int plain = part == 1 .*REINFORCE.*/int plain = part == 1;/~test_grpo grpo/target_off_the_policy~the objective itself without its ratios
+drpt/round_step.c~s/run->round->done > 0 \&\& //~test_grpo grpo/broken_rows~a round that never begins
+drpt/round_step.c~s/s->tokens + s->broken > 0.0 \&\& /s->tokens > 0.0 \&\& /~test_grpo grpo/broken_rows~a round goes on with rows that are all broken
+drpt/round_step.c~s/^        forget_gradients(run);//~test_grpo grpo/kl_stop~gradients of a round that was ended
+drpt/round_step.c~s/^    r->target_age++;//~test_grpo grpo/target_off_the_policy~the target's responses never age
+drpt/round_step.c~s/r->target_age >= o->target_refresh/r->target_age > o->target_refresh/~test_grpo grpo/file~the target's responses a step too old
+drpt/round_file.c~s/^    r->target_age = h\[8\];//~test_grpo grpo/file~the age of the target's responses forgotten
+drpt/round_file.c~s/^    r->target_draws = h\[9\];//~test_grpo grpo/file~how often there were responses to the target forgotten
+drpt/round_file.c~s/r->tokens\[n\] >= 0 \&\& //~test_grpo grpo/file~tokens below 0
+drpt/round_file.c~s/ \&\& (size_t)r->domain\[i\] < prompts->num_files//~test_grpo grpo/file~files that are not there
+drpt/round_file.c~s/^    check(bytes == want,.*//~test_grpo grpo/file~a file that was cut
+drpt/run.c~s/run->options.own_rows = own \&\& run->round_options.leave_one_out/run->options.own_rows = own/~test_grpo grpo/own_target~--leave-one-out not heeded
