@@ -45,7 +45,7 @@ static void test_texts(void) {
     prompts_begin(&p); // anew
     prompts_add(&p, row, NULL, 0);
     EXPECT_TEXT(prompts_cases(&p)[0].prompt, "a=");
-    expect(p.count == 1);
+    expect(p.count == 1 && p.bytes == 4);
     prompts_close(&p);
     dataset_close(&d);
 }
