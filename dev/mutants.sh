@@ -797,7 +797,7 @@ llmc/dataset.c~s/ \* together + row % together : row/ * together : row/~test_pol
 llmc/dataset.c~s/rng_shuffle(\&rng, r->order, count)/rng_shuffle(\&rng, r->order, count - 1)/~test_dataset reader_order_is_the_stream~the last pair always last
 drpt/policy.c~s/p->reference_logp + row \* T, p->beta/p->logp + row * T, p->beta/~test_policy policy/evaluation~the model its own reference
 drpt/policy.c~s/logp\[n\] = -logp\[n\]/logp[n] = logp[n]/~test_gradient pairs~losses for log-probabilities
-drpt/policy.c~s/b->mask\[n\] \&\& !is_reward ? 1.0f : 0.0f/b->mask[n] \&\& !is_reward ? 0.0f : 1.0f/~test_gradient pairs~log-probabilities of what is not trained on
+drpt/policy.c~s/b->mask\[n\] ? 1.0f : 0.0f/b->mask[n] ? 0.0f : 1.0f/~test_gradient pairs~log-probabilities of what is not trained on
 drpt/policy.c~s/p->beta, share\[part\]/1.0, share[part]/~test_gradient pairs~beta not heeded
 drpt/policy.c~s/, share\[part\])/, share[0])/~test_gradient pairs~target pairs count as general ones
 drpt/policy.c~s/b->usable + (size_t)first + row/b->usable + row/~test_policy policy/evaluation~the general rows' flags for the target
@@ -825,7 +825,7 @@ drpt/policy.c~s/^        if (last >= 0) { b->inputs.*//~test_policy policy/score
 drpt/policy.c~s/p->values\[i \* b->T + last + 1\]/p->values[i * b->T + last]/~test_policy policy/scores~the score of the last token but one
 drpt/policy.c~s/p->dvalue\[i \* b->T + last + 1\]/p->dvalue[i * b->T + last]/~test_gradient pairs~the score's gradient at another token
 drpt/policy.c~s/^    memset(p->dvalue.*//~test_policy policy/scores~the last batch's scores have gradients still
-drpt/policy.c~s/\&\& !is_reward ? 1.0f/? 1.0f/~test_policy policy/scores~a reward model learns the tokens as well as the scores
+drpt/policy.c~s/^        memset(b->weight + at.*//~test_policy policy/scores~a reward model learns the tokens as well as the scores
 drpt/policy.c~s/d->plain || from_target ? 1.0 :/d->plain ? 1.0 :/~test_policy policy/reward_shares~the target's head scaled twice
 drpt/policy.c~s/ || d->method == METHOD_target;/;/~test_policy policy/reward_shares~the head of general pairs where the target's train
 drpt/policy.c~s/items += usable\[i\] != 0/items++/~test_policy policy/broken_scores~the head's mean over pairs left out

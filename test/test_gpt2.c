@@ -400,6 +400,7 @@ static void test_head_is_no_site(void) {
             if (k == 3) { for (int c = 0; c < 8; c++) { model->weight.headw[c] = 0.4f; } }
             size_t count = (size_t)drpt.num_groups * n < n * 16 ? (size_t)drpt.num_groups * n : n * 16;
             for (size_t i = 0; i < all; i++) { expect(isfinite(model->grads[i])); }
+            expect(drpt.rows_dropped == 0 && drpt.groups_skipped == 0);
             if (k == 0) {
                 memcpy(kept, model->grads, sizeof(float) * all);
                 for (size_t i = 0; i < count; i++) { scores[i] = (float)drpt.scores[i]; }

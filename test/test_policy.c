@@ -224,6 +224,7 @@ static void test_scores(void) {
             if (step == 3) { b->targets[at] = (b->targets[at] + V - 1) % V; }
             if (step == 4) { b->inputs[at] = (b->inputs[at] + 1) % V; }
         }
+        for (int n = 0; n < 8 * len; n++) { b->weight[n] = 1.0f; }
         policy_weigh(&run.policy, run.model, b, 0, 8, 8, share, stats);
         for (int i = 0; i < 8; i++) {
             int at = i * len + last[i] + 1;
