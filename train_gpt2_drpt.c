@@ -494,6 +494,7 @@ struct GPT2 {
     Params weight;
     ParamGrads grad;
     float *params, *grads, *m, *v;    // (num_params) each; the last three only for training
+    Clip* clip;                       // of the last update
     int B, T;                         // the largest batch there is memory for
     int recompute;                    // 1: the blocks share their activations, residual3 apart
     BlockActs* act;                   // (L)
@@ -516,6 +517,7 @@ static void layout_params(GPT2* model, int training) {
     model->grads = take(arena, model->num_params);
     model->m = take(arena, model->num_params);
     model->v = take(arena, model->num_params);
+    model->clip = arena_take(arena, sizeof(Clip));
 }
 
 static void layout_block_acts(BlockActs* a, Arena* arena, size_t N, size_t C, size_t NH) {
@@ -653,22 +655,25 @@ void gpt2_backward(GPT2* model, const int* tokens, const int* targets, const flo
     drpt_project(drpt, DRPT_GLOBAL);
 }
 
-void gpt2_losses(const GPT2* model, float* losses, int B, int T) { memcpy(losses, model->losses, sizeof(float) * (size_t)B * (size_t)T); }
+const float* gpt2_losses(const GPT2* model) { return model->losses; }
 
-void gpt2_update(GPT2* model, const Config* c, double lr, double scale, int step) {
+void gpt2_update(GPT2* model, const Config* c, double lr, int step) {
+    gradient_clip(model->clip, model->grads, model->num_params, c->clip);
     for (int i = 0; i < NUM_TENSORS; i++) {
         const Tensor* t = &model->tensor[i];
         size_t at = t->begin, size = t->blocks * t->rows * t->cols;
         if (size == 0) { continue; } // of a head that the model has not
         float decay = t->rows > 1 ? (float)c->weight_decay : 0.0f;
         if (strcmp(c->optimizer, "sgd") == 0) {
-            sgd_update(model->params + at, model->grads + at, size, (float)lr, decay, (float)scale);
+            sgd_update(model->params + at, model->grads + at, size, (float)lr, decay, model->clip);
         } else {
             AdamW a = { (float)lr, (float)c->beta1, (float)c->beta2, (float)c->eps, decay };
-            adamw_update(model->params + at, model->grads + at, model->m + at, model->v + at, size, a, (float)scale, step);
+            adamw_update(model->params + at, model->grads + at, model->m + at, model->v + at, size, a, model->clip, step);
         }
     }
 }
+
+double gpt2_norm(const GPT2* model) { return model->clip->norm; }
 
 // ---------------------------------------------------------------------------------------------
 // Generation: positions of several rows at a time, whose keys and values stay.

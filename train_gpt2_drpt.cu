@@ -651,6 +651,7 @@ struct GPT2 {
     Params weight;
     ParamGrads grad;
     float *params, *grads, *m, *v;    // (num_params) each; the last three only for training
+    Clip* clip;                       // of the last update
     Real* weights;                    // (num_params) what the layers compute with: params itself, or a rounded copy
     int B, T;                         // the largest batch there is memory for
     int recompute;                    // 1: the blocks share their activations, residual3 apart
@@ -695,6 +696,7 @@ static void layout_params(GPT2* model, int training) {
     model->grads = take_params(model, "the gradients");
     model->m = take_params(model, "AdamW's first moments");
     model->v = take_params(model, "AdamW's second moments");
+    model->clip = TAKE_ARRAY(&model->pieces, Clip, 1, "the gradient's norm");
 }
 
 static void layout_block_acts(BlockActs* a, Pieces* pieces, size_t N, size_t C, size_t NH, const char* what) {
@@ -848,22 +850,29 @@ void gpt2_backward(GPT2* model, const int* tokens, const int* targets, const flo
     drpt_project(drpt, DRPT_GLOBAL);
 }
 
-void gpt2_losses(const GPT2* model, float* losses, int B, int T) { device_read(losses, model->losses, sizeof(float) * (size_t)B * T); }
+const float* gpt2_losses(const GPT2* model) { return model->losses; }
 
-void gpt2_update(GPT2* model, const Config* c, double lr, double scale, int step) {
+void gpt2_update(GPT2* model, const Config* c, double lr, int step) {
+    gradient_clip(model->clip, model->grads, model->num_params, c->clip);
     for (int i = 0; i < NUM_TENSORS; i++) {
         const Tensor* t = &model->tensor[i];
         size_t at = t->begin, size = t->blocks * t->rows * t->cols;
         if (size == 0) { continue; } // of a head that the model has not
         float decay = t->rows > 1 ? (float)c->weight_decay : 0.0f;
         if (strcmp(c->optimizer, "sgd") == 0) {
-            sgd_update(model->params + at, model->grads + at, size, (float)lr, decay, (float)scale);
+            sgd_update(model->params + at, model->grads + at, size, (float)lr, decay, model->clip);
         } else {
             AdamW a = { (float)lr, (float)c->beta1, (float)c->beta2, (float)c->eps, decay };
-            adamw_update(model->params + at, model->grads + at, model->m + at, model->v + at, size, a, (float)scale, step);
+            adamw_update(model->params + at, model->grads + at, model->m + at, model->v + at, size, a, model->clip, step);
         }
     }
     round_weights(model);
+}
+
+double gpt2_norm(const GPT2* model) {
+    Clip clip;
+    device_read(&clip, model->clip, sizeof(clip));
+    return clip.norm;
 }
 
 // ---------------------------------------------------------------------------------------------

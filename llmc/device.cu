@@ -57,9 +57,13 @@ void device_zero(void* p, size_t bytes) { CUDA(cudaMemsetAsync(p, 0, bytes)); }
 void device_copy(void* dst, const void* src, size_t bytes) { CUDA(cudaMemcpyAsync(dst, src, bytes, cudaMemcpyDeviceToDevice)); }
 
 // What is small goes through memory that the GPU fetches by itself, in its turn, so that the host need not wait for the work before it.
-// All that was staged has been fetched once something is read.
+// All that was staged has been fetched once something is read, or written past it: both wait.
 void device_write(void* dst, const void* host, size_t bytes) {
-    if (bytes > STAGING - device.staged) { CUDA(cudaMemcpy(dst, host, bytes, cudaMemcpyHostToDevice)); return; }
+    if (bytes > STAGING - device.staged) {
+        CUDA(cudaMemcpy(dst, host, bytes, cudaMemcpyHostToDevice));
+        device.staged = 0;
+        return;
+    }
     char* staged = (char*)device.staging + device.staged;
     memcpy(staged, host, bytes);
     device.staged += bytes;

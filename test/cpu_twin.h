@@ -4,6 +4,7 @@
 
 #include "../drpt/basis.h"
 #include "../drpt/gpt2.h"
+#include "../llmc/optimizer.h"
 
 #include <stddef.h>
 
@@ -11,6 +12,8 @@
 extern "C" {
 #endif
 
+// Shorter than the gradients of these models.
+#define TWIN_CLIP 0.1
 // AdamW's, above the rounding errors: the bias of the keys has no gradient but these, which eps = 1e-8 would blow up to whole steps.
 #define TWIN_EPS 1e-4
 
@@ -29,7 +32,7 @@ typedef struct {
     void (*matmul_forward)(float* out, const float* inp, const float* weight, const float* bias, int N, int C, int OC);
     void (*matmul_backward_input)(float* dinp, const float* dout, const float* weight, int N, int C, int OC);
     void (*matmul_backward_params)(float* dweight, float* dbias, const float* dout, const float* inp, int N, int C, int OC);
-    double (*squared_norm)(const float* x, size_t n);
+    void (*gradient_clip)(Clip* clip, const float* grads, size_t n, double longest);
 
     // A model with a scalar head, in plain training: n rows of T tokens. Its arrays are those of the model last opened.
     GPT2Config (*open)(const char* sizes, int n, int T);

@@ -216,10 +216,30 @@ static void test_matmul(void) {
     SAME(db, dbias);
 }
 
-static void test_squared_norm(void) {
+static void test_gradient_clip(void) {
     Array x = fill(20011);
-    double want = cpu_twin.squared_norm(x.data(), x.size());
-    expect(fabs(squared_norm(Floats(x), x.size()) - want) <= 1e-12 * want);
+    OnDevice<Clip> clip(1);
+    for (double longest : { 0.0, 1.0, 1e6 }) {
+        Clip want;
+        cpu_twin.gradient_clip(&want, x.data(), x.size(), longest);
+        gradient_clip(clip, Floats(x), x.size(), longest);
+        Clip got = clip.read()[0];
+        expect(fabs(got.norm - want.norm) <= 1e-12 * want.norm && fabs(got.scale - want.scale) <= 1e-12);
+    }
+}
+
+// A gradient that is too long for its norm to be finite leaves everything as it was.
+static void test_not_finite(void) {
+    const int N = 300;
+    Array params = fill(N), grads = fill(N), m = fill(N), v = fill(N);
+    grads[77] = INFINITY;
+    Floats p(params), g(grads), dm(m), dv(v);
+    OnDevice<Clip> clip(1);
+    gradient_clip(clip, g, N, 1.0);
+    expect(!isfinite(clip.read()[0].norm) && clip.read()[0].scale == 0.0);
+    adamw_update(p, g, dm, dv, N, AdamW{ 0.1f, 0.9f, 0.99f, 1e-8f, 0.1f }, clip, 1);
+    sgd_update(p, g, N, 0.1f, 0.1f, clip);
+    expect(p.read() == params && g.read() == grads && dm.read() == m && dv.read() == v);
 }
 
 // More positions than a warp looks at at a time, more channels than it takes, tokens that come once, often, never.
@@ -301,7 +321,8 @@ struct Twins {
         c.optimizer = optimizer;
         c.weight_decay = 0.1;
         c.eps = TWIN_EPS;
-        gpt2_update(model, &c, lr, 0.5, step);
+        c.clip = TWIN_CLIP;
+        gpt2_update(model, &c, lr, step);
         cpu_twin.update(optimizer, lr, step);
     }
     Array read(const float* x, size_t count) {
@@ -504,7 +525,7 @@ static void test_evaluate(void) {
     gpt2_evaluate(twins.model, targets.data(), twins.weight.data(), losses.data(), hits.data(), 2, 7);
     drpt_begin(&twins.drpt, 0, NULL, NULL);
     gpt2_backward(twins.model, tokens.data(), targets.data(), twins.weight.data(), NULL, &twins.drpt, 2, 7);
-    gpt2_losses(twins.model, again.data(), 2, 7);
+    device_read(again.data(), gpt2_losses(twins.model), sizeof(float) * again.size());
     expect(losses == again && losses[0] > 0.0f && losses[2] == 0.0f);
     GPT2* model = gpt2_create("L1,H2,C16,V23,T8", 1, 0, 0);
     GPT2Arrays a = gpt2_arrays(model);
@@ -543,7 +564,8 @@ int main(int argc, char** argv) {
         { "cuda/residual", test_residual },
         { "cuda/cross_entropy", test_cross_entropy },
         { "cuda/matmul", test_matmul },
-        { "cuda/squared_norm", test_squared_norm },
+        { "cuda/gradient_clip", test_gradient_clip },
+        { "cuda/not_finite", test_not_finite },
         { "cuda/lookup", test_lookup },
         { "cuda/finite_differences", test_finite_differences },
         { "cuda/gradients", test_gradients },

@@ -21,7 +21,6 @@ typedef struct {
     const Real* x;
     const int *tokens, *targets;   // of the batch, where the layers read them
     const float* weight;
-    double norm2;                  // of the gradient
 } Step;
 
 static void matmuls_forward(Step* s) {
@@ -92,8 +91,7 @@ static void embedding(Step* s) {
     drpt_site_position(&s->run->drpt, "wpe", s->model->grad.wpe, s->model->dx, s->C);
 }
 
-static void gradient_norm(Step* s) { s->norm2 = squared_norm(s->model->grads, s->model->num_params); }
-static void adamw(Step* s) { gpt2_update(s->model, &s->run->config, s->run->config.lr, 1.0, 1000); }
+static void adamw(Step* s) { gpt2_update(s->model, &s->run->config, s->run->config.lr, 1000); }
 
 // In this order each operation finds what another one, or the step before, has written.
 static const struct {
@@ -118,8 +116,7 @@ static const struct {
     { "residual sums and copies",     residuals,           1, { 0, 0, 0 } },
     { "cross entropy",                classifier,          0, { 0, 0, 0 } },
     { "embedding",                    embedding,           0, { 0, 0, 0 } },
-    { "gradient norm",                gradient_norm,       0, { 0, 0, 0 } },
-    { "AdamW",                        adamw,               0, { 0, 0, 0 } },
+    { "gradient norm, AdamW",                     adamw,               0, { 0, 0, 0 } },
 };
 static_assert(sizeof(operations) / sizeof(operations[0]) == NUM_PARTS, "trainer.h says how many operations there are");
 
