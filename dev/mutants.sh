@@ -831,3 +831,27 @@ drpt/policy.c~s/ || d->method == METHOD_target;/;/~test_policy policy/reward_sha
 drpt/policy.c~s/items += usable\[i\] != 0/items++/~test_policy policy/broken_scores~the head's mean over pairs left out
 drpt/policy.c~s/(i >= general) == from_target ? (float)mean : 0.0f/(float)mean/~test_policy policy/reward_shares~the head learns from general and target pairs
 drpt/run.c~s/^        if (T > 0) { T += scored; }//~test_policy policy/scores~no place for the token that is scored
+
+# ---- rounds of PPO
+drpt/policy.c~s/ || objective == OBJECTIVE_ppo; }/; }/~test_ppo ppo/first_step~PPO without a head
+drpt/round.c~s/is_ppo(run) ? 1 : 8/8/~test_ppo ppo/first_step~PPO in groups of 8
+drpt/round.c~s/^    check(run->round_options.kl_target == 0.0.*//~test_ppo ppo/refused~PPO: a target for a KL that does not count
+drpt/round_draw.c~s/rows->old, r->kl);/rows->old, 0.0);/~test_ppo ppo/advantages~PPO: rewards without the KL
+drpt/round_draw.c~s/^    whiten_advantages(.*//~test_ppo ppo/advantages~PPO: advantages as they are
+drpt/round_draw.c~s/r->after, o->gamma, o->lambda/r->after, o->lambda, o->gamma/~test_ppo ppo/advantages~PPO: gamma for lambda
+drpt/round_draw.c~s/rows->value + (size_t)first \* (size_t)b->T/rows->value/~test_ppo ppo/advantages~PPO: every batch the first batch's values
+drpt/round_draw.c~s/^    if (rows != \&r->general .*//~test_ppo ppo/adaptive_kl~PPO: the KL follows the target's responses
+drpt/round_draw.c~s/o->kl_target, r->responses,/o->kl_target, 1e9,/~test_ppo ppo/adaptive_kl~PPO: the KL adapted at once, however few responses
+drpt/round_draw.c~s/^    if (o->kl_target > 0.0) {.*//~test_ppo ppo/adaptive_kl~PPO: a KL that stays
+drpt/round_step.c~s/double kl = plain || r->objective == OBJECTIVE_ppo ?/double kl = plain ?/~test_ppo ppo/first_step~PPO: the KL twice, in rewards and loss
+drpt/round_step.c~s/^    for (size_t k = 0; k < N; k++) { dvalue\[k\] .*//~test_ppo ppo/first_step~PPO: --value-weight not heeded
+drpt/round_step.c~s/{ memset(dvalue, 0, sizeof(float) \* N); return; }/{ return; }/~test_ppo ppo/shares~PPO: the last pass' values
+drpt/round_step.c~s/^    if (part == 1 \&\& r->target_objective != TARGET_objective) { memset.*//~test_ppo ppo/shares~PPO: values in every target's gradient
+drpt/round_step.c~s/^            weigh_values(run, \&w, 1, .*//~test_ppo ppo/shares~PPO: a target's objective without values
+drpt/round_step.c~s/^        if (!b->usable\[at + (size_t)i\]) { memset.*//~test_ppo ppo/broken_values~PPO: values of responses that were left out
+drpt/round_step.c~s/c->value_loss = each(s\[0\].value_loss, .*/c->value_loss = s[0].value_loss; }/~test_ppo ppo/shares~PPO: the value's loss of rows added up
+drpt/round_step.c~s/r->step.value + n, r->step.returns + n/r->step.returns + n, r->step.value + n/~test_ppo ppo/first_step~PPO: values held near what they are to learn
+drpt/round_step.c~s/if (a == b->accumulate - 1 \&\& too_far(run, \&w)) { return 0; }//~test_ppo ppo/kl_stop~PPO: a step of a policy that has moved too far
+drpt/round_step.c~s/^        forget_gradients(run);//~test_ppo ppo/kl_stop_in_parts~PPO: gradients of a step that is not taken
+drpt/round_file.c~s/^    r->divergence = numbers.*//~test_ppo ppo/resume~PPO: the divergence of the round forgotten
+drpt/round_file.c~s/^    r->responses = numbers.*//~test_ppo ppo/resume~PPO: the responses of the round forgotten

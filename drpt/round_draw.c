@@ -141,7 +141,7 @@ void round_begin(Run* run) {
     const RoundOptions* o = &run->round_options;
     Round* r = run->round;
     r->done = 0;
-    if (o->kl_target > 0.0 && r->number > 0) { r->kl = adapted_kl(r->kl, r->divergence, o->kl_target, r->responses, o->kl_horizon); }
+    if (o->kl_target > 0.0) { r->kl = adapted_kl(r->kl, r->divergence, o->kl_target, r->responses, o->kl_horizon); }
     if (r->general.rows > 0) { draw(run, &r->general, &run->general_reader, GENERAL, r->number); }
     r->number++;
     if (r->own_target) {
