@@ -17,6 +17,7 @@
 
 #include "iif.h"
 #include "prompts.h"
+#include "reward_model.h"
 #include "rollout.h"
 #include "../llmc/batch.h"
 #include "../llmc/objective.h"
@@ -66,7 +67,9 @@ typedef struct Round {
     Iif* iif;                 // NULL: nothing is filtered
     Prompts prompts;
     Rollouts rollouts;
-    Rewarder judge;
+    Rewarder judge;           // of evaluations, and if there is no model of all responses
+    int has_judge;
+    RewardModel reward_model; // of responses that are learnt from; without a judge, of all
     GPT2* reference;          // NULL: nothing asks for it
     RoundRows general, target;
     RoundRows step;           // the rows of one step, as in its batch
