@@ -378,6 +378,35 @@ drpt/drpt.c~s/k < groups \&\& !d->scores_only/k < groups/~test_drpt drpt/scores_
 drpt/drpt.c~s/if (!o->scores_only) { check_rows/if (1) { check_rows/~test_drpt drpt/scores_only~scores only: target rows asked for
 drpt/drpt.c~s/.given = o->scores_only/.given = 0/~test_drpt drpt/scores_only~scores only: in Adam s metric
 
+# ---- influence filtering
+drpt/iif.c~s/own ? most \/ 2 : most/most/~test_iif iif/scores~iif: more rows than the model has memory for
+drpt/iif.c~s/scores.own_rows = own;/scores.own_rows = 0;/~test_iif iif/scores~iif: rows score themselves
+drpt/iif.c~s/run->round->own_target \&\& run->round_options.leave_one_out/run->round->own_target/~test_iif iif/scores~iif: --leave-one-out not heeded
+drpt/iif.c~s/d.places = run->T;/d.places = run->T \/ 2;/~test_iif iif/scores~iif: positions counted anew in the middle
+drpt/iif.c~s/^        memset(b->mask + to \* T, 0, T);$//~test_iif iif/scores~iif: rows of before learnt from where there are no more
+drpt/iif.c~s/r->target.advantage + from/r->target.advantage/~test_iif iif/scores~iif: the target's first advantages for all
+drpt/iif.c~s/r->target.old + from/r->target.old/~test_iif iif/scores~iif: the target's first old probabilities for all
+drpt/iif.c~s/r->target.reference + from/r->target.reference/~test_iif iif/scores~iif: the reference of the first rows for all
+drpt/iif.c~s/plain ? 0.0 : r->kl, share/0.0, share/~test_iif iif/scores~iif: no divergence in the target
+drpt/iif.c~s/r->target_objective != TARGET_objective/0/~test_iif iif/scores~iif: the whole objective for every target
+drpt/iif.c~s/logp + to, logp + to, NULL, rows->advantage + to + (size_t)first \* (size_t)b->T/logp + to, logp + to, NULL, rows->advantage + to/~test_iif iif/scores~iif: the first advantages for all
+drpt/iif.c~s/1.0 \/ fmax(1.0, batch_trained(b, (size_t)i))/1.0/~test_iif iif/scores~iif: long responses count more
+drpt/iif.c~s/first < target->rows; first += rows/first < rows; first += rows/~test_iif iif/scores~iif: the first pass of the target alone
+drpt/iif.c~s/k < f->scorer.num_groups; k++/k < 1; k++/~test_iif iif/scores~iif: the first group alone
+drpt/iif.c~s/f->batch.usable\[i\] ? sum : NAN/sum/~test_iif iif/scores~iif: scores of rows that are not usable
+drpt/iif.c~s/f->score\[first + i\] = /f->score[i] = /~test_iif iif/scores~iif: scores of one pass
+drpt/iif.c~s/trained_tokens(round_responses(\&r->target))/1/~test_iif iif/scores~iif: the target as a sum
+drpt/iif.c~s/^    device_zero(a.grads, .*//~test_iif iif/scores~iif: gradients left behind
+drpt/iif.c~s/usable\[i\] \&\& r->iif->score\[i\] >= 0.0;/usable[i] \&\& !(r->iif->score[i] < 0.0);/~test_iif iif/broken_rows~iif: NaN is kept
+drpt/iif.c~s/score\[i\] >= 0.0/score[i] > 0.0/~test_iif iif/target_without_gradient~iif: a score of 0 is not kept
+drpt/iif.c~s/= r->general.usable\[i\] \&\& r->iif/= r->iif/~test_iif iif/scores~iif: rows usable again
+drpt/round.c~s/run->round_options.iif \&\& most < 2 ? 2 : most/most/~test_iif iif/scores~iif: room for one row
+drpt/round.c~s/^    check(!o->iif || (method .*//~test_iif iif/what_makes_no_sense~iif: before any method
+drpt/round.c~s/^    check(!o->iif || run->config.general.*//~test_iif iif/what_makes_no_sense~iif: without general rows
+drpt/round_step.c~s/if (ended \&\& r->iif) { iif_filter(run); }//~test_iif iif/rounds_are_filtered~iif: no round is filtered
+drpt/round_step.c~s/if (ended \&\& r->iif)/if (r->iif)/~test_iif iif/rounds_are_filtered~iif: every step filters
+drpt/round_step.c~s/r->kept >= 0 ? r->kept : NAN/NAN/~test_iif iif/steps_learn_from_the_kept~iif: not logged
+
 # ---- the trainer: layers
 train_gpt2_drpt.c~s/wpe + (size_t)(n % T) \* C/wpe + (size_t)(n \/ T) * C/~test_parity logits~a row's place for a token's
 llmc/softmax.h~s/p = p \* r + 1.0f\/120;//~test_gpt2 fast_exp~a term of the polynomial
