@@ -354,6 +354,22 @@ drpt/drpt.c~s/== k ? fabs(alpha\[i\])/== k ? alpha[i]/~test_drpt drpt/geometry_o
 drpt/drpt.c~s/route_names\[label->gathered.route\]/route_names[0]/~test_drpt drpt/geometry~geometry: the route that was asked for
 drpt/drpt.c~s/"..%s", label->last/"..%s", label->first.name/~test_drpt drpt/geometry~geometry: a group of one name
 
+# ---- target rows that are the general rows
+drpt/solve.h~s/return rows.own_rows ? st->S/return 0 ? st->S/~test_own_rows~own rows: nothing left out
+drpt/solve.h~s/rows.own_rows ? st->S\[i\*rows.m + i\]/rows.own_rows ? st->S[i]/~test_own_rows~own rows: the part of the first row
+drpt/solve.h~s/st->s\[from\] - solve_own(st, rows, from)/st->s[from] - solve_own(st, rows, i)/~test_own_rows~own rows: the part of the row that stands there when sorted
+drpt/solve.h~s/st->s\[from\] - solve_own(st, rows, from)/st->s[from]/~test_own_rows~own rows: selections alone leave them out
+drpt/solve.h~s/st->score\[from\] - solve_own(st, rows, from)/st->score[from]/~test_own_rows~own rows: selections do not leave them out
+drpt/solve.h~s/^        rows.own_rows = 0;$//~test_own_rows~own rows: lengths of less than t
+drpt/solve.h~s/if (rows.own_rows \&\& knobs.rescale != RESCALE_none)/if (0)/~test_own_rows~own rows: lengths of less than t
+drpt/group.h~s/score\[i\] = st->score\[i\] - solve_own(st, task->rows, i)/score[i] = st->score[i]/~test_drpt drpt/own_rows~own rows: the scores in the log are whole
+drpt/group.h~s/result->dot_ut = group_dot(alpha, result->beta, st, n);/result->dot_ut = 0.9 * group_dot(alpha, result->beta, st, n);/~test_drpt drpt/own_rows~own rows: another <u,t>
+drpt/drpt.c~s/ | (d->rows.own_rows ? NEEDS_ROWS : 0)//~test_drpt drpt/own_rows~own rows: target rows not formed singly
+drpt/drpt.c~s/o->own_rows \&\& solve_needs(d.method, d.knobs) \& NEEDS_S/o->own_rows/~test_drpt drpt/own_rows~own rows: formed for methods that read no scores
+drpt/drpt.c~s/o->own_rows \&\& solve_needs(d.method, d.knobs) \& NEEDS_S/0/~test_drpt drpt/own_rows~own rows: not heeded
+drpt/drpt.c~s/if (o->own_rows) { check_own_rows/if (0) { check_own_rows/~test_drpt drpt/own_rows_that_make_no_sense~own rows: everything allowed
+drpt/drpt.c~s/^    check(n == m, "%d target rows are not.*//~test_drpt drpt/own_rows_that_make_no_sense~own rows: other rows allowed
+
 # ---- the trainer: layers
 train_gpt2_drpt.c~s/wpe + (size_t)(n % T) \* C/wpe + (size_t)(n \/ T) * C/~test_parity logits~a row's place for a token's
 llmc/softmax.h~s/p = p \* r + 1.0f\/120;//~test_gpt2 fast_exp~a term of the polynomial
@@ -638,6 +654,17 @@ drpt/probe.c~s/\[p->a\] = dot(sum, p->reference\[half\]/[p->a] = dot(sum, p->ref
 drpt/probe.c~s/if (p->b == p->batches - 1) { end_draw/if (p->b == 0) { end_draw/~test_probe probe/family~a draw ends with its first batch
 drpt/probe.c~s/^    check(p->passes == a \* .*//~test_probe probe/faults_of_use~draws in any order
 drpt/probe.c~s/^    check(p->next == p->num_sites, .*//~test_probe probe/faults_of_use~a pass without sites
+drpt/run_probe.c~s/share\[2\] = { 1.0, total \/ pairs }/share[2] = { 1.0, total }/~test_run_probe run_probe/pairs~target pairs add up to their number
+drpt/run_probe.c~s/share\[2\] = { 1.0, /share[2] = { 0.5, /~test_run_probe run_probe/pairs~a general pair is half a pair
+drpt/run_probe.c~s/b, 0, rows, general, share/b, 0, rows, 0, share/~test_run_probe run_probe/pairs~general pairs weighed as the target's
+drpt/run_probe.c~s/general, by_tokens, (double)batch_count(b, 0, general).rows/general, by_tokens, 1.0/~test_run_probe run_probe/examples~general rows weighed as a mean
+drpt/run_probe.c~s/ \/ all;$/;/~test_run_probe run_probe/examples~the reference is a sum
+drpt/run_probe.c~s/rows \/ per \/ 2 \* per/rows \/ 2/~test_run_probe run_probe/pairs~a pair torn apart by the halves
+drpt/run_probe.c~s/run->per_item == 2 ? policy_head(\(.*\)) : NULL/NULL/~test_run_probe run_probe/scores~nothing of what the scores want
+drpt/run_probe.c~s/^    probe_recorder(probe)->places = run->T;//~test_run_probe run_probe/pairs~the positions of a pair's second row are others
+drpt/run_probe.c~s/of_pairs ? run->policy.domain : b->domain/b->domain/~test_run_probe run_probe/pairs~the sources of rows for those of pairs
+drpt/run_probe.c~s/(uint64_t)c->seed + 1 + (uint64_t)a, 1/(uint64_t)c->seed + 1, 1/~test_run_probe run_probe/examples~all draws of a population are the same
+drpt/run_probe.c~s/rows\[j\] = reader_next(.*); }/rows[j] = (size_t)j; }/~test_run_probe run_probe/examples~the same target rows in every draw
 drpt/probe_list.c~s/end\[-1\] == '.r' || //~test_probe probe/files~the end of a line of Windows
 drpt/probe_list.c~s/ \&\& \*line != '#'//~test_probe probe/family~comments are variants
 drpt/probe_list.c~s/ \&\& !strchr(line, ',')//~test_probe probe/faults_of_a_list~a label with a comma
@@ -775,7 +802,7 @@ llmc/dataset.c~s/ \* together + row % together : row/ * together : row/~test_pol
 llmc/dataset.c~s/rng_shuffle(\&rng, r->order, count)/rng_shuffle(\&rng, r->order, count - 1)/~test_dataset reader_order_is_the_stream~the last pair always last
 drpt/policy.c~s/p->reference_logp + row \* T, p->beta/p->logp + row * T, p->beta/~test_policy policy/evaluation~the model its own reference
 drpt/policy.c~s/logp\[n\] = -logp\[n\]/logp[n] = logp[n]/~test_gradient pairs~losses for log-probabilities
-drpt/policy.c~s/b->mask\[n\] ? 1.0f : 0.0f/b->mask[n] ? 0.0f : 1.0f/~test_gradient pairs~log-probabilities of what is not trained on
+drpt/policy.c~s/b->mask\[n\] \&\& !is_reward ? 1.0f : 0.0f/b->mask[n] \&\& !is_reward ? 0.0f : 1.0f/~test_gradient pairs~log-probabilities of what is not trained on
 drpt/policy.c~s/p->beta, share\[part\]/1.0, share[part]/~test_gradient pairs~beta not heeded
 drpt/policy.c~s/, share\[part\])/, share[0])/~test_gradient pairs~target pairs count as general ones
 drpt/policy.c~s/b->usable + (size_t)first + row/b->usable + row/~test_policy policy/evaluation~the general rows' flags for the target
@@ -787,3 +814,25 @@ drpt/run.c~s/run->drpt.places = run->T;/run->drpt.places = per * run->T;/~test_p
 drpt/run.c~s/drpt_create(\&run->options, n \/ per, m \/ per, per \* run->T/drpt_create(\&run->options, n, m, run->T/~test_policy policy/shares~a weight for each row of a pair
 drpt/run.c~s/loss = s.broken > 0.0 ? NAN/loss = s.broken > 1e9 ? NAN/~test_policy policy/broken_evaluation~an evaluation without its broken pairs
 drpt/run.c~s/c->reference ? c->reference : c->init/c->init/~test_policy policy/evaluation~--reference not heeded
+
+# ---- the scalar head, and reward models
+train_gpt2_drpt.c~s/^        value_backward_input(model->dlnf, head->dvalue.*//~test_gradient head~nothing flows through the head
+train_gpt2_drpt.c~s/float d = share\[n . T\] \* dvalue\[n\];/float d = dvalue[n];/~test_gradient head~the head's shares not heeded
+train_gpt2_drpt.c~s/float d = share\[n . T\]/float d = share[0]/~test_gradient head~the first row's share for the whole head
+train_gpt2_drpt.c~s/^        dbias\[0\] += d;//~test_gradient head~the head's bias has no gradient
+train_gpt2_drpt.c~s/c < C \&\& dvalue\[n\] != 0.0f/c < C/~test_gpt2 head_is_no_site~a head that nobody asks is read
+train_gpt2_drpt.c~s/(size_t)n \* C, C) + bias\[0\]/(size_t)n * C, C)/~test_gradient head~values without the head's bias
+llmc/gpt2_init.c~s/^        for (size_t k = g->given; .*//~test_gpt2 head_file~a new head of what was there
+llmc/gpt2_init.c~s/if (with_head) { g.config.head = 1; }/g.config.head = with_head;/~test_gpt2 head_file~a file's own head thrown away
+llmc/gpt2_file.c~s/^    check(c->head == 0 .*//~test_gpt2 head_file~any number of heads
+llmc/gpt2_tensors.h~s/X(headw,      head, /X(headw,      1,    /~test_gpt2 tensors head_file~a head in every model
+drpt/policy.c~s/^        if (last >= 0) { b->inputs.*//~test_policy policy/scores~a score before the last token
+drpt/policy.c~s/p->values\[i \* b->T + last + 1\]/p->values[i * b->T + last]/~test_policy policy/scores~the score of the last token but one
+drpt/policy.c~s/p->dvalue\[i \* b->T + last + 1\]/p->dvalue[i * b->T + last]/~test_gradient pairs~the score's gradient at another token
+drpt/policy.c~s/^    memset(p->dvalue.*//~test_policy policy/scores~the last batch's scores have gradients still
+drpt/policy.c~s/\&\& !is_reward ? 1.0f/? 1.0f/~test_policy policy/scores~a reward model learns the tokens as well as the scores
+drpt/policy.c~s/d->plain || from_target ? 1.0 :/d->plain ? 1.0 :/~test_policy policy/reward_shares~the target's head scaled twice
+drpt/policy.c~s/ || d->method == METHOD_target;/;/~test_policy policy/reward_shares~the head of general pairs where the target's train
+drpt/policy.c~s/items += usable\[i\] != 0/items++/~test_policy policy/broken_scores~the head's mean over pairs left out
+drpt/policy.c~s/(i >= general) == from_target ? (float)mean : 0.0f/(float)mean/~test_policy policy/reward_shares~the head learns from general and target pairs
+drpt/run.c~s/^        if (T > 0) { T += scored; }//~test_policy policy/scores~no place for the token that is scored
