@@ -679,38 +679,54 @@ double gpt2_norm(const GPT2* model) { return model->clip->norm; }
 // Generation: positions of several rows at a time, whose keys and values stay.
 
 struct Decoder {
+    GPT2Config config;
     int rows, T, room;                // the cache has T places for each of so many rows; positions at a time
     BlockActs act;                    // (room) used by all blocks in turn
     float *x, *lnf, *stats, *logits;  // x (room,C); of at most `rows` positions the others
-    float* cache;                     // (L,2,rows,T,C): keys and values
+    float *keys, *values;             // (L,rows,T/LANES,C,LANES) and (L,rows,T,C); T is in whole vectors, here and below
     float* S;                         // (threads,T)
     Arena arena;
 };
 
-static void layout_decoder(Decoder* d, const GPT2Config* c) {
-    size_t C = (size_t)c->channels, T = (size_t)d->T, rows = (size_t)d->rows, room = (size_t)d->room;
-    layout_block_acts(&d->act, &d->arena, room, C, (size_t)c->heads);
+static size_t row_size(const Decoder* d) { return (size_t)whole_vectors(d->T) * (size_t)d->config.channels; }
+
+static void layout_decoder(Decoder* d) {
+    size_t C = (size_t)d->config.channels, rows = (size_t)d->rows, all = (size_t)d->config.layers * rows, room = (size_t)d->room;
+    layout_block_acts(&d->act, &d->arena, room, C, (size_t)d->config.heads);
     d->x = take(&d->arena, room * C);
     d->lnf = take(&d->arena, rows * C);
     d->stats = take(&d->arena, 2 * rows);
-    d->logits = take(&d->arena, rows * (size_t)c->vocab_size);
-    d->S = take(&d->arena, (size_t)omp_get_max_threads() * T);
-    d->cache = take(&d->arena, (size_t)c->layers * 2 * rows * T * C);
+    d->logits = take(&d->arena, rows * (size_t)d->config.vocab_size);
+    d->S = take(&d->arena, (size_t)omp_get_max_threads() * (size_t)whole_vectors(d->T));
+    d->keys = take(&d->arena, all * row_size(d));
+    d->values = take(&d->arena, all * row_size(d) + LANES); // the last vector of a head may reach over it
 }
 
 Decoder* decoder_create(const GPT2Config* config, int rows, int T) {
     Decoder* d = calloc(1, sizeof(Decoder));
     check(d != NULL, "out of memory for a decoder");
-    *d = (Decoder){ .rows = rows, .T = T, .room = most(rows, DECODER_ROOM) };
-    layout_decoder(d, config);
+    *d = (Decoder){ .config = *config, .rows = rows, .T = T, .room = most(rows, DECODER_ROOM) };
+    layout_decoder(d);
     arena_alloc(&d->arena, "the key-value cache");
-    layout_decoder(d, config);
+    layout_decoder(d);
     return d;
 }
 
 void decoder_free(Decoder* d) {
     arena_free(&d->arena);
     free(d);
+}
+
+void decoder_copy(Decoder* d, const int* from, const int* to, const int* places, int N) {
+    int L = d->config.layers;
+    size_t C = (size_t)d->config.channels, row = row_size(d);
+    #pragma omp parallel for
+    for (int nl = 0; nl < N * L; nl++) {
+        int n = nl / L;
+        size_t first = (size_t)(nl % L) * (size_t)d->rows, a = (first + (size_t)from[n]) * row, b = (first + (size_t)to[n]) * row;
+        memcpy(d->keys + b, d->keys + a, sizeof(float) * (size_t)whole_vectors(places[n]) * C);
+        memcpy(d->values + b, d->values + a, sizeof(float) * (size_t)places[n] * C);
+    }
 }
 
 // out (N,C): the embeddings of tokens at places of their own.
@@ -724,34 +740,58 @@ static void encoder_decode(float* out, const int* tokens, const int* places, con
     }
 }
 
-// The keys and values of N positions to their places in the cache, (rows,T,C) each.
+// The keys and values of N positions to their places in the cache: keys (rows,T/LANES,C,LANES), values (rows,T,C).
 static void cache_update(float* keys, float* values, const float* qkv, const int* rows, const int* places, int T, int N, int C) {
     #pragma omp parallel for
     for (int n = 0; n < N; n++) {
-        size_t at = ((size_t)rows[n] * T + places[n]) * C;
-        const float* x = qkv + (size_t)n * 3*C;
-        memcpy(keys + at, x + C, sizeof(float) * (size_t)C);
-        memcpy(values + at, x + 2*C, sizeof(float) * (size_t)C);
+        size_t row = (size_t)rows[n] * whole_vectors(T) * C;
+        const float *k = qkv + (size_t)n * 3*C + C, *v = k + C;
+        float* to = keys + row + (size_t)(places[n] / LANES * LANES) * C + places[n] % LANES;
+        for (int c = 0; c < C; c++) { to[c * LANES] = k[c]; }
+        memcpy(values + row + (size_t)places[n] * C, v, sizeof(float) * (size_t)C);
     }
 }
 
-// atty (N,C): each query attends to the keys and values of its row, up to its own place. A thread takes a head of a position.
+// sum over k < K of a[k] b[k], for LANES columns of b, in four sums so that none has to wait for the one before.
+static inline Vec combine(const float* a, const float* b, size_t b_row, int K) {
+    Vec sum[4] = {{0}};
+    int k = 0;
+    for (; k + 4 <= K; k += 4) {
+        UNROLL for (int i = 0; i < 4; i++) { sum[i] += a[k + i] * *(const Vec*)(b + (size_t)(k + i) * b_row); }
+    }
+    for (; k < K; k++) { sum[0] += a[k] * *(const Vec*)(b + (size_t)k * b_row); }
+    return (sum[0] + sum[1]) + (sum[2] + sum[3]);
+}
+
+// s becomes exp(s - largest); returns their sum. Up to a whole vector there is room, and what is written there is too little to count.
+static float softmax_decode(float* s, int count) {
+    int whole = (count + LANES - 1) / LANES * LANES;
+    float largest = s[0], sum = 0.0f;
+    for (int u = count; u < whole; u++) { s[u] = -INFINITY; }
+    #pragma omp simd reduction(max:largest)
+    for (int u = 0; u < whole; u++) { largest = s[u] > largest ? s[u] : largest; }
+    #pragma omp simd reduction(+:sum)
+    for (int u = 0; u < whole; u++) { sum += s[u] = fast_exp(s[u] - largest); }
+    return sum;
+}
+
+// atty (N,C): each query attends to the keys and values of its row, up to its own place. A thread takes a head of a position; the
+// lanes of a vector are neighbouring places for the scores and neighbouring channels for what is gathered by them.
 static void attention_decode(float* atty, float* S, const float* qkv, const float* keys, const float* values,
                              const int* rows, const int* places, int T, int N, int C, int NH) {
     int hs = C / NH;
     float scale = 1.0f / sqrtf((float)hs);
     #pragma omp parallel for
     for (int nh = 0; nh < N * NH; nh++) {
-        int n = nh / NH, t = places[n];
-        size_t head = (size_t)(nh % NH) * hs, row = (size_t)rows[n] * T * C + head;
-        const float *q = qkv + (size_t)n * 3*C + head, *k = keys + row, *v = values + row;
-        float *out = atty + (size_t)n * C + head, *s = S + (size_t)omp_get_thread_num() * T;
-        for (int u = 0; u <= t; u++) { s[u] = scale * dot(q, k + (size_t)u * C, hs); }
-        float lse = log_sum_exp(s, t + 1);
-        for (int j = 0; j < hs; j++) { out[j] = 0.0f; }
-        for (int u = 0; u <= t; u++) {
-            float p = fast_exp(s[u] - lse);
-            for (int j = 0; j < hs; j++) { out[j] += p * v[(size_t)u * C + j]; }
+        int n = nh / NH, head = nh % NH * hs, count = places[n] + 1;
+        size_t row = (size_t)rows[n] * whole_vectors(T) * C;
+        const float *q = qkv + (size_t)n * 3*C + head, *k = keys + row + head * LANES, *v = values + row + head;
+        float *out = atty + (size_t)n * C + head, *s = S + (size_t)omp_get_thread_num() * whole_vectors(T);
+        for (int u = 0; u < count; u += LANES) { *(Vec*)(s + u) = scale * combine(q, k + (size_t)u * C, LANES, hs); }
+        float sum = softmax_decode(s, count);
+        for (int j = 0; j < hs; j += LANES) {
+            Vec y = combine(s, v + j, (size_t)C, count) / sum;
+            memcpy(out + j, &y, sizeof(float) * (size_t)least(LANES, hs - j));
         }
     }
 }
@@ -760,12 +800,12 @@ static void attention_decode(float* atty, float* S, const float* qkv, const floa
 // looks there, so that positions may follow one another.
 static void blocks_decode(const GPT2* model, Decoder* d, const int* tokens, const int* rows, const int* places, int N) {
     int L = model->config.layers, C = model->config.channels, NH = model->config.heads, T = d->T;
-    size_t NC = (size_t)N * (size_t)C, layer = (size_t)d->rows * (size_t)T * (size_t)C;
+    size_t NC = (size_t)N * (size_t)C, layer = (size_t)d->rows * row_size(d);
     const BlockActs* a = &d->act;
     encoder_decode(d->x, tokens, places, model->weight.wte, model->weight.wpe, N, C);
     for (int l = 0; l < L; l++) {
         const BlockParams* w = &model->weight.block[l];
-        float *keys = d->cache + (size_t)l * 2 * layer, *values = keys + layer;
+        float *keys = d->keys + (size_t)l * layer, *values = d->values + (size_t)l * layer;
         layernorm_forward(a->ln1, a->ln1_mean, a->ln1_rstd, d->x, w->ln1w, w->ln1b, N, C);
         matmul_forward_rows(a->qkv, a->ln1, w->qkvw, w->qkvb, N, C, 3*C);
         cache_update(keys, values, a->qkv, rows, places, T, N, C);

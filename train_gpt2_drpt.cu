@@ -879,12 +879,13 @@ double gpt2_norm(const GPT2* model) {
 // Generation: positions of several rows at a time, whose keys and values stay.
 
 struct Decoder {
+    GPT2Config config;
     int rows, T, room;                // the cache has T places for each of so many rows; positions at a time
     BlockActs act;                    // (room) used by all blocks in turn
     Real *x, *lnf, *logits;           // x (room,C); of at most `rows` positions the others
     Real* cache;                      // (L,2,rows,T,C): keys and values
     float *stats, *S;                 // S (room,NH,T)
-    int* position;                    // (3,N) of the N at hand: tokens, rows, places
+    int* position;                    // (3,N) of the N at hand: tokens, rows, places; or what is copied from where to where
     int* host_position;               // (3,room)
     Real* rounded;                    // (rows,V) the logits on the host, as the GPU has them
     float* host;                      // (rows,V)
@@ -893,6 +894,7 @@ struct Decoder {
 
 Decoder* decoder_create(const GPT2Config* c, int rows, int T) {
     Decoder* d = (Decoder*)host_alloc(1, sizeof(Decoder));
+    d->config = *c;
     d->rows = rows;
     d->T = T;
     d->room = rows > DECODER_ROOM ? rows : DECODER_ROOM;
@@ -918,6 +920,31 @@ void decoder_free(Decoder* d) {
     free(d->rounded);
     free(d->host);
     free(d);
+}
+
+// The keys or values of a row in one layer; cache (2L,rows,T*C). grid (N, 2L), block (THREADS)
+static __global__ void decoder_copy_kernel(Real* cache, const int* from, const int* to, const int* places, int rows, int T, int C) {
+    size_t first = (size_t)blockIdx.y * rows, count = (size_t)places[blockIdx.x] * C;
+    const Real* a = cache + (first + from[blockIdx.x]) * T * C;
+    Real* b = cache + (first + to[blockIdx.x]) * T * C;
+    for (size_t i = threadIdx.x; i < count; i += THREADS) { b[i] = a[i]; }
+}
+
+// The lists of N positions, or copies, to the device.
+static void send_positions(Decoder* d, const int* first, const int* second, const int* third, int N) {
+    size_t ints = sizeof(int) * (size_t)N;
+    memcpy(d->host_position, first, ints);
+    memcpy(d->host_position + N, second, ints);
+    memcpy(d->host_position + 2*N, third, ints);
+    device_write(d->position, d->host_position, 3 * ints);
+}
+
+void decoder_copy(Decoder* d, const int* from, const int* to, const int* places, int N) {
+    if (N == 0) { return; }
+    dim3 grid((unsigned)N, 2 * (unsigned)d->config.layers);
+    send_positions(d, from, to, places, N);
+    decoder_copy_kernel<<<grid, THREADS>>>(d->cache, d->position, d->position + N, d->position + 2*N, d->rows, d->T, d->config.channels);
+    LAUNCHED();
 }
 
 // W neighbouring channels a thread. grid (NC / W / THREADS), block (THREADS)
@@ -993,13 +1020,10 @@ static void attention_decode(Real* atty, float* S, const Real* qkv, const Real* 
 // The blocks for N positions, which leaves their last output in x.
 static void blocks_decode(const GPT2* model, Decoder* d, const int* host_tokens, const int* host_rows, const int* host_places, int N) {
     int L = model->config.layers, C = model->config.channels, NH = model->config.heads, T = d->T;
-    size_t NC = (size_t)N * (size_t)C, layer = (size_t)d->rows * (size_t)T * (size_t)C, ints = sizeof(int) * (size_t)N;
+    size_t NC = (size_t)N * (size_t)C, layer = (size_t)d->rows * (size_t)T * (size_t)C;
     const BlockActs* a = &d->act;
     const int *tokens = d->position, *rows = tokens + N, *places = rows + N;
-    memcpy(d->host_position, host_tokens, ints);
-    memcpy(d->host_position + N, host_rows, ints);
-    memcpy(d->host_position + 2*N, host_places, ints);
-    device_write(d->position, d->host_position, 3 * ints);
+    send_positions(d, host_tokens, host_rows, host_places, N);
     encoder_decode(d->x, tokens, places, model->weight.wte, model->weight.wpe, N, C);
     for (int l = 0; l < L; l++) {
         const BlockParams* w = &model->weight.block[l];

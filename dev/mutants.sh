@@ -722,22 +722,35 @@ dev/world/rows.c~s/(i < target ? r->T : r->m \* r->T)/r->T/~test_probe probe/row
 dev/world/world.c~s/at = at % VOCAB \* VOCAB + next/at = at \/ VOCAB * VOCAB + next/~test_probe probe/rows_are_of_the_world~the wrong token forgotten
 
 # ---- sampling
-llmc/sampler.c~s/logits\[v\] < last || kept >= wanted/logits[v] < last/~test_sampler sampler/weights~all that are equal to the last kept
-llmc/sampler.c~s/kept += count ? 1.0 : (double)weight\[v\]; } }$/kept += 1.0; } }/~test_sampler sampler/weights~top-p counts tokens above the bound
-llmc/sampler.c~s/how.top_p \* weight_above(logits, weight, V, -INFINITY)/how.top_p/~test_sampler sampler/weights~top-p of weights that do not add up to one
-llmc/sampler.c~s/(double)largest) \/ how.temperature/(double)largest)/~test_sampler sampler/weights~no temperature
-llmc/sampler.c~s/rng_uniform(rng) \* weight_above(.*), passed/rng_uniform(rng), passed/~test_sampler sampler/frequencies~a coin of one
-llmc/sampler.c~s/    if (!isfinite(lse)) { return -1; }//~test_sampler sampler/no_probabilities~NaN is sampled from
-llmc/sampler.c~s/^    \*log_prob = logits\[token\] - lse;/    *log_prob = (float)log((double)weight[token]);/~test_sampler sampler/weights~the log-probability of the truncated distribution
+llmc/sampler.c~s/            if (wanted <= 0.0) { c->weight\[v\] = 0.0f; }//~test_sampler sampler/weights~all that are equal to the last kept
+llmc/sampler.c~s/wanted -= count ? 1.0 : (double)c->weight\[v\];/wanted -= 1.0;/~test_sampler sampler/weights~top-p counts tokens at the bound
+llmc/sampler.c~s/how.top_p \* all/how.top_p/~test_sampler sampler/weights~top-p of weights that do not add up to one
+llmc/sampler.c~s/fmax(1.0 \/ temperature, 1e-30)/fmax(1.0, 1e-30)/~test_sampler sampler/weights~no temperature
+llmc/sampler.c~s/rng_uniform(rng) \* all/rng_uniform(rng)/~test_sampler sampler/frequencies~a coin of one
+llmc/sampler.c~s/    if (!isfinite(all)) { return -1; }//~test_sampler sampler/no_probabilities~NaN is sampled from
+llmc/sampler.c~s/ - log_all);/ - log(all));/~test_sampler sampler/weights~the log-probability of the truncated distribution
+llmc/sampler.c~s/if (above == wanted) { break; }/if (above >= wanted) { break; }/~test_sampler sampler/weights~a bound that leaves too much
+llmc/sampler.c~s/        c->sum\[p\] = sum;$/        c->sum[p] += 0.0f * sum;/~test_sampler sampler/weights~the weight of a piece before tokens were left out
+llmc/sampler.c~s/top > c->largest ? top : c->largest/top/~test_sampler sampler/weights~the last piece's largest logit
+llmc/sampler.c~s/(V \/ (MOST_PIECES \* UNIT) + 1) \* UNIT/UNIT * 2/~test_sampler sampler/large~more pieces than there is room for
 drpt/rollout.c~s/first + (uint64_t)i)/first)/~test_rollout rollout/without_cache~the same random numbers for all rows
 drpt/rollout.c~s/    r->waiting -= admitted;/    r->waiting = 0;/~test_rollout rollout/without_cache~rows that wait forgotten
 drpt/rollout.c~s/        r->place\[last\] = place;//~test_rollout rollout/without_cache~a place of the decoder given away twice
 drpt/rollout.c~s/ || r->length\[row\] - r->prompt\[row\] >= r->most//~test_rollout rollout/without_cache~no bound to what is sampled
 drpt/rollout.c~s/r->ended\[row\] = r->tokens\[at\] == r->end;//~test_rollout rollout/without_cache~end of text passed over
 drpt/rollout.c~s/t < r->length\[row\] - 1; t++, N++/t < r->length[row] - 2; t++, N++/~test_rollout rollout/without_cache~the last but one token of a prompt not in the cache
+drpt/rollout.c~s/r->length\[r->row\[i\]\] >= count \&\& memcmp/memcmp/~test_rollout rollout/groups~a prompt longer than what another row has
+drpt/rollout.c~s/\&\& memcmp(other, prompt, .*) == 0) { return i; }/\&\& *other == *prompt) { return i; }/~test_rollout rollout/prompt_once~a prompt with another's first token and length is it
+drpt/rollout.c~s/    for (int i = 0; i < at; i++) {/    for (int i = 0; i < 0; i++) {/~test_rollout rollout/prompt_once~every prompt through the model
+drpt/rollout.c~s/    decoder_copy(r->decoder.*//~test_rollout rollout/groups~no copy of the prompt
+train_gpt2_drpt.c~s/(first + (size_t)to\[n\]) \* row;/(size_t)to[n] * row;/~test_rollout rollout/groups~all blocks' keys into the first's
+train_gpt2_drpt.c~s/(size_t)whole_vectors(places\[n\]) \* C);/(size_t)places[n] \/ LANES * LANES * C);/~test_rollout rollout/groups~the keys of whole vectors alone are copied
+train_gpt2_drpt.c~s/    for (; k < K; k++) { sum\[0\] += .*//~test_rollout rollout/without_cache~the rest behind fours left out
+train_gpt2_drpt.c~s/    for (int u = count; u < whole; u++) { s\[u\] = -INFINITY; }//~test_rollout rollout/without_cache~places that are not there yet have a share
+train_gpt2_drpt.c~s/\* C + places\[n\] % LANES;/* C;/~test_rollout rollout/without_cache~all keys of a vector in its first lane
 drpt/rollout.c~s/^        check(r->tokens\[at\] >= 0, .*//~test_rollout rollout/faults~a model that has diverged goes on
 train_gpt2_drpt.c~s/(size_t)places\[n\] \* C;/(size_t)n * C;/~test_rollout rollout/without_cache~all rows at places of the first
-train_gpt2_drpt.c~s/row = (size_t)rows\[n\] \* T \* C + head/row = head/~test_rollout rollout/without_cache~all look into the first row of the cache
+train_gpt2_drpt.c~/^static void attention_decode/,/^}/s/row = (size_t)rows\[n\] \*/row = 0 */~test_rollout rollout/without_cache~all look into the first row of the cache
 train_gpt2_drpt.c~s/n += d->room/n += N/~test_rollout rollout/long_prompts~the first piece of a prompt alone
 llmc/matmul.c~/^void matmul_forward_rows/,/^}/s/by_blocks/N <= 4 ? by_dots : by_blocks/~test_rollout rollout/same_bits~few rows are added up in another order
 # ---- rewards by a rule

@@ -66,6 +66,10 @@ enum { DECODER_ROOM = 256 }; // positions that are computed at a time, or `rows`
 Decoder* decoder_create(const GPT2Config* config, int rows, int T);
 void decoder_free(Decoder* d);
 
+// Copies n of N: row to[n] gets the first places[n] places of row from[n], as if it had been given the same tokens. N is at most `rows`, and no
+// row that is copied to is copied from.
+void decoder_copy(Decoder* d, const int* from, const int* to, const int* places, int N);
+
 // N positions, as many as there are: all of a prompt but its last token.
 void gpt2_prefill(const GPT2* model, Decoder* d, const int* tokens, const int* rows, const int* places, int N);
 // The logits (B,V), on the host, that follow each of B positions, `rows` at most. They stay the decoder's, until the next call.

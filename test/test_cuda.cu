@@ -462,6 +462,12 @@ static void test_decode(void) {
         const float* got = count > 0 ? gpt2_decode(model, d, token, of, where, count) : NULL;
         for (int i = 0; i < count; i++) { expect_close(got + i * V, &want[(size_t)(text[i] * T + where[i]) * stride], V, MODEL_TOLERANCE); }
     }
+    const int from[2] = { 0, 2 }, to[2] = { 1, 3 }, places[2] = { 40, 7 }; // what begins as the second and the third row
+    const int next[2] = { tokens[(size_t)(T + 40)], tokens[(size_t)(2*T + 7)] };
+    decoder_copy(d, from, to, places, 2);
+    const float* got = gpt2_decode(model, d, next, to, places, 2);
+    expect_close(got, &want[(size_t)(T + 40) * stride], V, MODEL_TOLERANCE);
+    expect_close(got + V, &want[(size_t)(2*T + 7) * stride], V, MODEL_TOLERANCE);
     decoder_free(d);
     gpt2_free(model);
 }
