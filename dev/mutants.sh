@@ -354,6 +354,22 @@ drpt/drpt.c~s/== k ? fabs(alpha\[i\])/== k ? alpha[i]/~test_drpt drpt/geometry_o
 drpt/drpt.c~s/route_names\[label->gathered.route\]/route_names[0]/~test_drpt drpt/geometry~geometry: the route that was asked for
 drpt/drpt.c~s/"..%s", label->last/"..%s", label->first.name/~test_drpt drpt/geometry~geometry: a group of one name
 
+# ---- target rows that are the general rows
+drpt/solve.h~s/return rows.own_rows ? st->S/return 0 ? st->S/~test_own_rows~own rows: nothing left out
+drpt/solve.h~s/rows.own_rows ? st->S\[i\*rows.m + i\]/rows.own_rows ? st->S[i]/~test_own_rows~own rows: the part of the first row
+drpt/solve.h~s/st->s\[from\] - solve_own(st, rows, from)/st->s[from] - solve_own(st, rows, i)/~test_own_rows~own rows: the part of the row that stands there when sorted
+drpt/solve.h~s/st->s\[from\] - solve_own(st, rows, from)/st->s[from]/~test_own_rows~own rows: selections alone leave them out
+drpt/solve.h~s/st->score\[from\] - solve_own(st, rows, from)/st->score[from]/~test_own_rows~own rows: selections do not leave them out
+drpt/solve.h~s/^        rows.own_rows = 0;$//~test_own_rows~own rows: lengths of less than t
+drpt/solve.h~s/if (rows.own_rows \&\& knobs.rescale != RESCALE_none)/if (0)/~test_own_rows~own rows: lengths of less than t
+drpt/group.h~s/score\[i\] = st->score\[i\] - solve_own(st, task->rows, i)/score[i] = st->score[i]/~test_drpt drpt/own_rows~own rows: the scores in the log are whole
+drpt/group.h~s/result->dot_ut = group_dot(alpha, result->beta, st, n);/result->dot_ut = 0.9 * group_dot(alpha, result->beta, st, n);/~test_drpt drpt/own_rows~own rows: another <u,t>
+drpt/drpt.c~s/ | (d->rows.own_rows ? NEEDS_ROWS : 0)//~test_drpt drpt/own_rows~own rows: target rows not formed singly
+drpt/drpt.c~s/o->own_rows \&\& solve_needs(d.method, d.knobs) \& NEEDS_S/o->own_rows/~test_drpt drpt/own_rows~own rows: formed for methods that read no scores
+drpt/drpt.c~s/o->own_rows \&\& solve_needs(d.method, d.knobs) \& NEEDS_S/0/~test_drpt drpt/own_rows~own rows: not heeded
+drpt/drpt.c~s/if (o->own_rows) { check_own_rows/if (0) { check_own_rows/~test_drpt drpt/own_rows_that_make_no_sense~own rows: everything allowed
+drpt/drpt.c~s/^    check(n == m, "%d target rows are not.*//~test_drpt drpt/own_rows_that_make_no_sense~own rows: other rows allowed
+
 # ---- the trainer: layers
 train_gpt2_drpt.c~s/wpe + (size_t)(n % T) \* C/wpe + (size_t)(n \/ T) * C/~test_parity logits~a row's place for a token's
 llmc/softmax.h~s/p = p \* r + 1.0f\/120;//~test_gpt2 fast_exp~a term of the polynomial
@@ -450,6 +466,11 @@ llmc/batch.c~s/first = row + (size_t)b->n;/first = row;/~test_invariants 21_orde
 llmc/batch.c~s/c.rows += b->usable\[row\];/c.rows += 1;/~test_gpt2 batch_weigh~rows without a trained token counted
 llmc/dataset.c~s/row >= d->file\[file\].rows) { row -=/row > d->file[file].rows) { row -=/~test_invariants domains~a file's first row in the file before
 llmc/dataset.c~s/row -= d->file\[file++\].rows; }/row = row - d->file[file++].rows + 1; }/~test_invariants domains~a row too many for each file
+llmc/records.c~s/ != NULL; at++) { behind = at + 4; }/ != NULL; at = end) { behind = at + 4; }/~test_records prompt_rows~the first #### of an answer
+llmc/records.c~s/    while (behind < end \&\& is_space(end\[-1\])) { end--; }//~test_records prompt_rows~blanks behind an answer
+llmc/records.c~s/    if (e->count == 0) { add_token(.*//~test_records prompt_rows~a prompt without tokens
+llmc/records.c~s/add_message(e, r, m, 0); }/add_message(e, r, m, 1); }/~test_records conversations_as_prompts~an earlier message is the answer
+llmc/records.c~/add_conversation(RecordEncoder/,/^}/s/    add_words.*//~test_records conversations_as_prompts~no heading for the response
 
 # ---- optimizer
 llmc/optimizer.c~s/(1.0f - a.beta2) \* g \* g/(1.0f - a.beta1) * g * g/~test_gpt2 adamw~the wrong beta

@@ -113,6 +113,16 @@ static void check_knobs(const DrptOptions* o, Method method, const char* name, K
           "--group %s: a basis belongs to one matrix; use layer or matrix", o->group);
 }
 
+// A row's own part must be known by itself, exactly, and in the scores' metric.
+static void check_own_rows(const DrptOptions* o, Knobs k, int n, int m) {
+    static const char* const why = "cannot leave a row out of its own score; give --leave-one-out 0";
+    check(n == m, "%d target rows are not the %d general rows", m, n);
+    check(k.strength >= 0.0, "--strength auto: %s", why);
+    check(strcmp(o->metric, "adam") != 0, "--metric adam: %s", why);
+    check(!o->normalise, "--normalise: %s", why);
+    check(strcmp(o->score, "sketch") != 0, "--score sketch: %s", why);
+}
+
 // ---------------------------------------------------------------------------------------------
 // Memory, taken once.
 
@@ -162,7 +172,7 @@ static void take_memory(Drpt* d, int widest) {
 // What the statistics are needed for: the method; the angle to the target, which every step logs; the geometry.
 static int needs_of(const Drpt* d) {
     int log = d->method == METHOD_target ? NEEDS_Q : NEEDS_S;
-    return solve_needs(d->method, d->knobs) | log | (d->geometry && !d->gather.metric ? NEEDS_S | NEEDS_K : 0);
+    return solve_needs(d->method, d->knobs) | log | (d->geometry && !d->gather.metric ? NEEDS_S | NEEDS_K : 0) | (d->rows.own_rows ? NEEDS_ROWS : 0);
 }
 
 // How many rows will have a weight, roughly: what the update costs.
@@ -191,6 +201,7 @@ DrptChoice drpt_choose(const DrptOptions* o, int n, int m, uint64_t seed) {
     };
     check_rows(c.method, method, n, m);
     check_knobs(o, c.method, method, c.knobs, m);
+    if (o->own_rows) { check_own_rows(o, c.knobs, n, m); }
     return c;
 }
 
@@ -199,6 +210,7 @@ Drpt drpt_create(const DrptOptions* o, int n, int m, int T, int widest, int doma
     Drpt d = { .method = c.method, .group = c.group, .knobs = c.knobs, .normalise = c.normalise, .n = n, .m = m, .T = T, .places = T,
                .threads = device_threads(), .refresh = o->refresh, .plain = c.method == METHOD_full && m == 0,
                .rows = { .n = n, .m = m, .domains = domains > 0 ? domains : 1 } };
+    d.rows.own_rows = o->own_rows && solve_needs(d.method, d.knobs) & NEEDS_S;
     d.needs = needs_of(&d);
     d.gather = gather_plan(&d, o);
     if (IS_ONE_OF(d.method, METHOD_inside, METHOD_outside)) {

@@ -29,7 +29,7 @@ static void probe_reference(Run* run, Probe* probe, int half, size_t first, size
         batch_weigh(b, 0, count, by_tokens, (double)(by_tokens ? these.tokens : these.rows) / all);
         probe_begin_reference(probe, half, count, b->T);
         gpt2_forward(run->model, b->inputs, count, b->T);
-        gpt2_backward(run->model, b->inputs, b->targets, b->weight, probe_recorder(probe), count, b->T);
+        gpt2_backward(run->model, b->inputs, b->targets, b->weight, NULL, probe_recorder(probe), count, b->T);
     }
 }
 
@@ -43,7 +43,7 @@ static void probe_pass(Run* run, Probe* probe, const size_t* target_rows, int dr
     batch_weigh(b, b->n, rows, by_tokens, 1.0);
     probe_begin(probe, draw, batch, b->usable, b->domain);
     gpt2_forward(run->model, b->inputs, rows, b->T);
-    gpt2_backward(run->model, b->inputs, b->targets, b->weight, probe_recorder(probe), rows, b->T);
+    gpt2_backward(run->model, b->inputs, b->targets, b->weight, NULL, probe_recorder(probe), rows, b->T);
 }
 
 // Where --val and --target are one file it is the whole population, and its draws are independent; else they are disjoint, as if drawn
@@ -71,7 +71,7 @@ static void probe_open(Run* run) {
     const Config* c = &run->config;
     check(c->init && c->general && c->target && c->val && c->out, "--probe needs --init, --general, --target, --val and --out");
     check(!run->options.method, "--probe: its file says what is measured; leave --method out");
-    run->model = gpt2_create(c->init, c->seed, 1);
+    run->model = gpt2_create(c->init, c->seed, 1, 0);
     open_data(run);
     check(run->val.rows >= 2, "--val %s: one row cannot tell how well it knows the true gradient", c->val);
     int rows = c->batch + c->target_batch;

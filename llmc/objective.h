@@ -19,12 +19,12 @@ extern "C" {
 //    name     what it is
 #define OBJECTIVES_OF_THE_TRAINER(X) /* those that it offers; the others are functions of this file */                  \
     X(sft,    "-log p of the trained tokens")                                                                          \
-    X(dpo,    "pairs of rows, the better one first: -log sigmoid of how much more than a frozen reference it prefers")
+    X(dpo,    "pairs of rows, the better one first: -log sigmoid of how much more than a frozen reference it prefers") \
+    X(reward, "pairs of rows, the better one first: -log sigmoid of the difference of their scores")                   \
+    X(grpo,   "responses sampled in rounds, in groups to a prompt: clipped ratio, with advantages within a group")
 #define OBJECTIVES(X)                                                                                                  \
     OBJECTIVES_OF_THE_TRAINER(X)                                                                                       \
-    X(reward, "pairs of rows, the better one first: -log sigmoid of the difference of their scores")                   \
-    X(ppo,    "sampled rows and their scores: clipped ratio, with advantages over a learned value")                    \
-    X(grpo,   "groups of sampled rows and their scores: clipped ratio, with advantages within a group")
+    X(ppo,    "sampled rows and their scores: clipped ratio, with advantages over a learned value")
 
 #define OBJECTIVE_ENUM(name, ...) OBJECTIVE_##name,
 typedef enum { OBJECTIVES(OBJECTIVE_ENUM) NUM_OBJECTIVES } Objective;

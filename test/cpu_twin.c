@@ -26,7 +26,7 @@ static Drpt drpt;
 static GPT2Config twin_open(const char* sizes, int n, int T) {
     DrptOptions options = drpt_defaults;
     options.method = "full";
-    model = gpt2_create(sizes, 1, 1);
+    model = gpt2_create(sizes, 1, 1, 0);
     gpt2_alloc(model, n, T, 1, 0, 0);
     drpt = drpt_create(&options, n, 0, T, 4 * model->config.channels, 1, 1);
     fill_params(model, 0.2f);
@@ -40,7 +40,7 @@ static const float* twin_losses(void) { return model->losses; }
 static void twin_pass(const int* tokens, const int* targets, const float* weight) {
     drpt_begin(&drpt, 0, NULL, NULL);
     gpt2_forward(model, tokens, drpt.n, drpt.T);
-    gpt2_backward(model, tokens, targets, weight, &drpt, drpt.n, drpt.T);
+    gpt2_backward(model, tokens, targets, weight, NULL, &drpt, drpt.n, drpt.T);
 }
 
 static void twin_update(const char* optimizer, double lr, int step) {

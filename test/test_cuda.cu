@@ -258,7 +258,7 @@ struct Twins {
     Twins(const char* sizes, int rows, int tokens, int recompute) : n(rows), T(tokens) {
         DrptOptions options = drpt_defaults;
         options.method = "full";
-        model = gpt2_create(sizes, 1, 1);
+        model = gpt2_create(sizes, 1, 1, 0);
         gpt2_alloc(model, n, T, 1, 0, recompute);
         cpu_twin.open(sizes, n, T);
         drpt = drpt_create(&options, n, 0, T, 4 * model->config.channels, 1, 1);
@@ -283,7 +283,7 @@ struct Twins {
         std::vector<int> tokens = fill_below(N, 1 + below(V)), targets = fill_below(N, V);
         drpt_begin(&drpt, 0, NULL, NULL);
         gpt2_forward(model, tokens.data(), n, T);
-        gpt2_backward(model, tokens.data(), targets.data(), weight.data(), &drpt, n, T);
+        gpt2_backward(model, tokens.data(), targets.data(), weight.data(), NULL, &drpt, n, T);
         cpu_twin.pass(tokens.data(), targets.data(), weight.data());
     }
     void update(const char* optimizer, double lr, int step) {
@@ -336,7 +336,7 @@ static void test_finite_differences(void) {
     Array at = twins.read(twins.model->params, twins.model->num_params);
     drpt_begin(&twins.drpt, 0, NULL, NULL);
     gpt2_forward(twins.model, tokens.data(), n, T);
-    gpt2_backward(twins.model, tokens.data(), targets.data(), twins.weight.data(), &twins.drpt, n, T);
+    gpt2_backward(twins.model, tokens.data(), targets.data(), twins.weight.data(), NULL, &twins.drpt, n, T);
     Array grads = twins.read(twins.model->grads, twins.model->num_params);
     for (int i = 0; i < NUM_TENSORS; i++) {
         const Tensor* t = &twins.model->tensor[i];
@@ -394,7 +394,7 @@ static void test_training_sgd(void) { expect_training("sgd", 1e-1, 3); }
 // heads wider and rows longer than a warp, more positions than there is room for at a time.
 static void test_decode(void) {
     const int T = 70, ROWS = 3, V = 29;
-    GPT2* model = gpt2_create("L2,H1,C36,V29,T75", 3, 0);
+    GPT2* model = gpt2_create("L2,H1,C36,V29,T75", 3, 0, 0);
     Array params = fill(model->num_params);
     for (float& x : params) { x *= 0.4f; }
     device_write(model->params, params.data(), sizeof(float) * params.size());
@@ -433,7 +433,7 @@ static void test_decode(void) {
 // Rollouts, two rows at a time: each token again from a whole forward with the same random numbers, and its log-probability.
 static void test_rollouts(void) {
     const int ROWS = 4, T = 13, V = 29, END = 3;
-    GPT2* model = gpt2_create("L2,H2,C24,V29,T12", 3, 0);
+    GPT2* model = gpt2_create("L2,H2,C24,V29,T12", 3, 0, 0);
     Array params = fill(model->num_params);
     for (float& x : params) { x *= 0.4f; }
     device_write(model->params, params.data(), sizeof(float) * params.size());
@@ -471,7 +471,7 @@ static void test_rollouts(void) {
 // A group that reaches across blocks points to the gradients of all of them, so each block has its own; else they share them.
 static void test_kept_blocks(void) {
     for (int keep = 0; keep <= 1; keep++) {
-        GPT2* model = gpt2_create("L2,H2,C16,V23,T8", 1, 1);
+        GPT2* model = gpt2_create("L2,H2,C16,V23,T8", 1, 1, 0);
         gpt2_alloc(model, 3, 8, 1, keep, 0);
         expect((model->dact[0].qkv != model->dact[1].qkv) == keep && model->act[0].qkv != model->act[1].qkv);
         gpt2_free(model);
@@ -488,10 +488,10 @@ static void test_evaluate(void) {
     gpt2_forward(twins.model, tokens.data(), 2, 7);
     gpt2_evaluate(twins.model, targets.data(), twins.weight.data(), losses.data(), hits.data(), 2, 7);
     drpt_begin(&twins.drpt, 0, NULL, NULL);
-    gpt2_backward(twins.model, tokens.data(), targets.data(), twins.weight.data(), &twins.drpt, 2, 7);
+    gpt2_backward(twins.model, tokens.data(), targets.data(), twins.weight.data(), NULL, &twins.drpt, 2, 7);
     gpt2_losses(twins.model, again.data(), 2, 7);
     expect(losses == again && losses[0] > 0.0f && losses[2] == 0.0f);
-    GPT2* model = gpt2_create("L1,H2,C16,V23,T8", 1, 0);
+    GPT2* model = gpt2_create("L1,H2,C16,V23,T8", 1, 0, 0);
     GPT2Arrays a = gpt2_arrays(model);
     expect(a.params && !a.grads && !a.m && !a.v);
     gpt2_free(model);

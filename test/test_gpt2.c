@@ -198,7 +198,7 @@ static void test_tensors(void) {
     };
     Tensor tensor[NUM_TENSORS];
     GPT2Config c;
-    expect(NUM_TENSORS == 16);
+    expect(NUM_TENSORS == 18);
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
         expect(gpt2_config_parse(&c, known[i].init) && list_tensors(tensor, &c) == known[i].params);
     }
@@ -217,7 +217,7 @@ static void expect_normal_at(int line, const float* x, size_t n, double sd) {
 #define expect_normal(x, n, sd) expect_normal_at(__LINE__, x, n, sd)
 
 static void test_init(void) {
-    GPT2 *model = gpt2_create("L3,H4,C48,V130,T50", 5, 0), *other = gpt2_create("L3,H4,C48,V130,T50", 6, 0);
+    GPT2 *model = gpt2_create("L3,H4,C48,V130,T50", 5, 0, 0), *other = gpt2_create("L3,H4,C48,V130,T50", 6, 0, 0);
     const Params* w = &model->weight;
     expect(model->config.padded_vocab_size == 256 && model->config.heads == 4 && model->config.layers == 3);
     expect_normal(w->wte, 130 * 48, 0.02);
@@ -246,10 +246,10 @@ static void test_init(void) {
 static void test_broken_model(void) {
     static const float broken[] = { NAN, INFINITY, -INFINITY };
     for (int i = 0; i < 3; i++) {
-        GPT2* model = gpt2_create("L1,H2,C6,V11,T7", 1, 0);
+        GPT2* model = gpt2_create("L1,H2,C6,V11,T7", 1, 0, 0);
         model->params[i == 0 ? 0 : i == 1 ? model->num_params / 2 : model->num_params - 1] = broken[i];
         model_write(scratch("broken.bin"), &model->config, MODEL_FP32, model->params, model->num_params);
-        expect_dies("not a number", omp_set_num_threads(1); gpt2_create(scratch("broken.bin"), 1, 0)); // a child has no other threads
+        expect_dies("not a number", omp_set_num_threads(1); gpt2_create(scratch("broken.bin"), 1, 0, 0)); // a child has no other threads
         gpt2_free(model);
     }
 }
@@ -278,10 +278,10 @@ static void test_bf16_model(void) {
     static const float want[] = { 1.0f, 0x1.04p0f, -1.0f, 0x1.02p0f, 1.0f, 0x1p4f, 0x1p-130f, -0.0f, 0x1.fep127f };
     enum { GIVEN = sizeof(given) / sizeof(given[0]) };
     size_t count;
-    GPT2* model = gpt2_create("L2,H2,C24,V11,T7", 1, 0);
+    GPT2* model = gpt2_create("L2,H2,C24,V11,T7", 1, 0, 0);
     memcpy(model->params, given, sizeof(given));
     model_write(scratch("bf16.bin"), &model->config, MODEL_BF16, model->params, model->num_params);
-    GPT2* read = gpt2_create(scratch("bf16.bin"), 2, 0);
+    GPT2* read = gpt2_create(scratch("bf16.bin"), 2, 0, 0);
     expect(memcmp(&read->config, &model->config, sizeof(read->config)) == 0 && read->num_params == model->num_params);
     expect(memcmp(read->params, want, sizeof(want)) == 0);
     for (size_t i = GIVEN; i < model->num_params; i++) { expect(fabsf(read->params[i] - model->params[i]) <= 0x1p-8f * fabsf(model->params[i])); }
@@ -296,12 +296,12 @@ static void test_bf16_model(void) {
 
 static void expect_broken_words(const char* about, const uint16_t* words, size_t count) {
     write_words(scratch("broken.bin"), words, count);
-    expect_dies(about, omp_set_num_threads(1); gpt2_create(scratch("broken.bin"), 1, 0));
+    expect_dies(about, omp_set_num_threads(1); gpt2_create(scratch("broken.bin"), 1, 0, 0));
 }
 
 static void test_broken_bf16_model(void) {
     size_t count;
-    GPT2* model = gpt2_create("L2,H2,C6,V11,T7", 1, 0);
+    GPT2* model = gpt2_create("L2,H2,C6,V11,T7", 1, 0, 0);
     model_write(scratch("bf16.bin"), &model->config, MODEL_BF16, model->params, model->num_params);
     uint16_t* words = read_words(scratch("bf16.bin"), &count);
     expect_broken_words("its header asks for", words, count - 1);
@@ -413,7 +413,7 @@ static void test_schedules(void) {
 static void test_decay(void) {
     static const char* const optimizers[] = { "adamw", "sgd" };
     for (int i = 0; i < 2; i++) {
-        GPT2* model = gpt2_create("L2,H2,C6,V11,T7", 1, 1);
+        GPT2* model = gpt2_create("L2,H2,C6,V11,T7", 1, 1, 1);
         Config c = config_defaults;
         c.weight_decay = 0.1;
         c.optimizer = optimizers[i];
@@ -433,7 +433,7 @@ enum { CONTEXT = 13 };
 static const char decoded_model[] = "L2,H3,C18,V257,T13";
 
 static void test_decode_is_forward(void) {
-    GPT2* model = gpt2_create(decoded_model, 3, 0);
+    GPT2* model = gpt2_create(decoded_model, 3, 0, 0);
     int tokens[CONTEXT], V = model->config.vocab_size;
     fill_params(model, 0.3f);
     gpt2_alloc(model, 1, CONTEXT, 0, 0, 0);
@@ -466,7 +466,7 @@ static void test_generate(void) {
     Config c = config_defaults;
     c.temperature = 0.0;
     for (int prompt = 1; prompt <= 2 * CONTEXT; prompt += CONTEXT - 1) {
-        GPT2* model = gpt2_create(decoded_model, 3, 0);
+        GPT2* model = gpt2_create(decoded_model, 3, 0, 0);
         Tokenizer* tokenizer = tokenizer_open("bytes");
         uint16_t want[128], tokens[128];
         enum { MORE = 50 };
@@ -567,7 +567,7 @@ static void test_evaluate(void) {
 // What stands in a row without trained tokens, and where no token is trained on, does not matter.
 static void test_untrained_do_not_matter(void) {
     enum { rows = 4, T = 6 };
-    GPT2* model = gpt2_create("L1,H2,C8,V13,T8", 1, 1);
+    GPT2* model = gpt2_create("L1,H2,C8,V13,T8", 1, 1, 0);
     fill_params(model, 0.4f);
     gpt2_alloc(model, rows, T, 1, 0, 0);
     Drpt drpt = drpt_create(&drpt_defaults, rows, 0, T, 32, 1, 1);
@@ -583,7 +583,7 @@ static void test_untrained_do_not_matter(void) {
         batch_weigh(&b, 0, rows, 0, 1.0);
         drpt_begin(&drpt, 0, b.usable, NULL);
         gpt2_forward(model, b.inputs, rows, T);
-        gpt2_backward(model, b.inputs, b.targets, b.weight, &drpt, rows, T);
+        gpt2_backward(model, b.inputs, b.targets, b.weight, NULL, &drpt, rows, T);
         if (pass == 1) { break; }
         memcpy(kept, model->grads, sizeof(float) * model->num_params);
         memset(model->grads, 0, sizeof(float) * model->num_params);

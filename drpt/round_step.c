@@ -1,0 +1,168 @@
+// round_step.c -- one optimizer step of a round: which responses, with which weights.
+#include "round.h"
+#include "run.h"
+#include "../llmc/check.h"
+#include "../llmc/device.h"
+
+#include <math.h>
+#include <string.h>
+
+void round_batch_row(Batch* b, size_t at, const RoundRows* rows, int row) {
+    size_t T = (size_t)b->T, to = at * T, from = (size_t)row * T;
+    memcpy(b->inputs + to, rows->tokens + from, sizeof(int) * T);
+    memcpy(b->targets + to, rows->tokens + from + 1, sizeof(int) * (T - 1));
+    b->targets[to + T - 1] = 0;
+    memcpy(b->mask + to, rows->mask + from, T);
+    b->usable[at] = rows->usable[row];
+    b->domain[at] = rows->domain[row];
+}
+
+// An order of the round's responses that is a function of its number and the epoch.
+static void shuffle(Run* run, int epoch) {
+    Round* r = run->round;
+    Rng rng = rng_seed((uint64_t)run->config.seed, ((uint64_t)5 << 32) + (uint64_t)r->number, (uint64_t)epoch);
+    for (int i = 0; i < r->general.rows; i++) { r->order[i] = (uint32_t)i; }
+    rng_shuffle(&rng, r->order, (size_t)r->general.rows);
+}
+
+static void put_row(Run* run, size_t at, const RoundRows* rows, int row) {
+    round_batch_row(&run->batch, at, rows, row);
+    round_rows_copy(&run->round->step, (int)at, rows, row);
+}
+
+// The rows of the step: of all micro-batches the general ones, then the target's.
+static void fill(Run* run) {
+    Round* r = run->round;
+    const Batch* b = &run->batch;
+    int rows = b->n + b->m, n = b->accumulate * b->n, of_an_epoch = n > 0 ? r->general.rows / n : 1, first = r->done % of_an_epoch * n;
+    shuffle(run, r->done / of_an_epoch);
+    for (int a = 0; a < b->accumulate; a++) {
+        for (int i = 0; i < b->n; i++) { put_row(run, (size_t)(a * rows + i), &r->general, (int)r->order[first + a * b->n + i]); }
+        for (int j = 0; j < b->m; j++) {
+            put_row(run, (size_t)(a * rows + b->n + j), &r->target, r->own_target ? (int)r->order[first + a * b->n + j] : a * b->m + j);
+        }
+    }
+}
+
+// Usable rows of all micro-batches from `first` to `end` of each, and the tokens sampled in them.
+static Count count_usable(const Batch* b, int first, int end) {
+    Count c = { 0, 0 };
+    for (int a = 0; a < b->accumulate; a++) {
+        for (int i = first; i < end; i++) {
+            size_t row = (size_t)(a * (b->n + b->m) + i);
+            if (!b->usable[row]) { continue; }
+            c.rows++;
+            c.tokens += batch_trained(b, row);
+        }
+    }
+    return c;
+}
+
+typedef struct {
+    double share[2];         // of a token: general, target
+    ObjectiveStats stats[2];
+} Weights;
+
+// logp (count,T) of the rows from `at` on.
+static void weigh_part(Run* run, Weights* w, int part, size_t at, int count, const float* logp) {
+    const RoundOptions* o = &run->round_options;
+    Round* r = run->round;
+    Batch* b = &run->batch;
+    size_t n = at * (size_t)b->T;
+    Responses rows = { b->mask + n, b->usable + at, count, b->T };
+    int plain = part == 1 && r->target_objective != TARGET_objective; // REINFORCE: the ratio is 1, and stays so
+    policy_weights(b->weight + n, &w->stats[part], rows, logp, plain ? logp : r->step.old + n, r->reference && !plain ? r->step.reference + n : NULL,
+                   r->step.advantage + n, o->clip_ratio, plain ? 0.0 : r->kl, w->share[part]);
+}
+
+// Known once all micro-batches have their weights. The first step of a round is taken however far its rounding is.
+static int too_far(const Run* run, const Weights* w) {
+    const ObjectiveStats* s = &w->stats[run->batch.n == 0];
+    return run->round_options.kl_stop > 0.0 && run->round->done > 0 && s->tokens + s->broken > 0.0 && policy_too_far(s, run->round_options.kl_stop);
+}
+
+static double each(double sum, double count) { return count > 0.0 ? sum / count : NAN; }
+
+static void tell(const Run* run, StepRow* row, const Weights* w, const Count* usable) {
+    const Round* r = run->round;
+    const ObjectiveStats* s = w->stats;
+    RoundCells* c = &row->round;
+    row->loss = each(s[0].loss, w->share[0] * (double)usable[0].tokens);
+    row->target_loss = each(s[1].loss, w->share[1] * (double)usable[1].tokens);
+    row->rows_left_out = (int)(s[0].broken + s[1].broken);
+    c->kl_old = each(s[0].kl_old, s[0].tokens);
+    c->clipped = each(s[0].clipped, s[0].tokens);
+    if (!r->reference) { return; }
+    c->kl_reference = each(s[0].kl_reference, s[0].tokens);
+    c->kl = r->kl;
+}
+
+// Forward and backward of all micro-batches, of each its rows from `first` on. 0: the policy has moved too far, and there is no gradient.
+static int compute_rows(Run* run, int step, int first, StepRow* row) {
+    Batch* b = &run->batch;
+    Drpt* drpt = &run->drpt;
+    int rows = b->n + b->m, general = b->n - first;
+    Count usable[2] = { count_usable(b, 0, b->n), count_usable(b, b->n, rows) };
+    // The mean over tokens; where the feasible set weighs rows, each stands for itself.
+    Weights w = { .share = { (drpt->plain ? 1.0 : (double)usable[0].rows) / fmax(1.0, (double)usable[0].tokens), 1.0 / fmax(1.0, (double)usable[1].tokens) } };
+    for (int a = 0; a < b->accumulate; a++) {
+        size_t begin = (size_t)(a * rows), at = begin + (size_t)first, n = at * (size_t)b->T;
+        log_probabilities(run->losses, run->hits, run->model, b, (int)at, (a + 1) * rows);
+        weigh_part(run, &w, 0, at, general, run->losses);
+        weigh_part(run, &w, 1, begin + (size_t)b->n, b->m, run->losses + (size_t)general * (size_t)b->T);
+        if (a == b->accumulate - 1 && too_far(run, &w)) { return 0; }
+        drpt_begin(drpt, (uint64_t)step, b->usable + begin, b->domain + begin);
+        gpt2_backward(run->model, b->inputs + n, b->targets + n, b->weight + n, NULL, drpt, rows - first, b->T);
+    }
+    tell(run, row, &w, usable);
+    return 1;
+}
+
+static void forget_gradients(Run* run) {
+    GPT2Arrays a = gpt2_arrays(run->model);
+    device_zero(a.grads, sizeof(float) * a.num_params);
+}
+
+static double mean_reward(const RoundRows* r) {
+    double sum = 0.0;
+    for (int i = 0; i < r->rows; i++) { sum += r->reward[i]; }
+    return each(sum, r->rows);
+}
+
+static double mean_length(const RoundRows* r) {
+    double sum = 0.0;
+    for (size_t n = 0; n < (size_t)r->rows * (size_t)r->T; n++) { sum += r->mask[n]; }
+    return each(sum, r->rows);
+}
+
+static void tell_round(const Round* r, RoundCells* c) {
+    const RoundRows* rows = r->general.rows > 0 ? &r->general : &r->target;
+    c->reward = mean_reward(&r->general);
+    c->length = mean_length(rows);
+    c->degenerate = r->degenerate;
+    if (r->target.rows == 0) { return; }
+    c->target_reward = mean_reward(&r->target);
+    c->target_age = r->target_age;
+}
+
+void round_update(Run* run, int step, StepRow* row) {
+    Round* r = run->round;
+    const RoundOptions* o = &run->round_options;
+    Batch* b = &run->batch;
+    int first = drpt_wants_general(&run->drpt, (uint64_t)step) ? 0 : b->n;
+    for (int ended = r->done == r->steps; ; ended = 1) {
+        if (ended) { round_begin(run); }
+        int due = r->target_draws == 0 || (o->target_refresh > 0 ? r->target_age >= o->target_refresh : ended);
+        if (due && r->target.rows > 0 && !r->own_target) { round_draw_target(run); }
+        fill(run);
+        if (compute_rows(run, step, first, row)) { break; }
+        forget_gradients(run);
+        row->round_ended = 1;
+    }
+    tell_round(r, &row->round);
+    r->done++;
+    r->target_age++;
+    drpt_end(&run->drpt);
+    row->tokens = (long)b->accumulate * (b->n + b->m - first) * b->T;
+    row->projecting_ms = run->drpt.plain ? NAN : 1e3 * run->drpt.seconds;
+}
