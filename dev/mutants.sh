@@ -654,6 +654,17 @@ drpt/probe.c~s/\[p->a\] = dot(sum, p->reference\[half\]/[p->a] = dot(sum, p->ref
 drpt/probe.c~s/if (p->b == p->batches - 1) { end_draw/if (p->b == 0) { end_draw/~test_probe probe/family~a draw ends with its first batch
 drpt/probe.c~s/^    check(p->passes == a \* .*//~test_probe probe/faults_of_use~draws in any order
 drpt/probe.c~s/^    check(p->next == p->num_sites, .*//~test_probe probe/faults_of_use~a pass without sites
+drpt/run_probe.c~s/share\[2\] = { 1.0, total \/ pairs }/share[2] = { 1.0, total }/~test_run_probe run_probe/pairs~target pairs add up to their number
+drpt/run_probe.c~s/share\[2\] = { 1.0, /share[2] = { 0.5, /~test_run_probe run_probe/pairs~a general pair is half a pair
+drpt/run_probe.c~s/b, 0, rows, general, share/b, 0, rows, 0, share/~test_run_probe run_probe/pairs~general pairs weighed as the target's
+drpt/run_probe.c~s/general, by_tokens, (double)batch_count(b, 0, general).rows/general, by_tokens, 1.0/~test_run_probe run_probe/examples~general rows weighed as a mean
+drpt/run_probe.c~s/ \/ all;$/;/~test_run_probe run_probe/examples~the reference is a sum
+drpt/run_probe.c~s/rows \/ per \/ 2 \* per/rows \/ 2/~test_run_probe run_probe/pairs~a pair torn apart by the halves
+drpt/run_probe.c~s/run->per_item == 2 ? policy_head(\(.*\)) : NULL/NULL/~test_run_probe run_probe/scores~nothing of what the scores want
+drpt/run_probe.c~s/^    probe_recorder(probe)->places = run->T;//~test_run_probe run_probe/pairs~the positions of a pair's second row are others
+drpt/run_probe.c~s/of_pairs ? run->policy.domain : b->domain/b->domain/~test_run_probe run_probe/pairs~the sources of rows for those of pairs
+drpt/run_probe.c~s/(uint64_t)c->seed + 1 + (uint64_t)a, 1/(uint64_t)c->seed + 1, 1/~test_run_probe run_probe/examples~all draws of a population are the same
+drpt/run_probe.c~s/rows\[j\] = reader_next(.*); }/rows[j] = (size_t)j; }/~test_run_probe run_probe/examples~the same target rows in every draw
 drpt/probe_list.c~s/end\[-1\] == '.r' || //~test_probe probe/files~the end of a line of Windows
 drpt/probe_list.c~s/ \&\& \*line != '#'//~test_probe probe/family~comments are variants
 drpt/probe_list.c~s/ \&\& !strchr(line, ',')//~test_probe probe/faults_of_a_list~a label with a comma

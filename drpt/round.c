@@ -96,8 +96,9 @@ static void check_target_options(const Run* run) {
     check(run->config.target || o->target_refresh == 0, "--target-refresh: needs --target");
     check(own || o->leave_one_out == d->leave_one_out, "--leave-one-out: is for a --method that needs a target, without --target");
     check(!o->iif, "--iif: is not there yet");
-    check(!o->reward_model, "--reward-model: is not there yet");
 }
+
+static int has_judge(const Run* run) { return run->reward_options.rule || run->reward_options.command; }
 
 void round_check_options(const Run* run) {
     const Config* c = &run->config;
@@ -113,6 +114,11 @@ void round_check_options(const Run* run) {
     check(!c->probe, "--probe: does not work with --objective %s", c->objective);
     check(strcmp(run->options.weigh, drpt_defaults.weigh) == 0, "--weigh %s: the tokens of a step count alike in --objective %s", run->options.weigh, c->objective);
     check(c->temperature > 0.0, "--temperature 0: all responses to a prompt would be the same one");
+    if (rounds.reward_model && !has_judge(run)) {
+        OptionTable table = reward_option_table(&rewards);
+        const char* name = options_changed(&table, &reward_defaults);
+        check(!name, "--%s: needs --reward or --reward-command", name);
+    }
     check_sizes(run);
     check_target_options(run);
 }
@@ -130,7 +136,10 @@ static void open_prompts(Run* run) {
     const char* name[4] = { c->general, c->target, c->val, c->val_general };
     Round* r = run->round;
     r->prompts = prompts_open(c, gpt2_config(run->model), data, 4);
-    for (int i = 0; i < 4; i++) { prompts_check(&r->prompts, data[i], name[i], run->T, &r->judge); }
+    for (int i = 0; i < 4; i++) {
+        int judged = r->has_judge && (i >= 2 || !r->reward_model.model);
+        prompts_check(&r->prompts, data[i], name[i], run->T, judged ? &r->judge : NULL);
+    }
 }
 
 // A decoder's memory for a row is a small part of what training on one takes.
@@ -156,7 +165,9 @@ void round_open(Run* run) {
     check(r != NULL, "out of memory for rounds");
     *r = (Round){ .objective = objective_named(c->objective), .target_objective = target_objective(o->target_objective), .group = group_size(run),
                   .own_target = round_is_own_target(run), .steps = steps_of_a_round(run), .kl = o->kl, .kept = -1 };
-    r->judge = rewarder_open(&run->reward_options);
+    if (o->reward_model) { r->reward_model = reward_model_open(o->reward_model, c->seed, gpt2_config(run->model), run->eval.n, run->T); }
+    r->has_judge = has_judge(run);
+    if (r->has_judge || !o->reward_model) { r->judge = rewarder_open(&run->reward_options); }
     open_prompts(run);
     int n = c->general ? round_rows(run) : 0, most = run->batch.n + run->batch.m;
     r->general = round_rows_create(n, run->T);
@@ -171,6 +182,7 @@ void round_close(Run* run) {
     Round* r = run->round;
     if (!r) { return; }
     rewarder_close(&r->judge);
+    reward_model_close(&r->reward_model);
     prompts_close(&r->prompts);
     rollouts_free(&r->rollouts);
     round_rows_free(&r->general);

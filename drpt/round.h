@@ -16,6 +16,7 @@
 #define DRPT_ROUND_H
 
 #include "prompts.h"
+#include "reward_model.h"
 #include "rollout.h"
 #include "../llmc/batch.h"
 #include "../llmc/objective.h"
@@ -64,7 +65,9 @@ typedef struct Round {
     int own_target;           // self-reference: target row i is a copy of general row i
     Prompts prompts;
     Rollouts rollouts;
-    Rewarder judge;
+    Rewarder judge;           // of evaluations, and if there is no model of all responses
+    int has_judge;
+    RewardModel reward_model; // of responses that are learnt from; without a judge, of all
     GPT2* reference;          // NULL: nothing asks for it
     RoundRows general, target;
     RoundRows step;           // the rows of one step, as in its batch

@@ -20,10 +20,11 @@ static void roll_out(Run* run, const Dataset* data, int rows, int group, uint64_
     while (rollouts_step(&r->rollouts, run->model) > 0) {}
 }
 
-// Their rewards.
-static void judge(Run* run, const Dataset* data, int rows, int group) {
+// Their rewards, by the reward model or by the judge.
+static void judge(Run* run, const Dataset* data, int rows, int group, int by_model) {
     Round* r = run->round;
     const Rollouts* drawn = &r->rollouts;
+    if (by_model) { reward_model_give(&r->reward_model, r->rewards, drawn->tokens, drawn->length, rows); return; }
     prompts_begin(&r->prompts);
     for (int i = 0; i < rows; i++) {
         const int* response = drawn->tokens + (size_t)i * (size_t)drawn->T + drawn->prompt[i];
@@ -65,7 +66,7 @@ static void draw(Run* run, RoundRows* to, Reader* reader, uint64_t stream, int n
     Round* r = run->round;
     for (int i = 0; i < to->rows / r->group; i++) { r->source[i] = reader_next(reader); }
     roll_out(run, reader->data, to->rows, r->group, stream, (uint64_t)number * (uint64_t)to->rows);
-    judge(run, reader->data, to->rows, r->group);
+    judge(run, reader->data, to->rows, r->group, r->reward_model.model != NULL);
     take_rows(to, r, reader->data);
     if (r->reference) { evaluate_rows(run, r->reference, to->reference, to); }
 }
@@ -131,7 +132,7 @@ static double evaluate_prompts(Run* run, const Dataset* data, const char* name, 
         int rows = end - first < (size_t)r->rollouts.rows ? (int)(end - first) : r->rollouts.rows;
         for (int i = 0; i < rows; i++) { r->source[i] = first + (size_t)i; }
         roll_out(run, data, rows, 1, stream, first);
-        judge(run, data, rows, 1);
+        judge(run, data, rows, 1, !r->has_judge);
         for (int i = 0; i < rows; i++) {
             sum.reward += r->rewards[i];
             sum.right += r->rewards[i] >= 1.0;

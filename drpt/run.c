@@ -345,7 +345,6 @@ void check_options(const Run* run) {
     check(has_reference || !c->reference || run->round_options.kl > 0.0, "--reference: needs --kl, which says how much it counts");
     check(objective_rows(objective_named(c->objective)) == 1 || strcmp(o->weigh, "rows") == 0,
           "--weigh tokens: of --objective %s a pair counts as one, however long", c->objective);
-    check(objective_named(c->objective) == OBJECTIVE_sft || !c->probe, "--probe: works with --objective sft");
     check(!c->dump_update || c->steps != 0, "--dump-update needs a step; --steps is 0");
     round_check_options(run);
 }

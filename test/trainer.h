@@ -10,6 +10,7 @@
 #define TESTING
 #include "../train_gpt2_drpt.c"
 #include "../drpt/generate.h"
+#include "../drpt/run_probe.h"
 #include "../llmc/batch.h"
 #include "../llmc/dataset.h"
 #include "../llmc/files.h"
@@ -60,7 +61,7 @@ static void run_begin(const char* format, ...) {
     options_parse(tables, RUN_TABLES, argc, argv, "");
     check_options(&run);
     quiet_begin("/dev/null");
-    run_open(&run);
+    if (run.config.probe) { run_probe(&run); } else { run_open(&run); }
     quiet_end();
 }
 
