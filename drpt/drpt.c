@@ -216,6 +216,7 @@ void drpt_free(Drpt* d) {
     free(d->gather.kept);
     device_free(d->scratch);
     groups_free(&d->groups);
+    stopwatch_free(&d->stopwatch);
     arena_free(&d->arena);
 }
 
@@ -242,7 +243,6 @@ void drpt_begin(Drpt* d, uint64_t step, const unsigned char* usable, const int* 
     d->with_general = drpt_wants_general(d, step);
     d->num_groups = d->num_sites = d->next_index = 0;
     d->dot_ut = d->norm_t2 = d->basis || d->gather.metric ? NAN : 0.0;
-    d->seconds = 0.0;
     d->rows_dropped = d->groups_skipped = 0;
     d->gather.correction = step > 0 ? (float)(1.0 / (1.0 - pow(d->beta2, (double)step))) : 1.0f; // after `step` updates of v
     if (d->sketches && d->sketch_age != step / (uint64_t)d->refresh + 1) {
@@ -464,8 +464,8 @@ static void assemble_group(const Drpt* d, int slot, const Site* site, int count,
 
 // Groups of `count` sites each, as many as there are slots for.
 static void project_groups(Drpt* d, const Site* site, int groups, int count) {
-    double began = device_seconds();
     int first = d->num_groups;
+    stopwatch_start(&d->stopwatch);
     GroupTask task = { .method = d->method, .needs = d->needs, .knobs = d->knobs, .rows = d->rows, .step = d->step };
     groups_clear(&d->groups, groups);
     for (int k = 0; k < groups; k++) {
@@ -474,17 +474,17 @@ static void project_groups(Drpt* d, const Site* site, int groups, int count) {
         d->label[group].gathered = gather_sites(d, k, &site[k * count], count);
     }
     group_solve(&d->groups, first, groups, &task);
-    d->seconds += device_seconds() - began;
+    stopwatch_stop(&d->stopwatch);
     for (int k = 0; k < groups; k++) { assemble_group(d, k, &site[k * count], count, count == 1 && d->label[first + k].gathered.kept); }
 }
 
 static void project_on_basis(Drpt* d, const Site* site) {
     int first = d->with_general ? d->n : 0;
-    double began = device_seconds();
     BasisResult* result = &d->groups.basis[new_group(d, site, 1)];
     if (d->with_general) {
+        stopwatch_start(&d->stopwatch);
         basis_refresh(d->basis, site, d->n, d->T, d->rows.usable, &result->report);
-        d->seconds += device_seconds() - began;
+        stopwatch_stop(&d->stopwatch);
     }
     (d->method == METHOD_inside ? basis_inside : basis_outside)(d->basis, site, first, first + d->m, d->T, &result->norm2);
 }
@@ -529,6 +529,7 @@ static void end_bases(Drpt* d) {
 
 void drpt_end(Drpt* d) {
     size_t groups = (size_t)d->num_groups, numbers = groups * (size_t)d->n;
+    d->seconds = stopwatch_read(&d->stopwatch);
     if (d->plain || groups == 0) { return; }
     if (d->basis) { end_bases(d); return; }
     device_read(d->result, d->groups.result, sizeof(GroupResult) * groups);
