@@ -157,6 +157,7 @@ static void take_memory(Drpt* d, int widest) {
                               gather_partial(d->n, d->m, d->threads));
     d->gather.scratch = d->scratch;
     d->gather.part = d->scratch_size;
+    d->gather.tables = gather_tables(d->n, d->m);
 }
 
 // What the statistics are needed for: the method; the angle to the target, which every step logs; the geometry.
@@ -214,6 +215,7 @@ void drpt_free(Drpt* d) {
     basis_free(d->basis);
     sketch_free(d->sketches);
     free(d->gather.kept);
+    gather_tables_free(d->gather.tables);
     device_free(d->scratch);
     groups_free(&d->groups);
     stopwatch_free(&d->stopwatch);
@@ -409,7 +411,8 @@ static void log_basis(const Drpt* d, const Site* s, BasisReport r) {
     fputc('\n', d->geometry);
 }
 
-// The statistics of these sites together, into a slot that has been cleared. Returns how the last one was gathered.
+// The statistics of these sites together, into a slot that has been cleared; complete after end_gathering(). Returns how the last one was
+// gathered.
 static Gathered gather_sites(Drpt* d, int slot, const Site* site, int count) {
     Statistics s = groups_statistics(&d->groups, slot);
     size_t scores = sizeof(double) * (size_t)d->n;
@@ -418,15 +421,25 @@ static Gathered gather_sites(Drpt* d, int slot, const Site* site, int count) {
     for (int i = 0; i < count; i++) {
         if (d->normalise) { device_copy(d->groups.before, s.s, scores); }
         done = drpt_gather(&s, &site[i], &d->gather);
-        if (d->normalise) { group_add_normalised(s.score, s.s, d->groups.before, d->rows.usable, d->n); }
+        if (!d->normalise) { continue; }
+        gather_end(&d->gather);
+        group_add_normalised(s.score, s.s, d->groups.before, d->rows.usable, d->n);
     }
-    if (d->gather.metric) { device_copy(s.s, s.score, scores); } // the only scores there are
     return done;
+}
+
+static void end_gathering(Drpt* d, int slots) {
+    gather_end(&d->gather);
+    for (int k = 0; k < slots && d->gather.metric; k++) { // the only scores there are
+        Statistics s = groups_statistics(&d->groups, k);
+        device_copy(s.s, s.score, sizeof(double) * (size_t)d->n);
+    }
 }
 
 void drpt_gather_sites(Drpt* d, const Site* site, int count) {
     groups_clear(&d->groups, 1);
     gather_sites(d, 0, site, count);
+    end_gathering(d, 1);
 }
 
 // Room for the gradients of a site that has its group to itself, from gathering to assembling, where that is worth it. Taken before the
@@ -473,6 +486,7 @@ static void project_groups(Drpt* d, const Site* site, int groups, int count) {
         int group = new_group(d, &site[k * count], count);
         d->label[group].gathered = gather_sites(d, k, &site[k * count], count);
     }
+    end_gathering(d, groups);
     group_solve(&d->groups, first, groups, &task);
     stopwatch_stop(&d->stopwatch);
     for (int k = 0; k < groups; k++) { assemble_group(d, k, &site[k * count], count, count == 1 && d->label[first + k].gathered.kept); }

@@ -179,7 +179,7 @@ void compute_update(Run* run, int step, StepRow* row) {
     row->tokens = (long)b->accumulate * (rows - first) * b->T;
 }
 
-void read_update(Run* run, StepRow* row) {
+void end_update(Run* run, StepRow* row) {
     Drpt* drpt = &run->drpt;
     if (!run->policy.reference) { read_losses(run, drpt->with_general ? 0 : run->batch.n, row); }
     drpt_end(drpt);
@@ -239,7 +239,7 @@ void train_step(Run* run, int step) {
     }
     row.lr = scheduled_lr(c->schedule, c->lr, c->warmup, c->final_lr, step, run->steps);
     gpt2_update(run->model, c, row.lr, step + 1);
-    read_update(run, &row);
+    end_update(run, &row);
     measure_update(run, &row);
     row.ms = 1e3 * (seconds_now() - began);
     note_degenerate(&run->drpt, &row, note, sizeof(note));
