@@ -414,7 +414,7 @@ llmc/softmax.h~s/x > 87.0f ? 87.0f : x/x/~test_gpt2 fast_exp~no upper end
 train_gpt2_drpt.c~s/squares \/ C + 1e-5f/squares \/ C/~test_parity logits~layernorm without its epsilon
 train_gpt2_drpt.c~s/(x\[c\] - m) \* (x\[c\] - m)/x[c] * x[c] - m * m/~test_gpt2 layernorm~variance by cancellation
 train_gpt2_drpt.c~s/weight\[c\] - average - (x/weight[c] - (x/~test_gradient layernorm~backward without the average
-train_gpt2_drpt.c~s/dx\[c\] += r \*/dx[c] = r */~test_gradient layernorm~the stream's gradient overwritten
+train_gpt2_drpt.c~s/(past ? past\[c\] : 0.0f) + r/r/~test_gradient layernorm~the stream's gradient overwritten
 train_gpt2_drpt.c~s/(size_t)3\*C, scale, a.queries/(size_t)3*C, 1.0f, a.queries/~test_gpt2 attention~scores not scaled
 train_gpt2_drpt.c~s/a.out, width, scale, a.queries/a.out, width, 1.0f, a.queries/~test_gradient attention~queries' gradient not scaled
 train_gpt2_drpt.c~s/S\[i\] = u <= first + i + a->ahead ? p : 0.0f/S[i] = p/~test_gpt2 attention~the future is seen
@@ -442,8 +442,8 @@ train_gpt2_drpt.c~s/if (x\[v\] > x\[best\])/if (x[v] >= x[best])/~test_gpt2 cros
 
 # ---- the trainer: block and model
 llmc/gpt2_tensors.h~s/+ (size_t)l \* tensor\[TENSOR_##name\].rows/+ 0 * tensor[TENSOR_##name].rows/~test_parity logits~all blocks are the first
-train_gpt2_drpt.c~s/    residual_backward(d->attproj, dx, NC);//~test_gradient plain_model~attention's branch without a gradient
-train_gpt2_drpt.c~s/    memset(model->dx, 0.*//~test_gradient gradients_add_up~the last pass's gradient kept
+train_gpt2_drpt.c~s/(dx, d->attproj, d->ln1,/(dx, d->fcproj, d->ln1,/~test_gradient plain_model~the stream without what attention's block did
+train_gpt2_drpt.c~s/if (l % 2 == 1) { d->fcproj/if (0) { d->fcproj/~test_update every_method~the stream's gradient moves on in place
 train_gpt2_drpt.c~s/if (l == 0 || keep_blocks)/if (l == 0)/~test_gradient mixed_model~blocks overwrite each other's gradients
 train_gpt2_drpt.c~s/    drpt_project(drpt, DRPT_SUBLAYER);//~test_update every_method~sublayers share
 train_gpt2_drpt.c~0,/    drpt_project(drpt, DRPT_BLOCK);/s///~test_update every_method~blocks share

@@ -180,7 +180,7 @@ void compute_update(Run* run, int step, StepRow* row) {
     row->tokens = (long)b->accumulate * (rows - first) * b->T;
 }
 
-void read_update(Run* run, StepRow* row) {
+void end_update(Run* run, StepRow* row) {
     Drpt* drpt = &run->drpt;
     if (!run->round && run->per_item == 1) { read_losses(run, drpt->with_general ? 0 : run->batch.n, row); }
     drpt_end(drpt);
@@ -236,7 +236,7 @@ void train_step(Run* run, int step) {
     row.lr = scheduled_lr(c->schedule, c->lr, c->warmup, c->final_lr, step, run->steps);
     int learns = !run->round || !run->round->idle; // moments and weight decay would move the weights in a step without anything to learn
     if (learns) { gpt2_update(run->model, c, row.lr, step + 1); }
-    read_update(run, &row);
+    end_update(run, &row);
     row.grad_norm = learns ? gpt2_norm(run->model) : 0.0;
     measure_update(run, &row);
     row.ms = 1e3 * (seconds_now() - began);

@@ -56,7 +56,7 @@ void train(Run* run, const char* program); // all steps; `program` is named wher
 // of the step in the gradients, and what came of them for the log. Before the second the host need not wait for a GPU.
 void train_step(Run* run, int step);
 void compute_update(Run* run, int step, StepRow* row);
-void read_update(Run* run, StepRow* row);
+void end_update(Run* run, StepRow* row);
 
 // What an evaluation adds up: the weighted losses and the weights; trained positions, and those whose target was the
 // likeliest token; rows, and those where all were.

@@ -20,7 +20,7 @@ extern "C" {
 typedef struct {
     void (*encoder_forward)(float* out, const int* tokens, const float* wte, const float* wpe, int B, int T, int C);
     void (*layernorm_forward)(float* out, float* mean, float* rstd, const float* inp, const float* weight, const float* bias, int N, int C);
-    void (*layernorm_backward_input)(float* dinp, const float* dout, const float* inp, const float* weight,
+    void (*layernorm_backward_input)(float* dinp, const float* dstream, const float* dout, const float* inp, const float* weight,
                                      const float* mean, const float* rstd, int N, int C);
     void (*attention_forward)(float* out, float* lse, const float* qkv, int B, int T, int C, int NH);
     void (*attention_backward)(float* dqkv, const float* dout, const float* qkv, const float* out, const float* lse, int B, int T, int C, int NH);

@@ -64,7 +64,7 @@ static StepRow row;
 
 static void update(int step) {
     memset(run.model->grads, 0, sizeof(float) * run.model->num_params);
-    compute_update(&run, step, &row); read_update(&run, &row);
+    compute_update(&run, step, &row); end_update(&run, &row);
 }
 
 // The first of a run with these files; without target rows, target NULL.

@@ -62,8 +62,8 @@ static void layernorms_forward(Step* s) {
 }
 
 static void layernorms_input(Step* s) {
-    layernorm_backward_input(s->model->dx, s->d->ln2, s->a->residual2, s->w->ln2w, s->a->ln2_mean, s->a->ln2_rstd, s->N, s->C);
-    layernorm_backward_input(s->model->dx, s->d->ln1, s->x, s->w->ln1w, s->a->ln1_mean, s->a->ln1_rstd, s->N, s->C);
+    layernorm_backward_input(s->d->attproj, s->d->fcproj, s->d->ln2, s->a->residual2, s->w->ln2w, s->a->ln2_mean, s->a->ln2_rstd, s->N, s->C);
+    layernorm_backward_input(s->model->dx, s->d->attproj, s->d->ln1, s->x, s->w->ln1w, s->a->ln1_mean, s->a->ln1_rstd, s->N, s->C);
 }
 
 static void layernorms_params(Step* s) {
@@ -78,8 +78,6 @@ static void gelus_backward(Step* s) { gelu_backward(s->d->fch, s->a->fch, 4*s->N
 static void residuals(Step* s) {
     residual_forward(s->a->residual2, s->x, s->NC);
     residual_forward(s->a->residual3, s->a->residual2, s->NC);
-    residual_backward(s->d->fcproj, s->model->dx, s->NC);
-    residual_backward(s->d->attproj, s->model->dx, s->NC);
 }
 
 static void classifier(Step* s) {
@@ -113,7 +111,7 @@ static const struct {
     { "layernorm weight gradient",    layernorms_params,   1, { 0, 0, 0 } },
     { "gelu forward",                 gelus_forward,       1, { 0, 0, 0 } },
     { "gelu backward",                gelus_backward,      1, { 0, 0, 0 } },
-    { "residual sums and copies",     residuals,           1, { 0, 0, 0 } },
+    { "residual sums",                residuals,           1, { 0, 0, 0 } },
     { "cross entropy",                classifier,          0, { 0, 0, 0 } },
     { "embedding",                    embedding,           0, { 0, 0, 0 } },
     { "gradient norm, AdamW",                     adamw,               0, { 0, 0, 0 } },
