@@ -542,7 +542,7 @@ static void test_evaluate(void) {
     gpt2_free(model);
     model = gpt2_create("L1,H2,C16,V23,T8", 1, 1, 0); // without a head
     Config c = config_defaults;
-    gpt2_update(model, &c, 0.1, 1.0, 1);
+    gpt2_update(model, &c, 0.1, 1);
     gpt2_free(model);
 }
 
