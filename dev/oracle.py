@@ -88,7 +88,8 @@ def certify(H, s, a, high, total):
 
 
 # ------------------------------------------------------------------------------------------------
-# The methods. G (n,d) general gradients, t (d) target gradient; own: target row i is general row i, and scores are of t without it. Each returns its candidates (N,d), of which there are several only
+# The methods. G (n,d) general gradients, t (d) target gradient; own: target row i < n is general row i, whose score is of t without it.
+# Each returns its candidates (N,d), of which there are several only
 # where something is drawn at random, and how far its decisions are from going the other way.
 
 SURE = math.inf
@@ -109,7 +110,7 @@ def score_scale(c, t):
 
 
 def scores(c, t):
-    return c.G @ t - ((c.G * c.rows).sum(1) if getattr(c, "own", False) else 0.0)
+    return c.G @ t - ((c.G * c.rows[: len(c.G)]).sum(1) if getattr(c, "own", False) else 0.0)
 
 
 def u_full(c, t, k):
