@@ -915,7 +915,8 @@ drpt/round_draw.c~s/drawn->tokens + (size_t)i \* (size_t)drawn->T + drawn->promp
 drpt/round_draw.c~s/log_probabilities(logp + (size_t)first \* T,/log_probabilities(logp,/~test_grpo grpo/rows~every batch the first batch's reference
 drpt/round_draw.c~s/memset(rows->usable + first, 0, (size_t)group);//~test_grpo grpo/degenerate~degenerate groups are part of the mean
 drpt/round_draw.c~s/round_compare(\&r->target, r->target.rows); }/round_compare(\&r->target, r->group); }/~test_grpo grpo/target_weights~the mean reward within groups
-drpt/round_draw.c~s/(uint64_t)number \* (uint64_t)to->rows/0/~test_grpo grpo/kl_stop~the same random numbers each round
+drpt/round_draw.c~s/(uint64_t)number \* (uint64_t)to->rows/0/~test_grpo grpo/random_numbers~the same random numbers each round
+drpt/round_draw.c~s/TARGET = (uint64_t)2/TARGET = (uint64_t)1/~test_grpo grpo/random_numbers~the target has the random numbers of the general responses
 drpt/round_step.c~s/(uint64_t)r->number, (uint64_t)epoch/(uint64_t)r->number, 0/~test_grpo grpo/epochs~the same order each epoch
 drpt/round_step.c~s/first = r->done % of_an_epoch \* n/first = 0/~test_grpo grpo/epochs~the first responses each step
 drpt/round_step.c~s/first + a \* b->n + i\]/first + i]/~test_grpo grpo/shares~the same responses in every micro-batch

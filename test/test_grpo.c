@@ -192,6 +192,25 @@ static void test_rows(void) {
     run_close(&run);
 }
 
+// Responses to one prompt, drawn again and again by the same policy, for the target as well: none like the others.
+static void test_random_numbers(void) {
+    write_prompts(scratch("single.bin"), 1, 1);
+    begin("--general %s --batch 4 --target %s --target-batch 4 --method cone", scratch("single.bin"), scratch("single.bin"));
+    int len = run.T;
+    int* drawn = calloc((size_t)(16 * len), sizeof(int));
+    for (int i = 0; i < 2; i++) {
+        update(i);
+        memset(run.model->grads, 0, sizeof(float) * run.model->num_params);
+        memcpy(drawn + 8 * i * len, run.round->general.tokens, sizeof(int) * (size_t)(4 * len));
+        memcpy(drawn + (8 * i + 4) * len, run.round->target.tokens, sizeof(int) * (size_t)(4 * len));
+    }
+    for (int i = 0; i < 16; i++) {
+        for (int j = 0; j < i; j++) { expect(memcmp(drawn + i * len, drawn + j * len, sizeof(int) * (size_t)len) != 0); }
+    }
+    free(drawn);
+    run_close(&run);
+}
+
 // Which row of the round stands in the batch; -1: none.
 static int row_of(const RoundRows* rows, int at) {
     for (int i = 0; i < rows->rows; i++) {
@@ -496,6 +515,7 @@ int main(int argc, char** argv) {
         { "grpo/texts", test_texts },
         { "grpo/prompts_without_an_answer", test_prompts_without_an_answer },
         { "grpo/rows", test_rows },
+        { "grpo/random_numbers", test_random_numbers },
         { "grpo/epochs", test_epochs },
         { "grpo/shares", test_shares },
         { "grpo/degenerate", test_degenerate },
