@@ -919,13 +919,13 @@ drpt/round_draw.c~s/(uint64_t)number \* (uint64_t)to->rows/0/~test_grpo grpo/ran
 drpt/round_draw.c~s/TARGET = (uint64_t)2/TARGET = (uint64_t)1/~test_grpo grpo/random_numbers~the target has the random numbers of the general responses
 drpt/round_step.c~s/(uint64_t)r->number, (uint64_t)epoch/(uint64_t)r->number, 0/~test_grpo grpo/epochs~the same order each epoch
 drpt/round_step.c~s/first = r->done % of_an_epoch \* n/first = 0/~test_grpo grpo/epochs~the first responses each step
-drpt/round_step.c~s/first + a \* b->n + i\]/first + i]/~test_grpo grpo/shares~the same responses in every micro-batch
+drpt/round_step.c~s/first + a \* b->n + i\]/first + i]/~test_grpo grpo/epochs~the same responses in every micro-batch
 drpt/round_step.c~s/r->own_target ? (int)r->order\[first + a \* b->n + j\] : a \* b->m + j/a * b->m + j/~test_grpo grpo/own_target~other responses than the step's are its target
 drpt/round_step.c~s/if (!b->usable\[row\]) { continue; }//~test_grpo grpo/degenerate~tokens of rows that do not take part
 drpt/round_step.c~s/(drpt->plain ? 1.0 : (double)usable\[0\].rows)/1.0/~test_grpo grpo/shares~a row is a share of the mean, not itself
 drpt/round_step.c~s/int plain = part == 1 .*REINFORCE.*/int plain = 0;/~test_grpo grpo/target_off_the_policy~ratios in the mean reward
 drpt/round_step.c~s/int plain = part == 1 .*REINFORCE.*/int plain = part == 1;/~test_grpo grpo/target_off_the_policy~the objective itself without its ratios
-drpt/round_step.c~s/run->round->done > 0 \&\& //~test_grpo grpo/broken_rows~a round that never begins
+drpt/round_step.c~s/run->round->done > 0 \&\& //~test_grpo grpo/kl_stop~a round that never begins
 drpt/round_step.c~s/s->tokens + s->broken > 0.0 \&\& /s->tokens > 0.0 \&\& /~test_grpo grpo/broken_rows~a round goes on with rows that are all broken
 drpt/round_step.c~s/^        forget_gradients(run);//~test_grpo grpo/kl_stop~gradients of a round that was ended
 drpt/round_step.c~s/^    r->target_age++;//~test_grpo grpo/target_off_the_policy~the target's responses never age

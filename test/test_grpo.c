@@ -430,6 +430,13 @@ static void test_kl_stop(void) {
     free(ended);
     free(fresh);
     run_close(&run);
+    begin("--general %s --batch 4 --epochs 2 --kl-stop 1e-30", general); // below what rounding moves: every round has its first step
+    for (int step = 0; step < 3; step++) {
+        update(step);
+        expect(run.round->number == step + 1 && run.round->done == 1);
+        memset(run.model->grads, 0, bytes);
+    }
+    run_close(&run);
 }
 
 // Log-probabilities that are no numbers: such rows are left out, said so, and end a round only where there is one.
@@ -478,7 +485,8 @@ static void test_file(void) {
     update(2);
     update(3);
     update(4);
-    expect(r->number == 2 && r->done == 1 && r->target_draws == 2 && r->target_age == 2);
+    update(5);
+    expect(r->number == 2 && r->done == 2 && r->target_draws == 2 && r->target_age == 3);
     round_load(&run, path);
     expect(r->number == 1 && r->done == 2 && r->target_draws == 1 && r->target_age == 2 && r->kl == 0.1);
     expect(memcmp(kept.tokens, r->general.tokens, sizeof(int) * values) == 0 && memcmp(kept.mask, r->general.mask, values) == 0);
