@@ -149,6 +149,7 @@ cpu gpu --method full
 gpu cpu --method full
 cpu gpu --target few.bin --target-batch 2 --method inside --rank 3 --refresh 5
 gpu cpu --target few.bin --target-batch 2 --method outside --rank 3 --refresh 5
+cpu gpu --objective ppo --reward-command ./judge.sh --max-new 4 --rollouts 6 --epochs 2
 LIST
 
 # ---- bf16: another program, which the GPU trainer starts. It stays close, resumes bit for bit, and ends with half a file that both read.
