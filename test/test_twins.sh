@@ -15,8 +15,6 @@ cp tasks/target.bin few.bin
 cp pairs/general.bin pairs.bin
 cp pairs/target.bin few_pairs.bin
 cp pairs/test.bin val_pairs.bin
-printf '#!/bin/sh\nwhile IFS= read -r line; do echo $(( ${#line} %% 5 )); done\n' >judge.sh # of how long the line is that tells of a response
-chmod +x judge.sh
 printf '#!/bin/sh\nexec sed -u -n '"'"'s/.*response": "\\([0-9]*\\).*/\\1/p'"'"'\n' >judge.sh # the first token's number is the reward
 chmod +x judge.sh
 cp "$fixture" data.bin # 5 rows: with batches of 3 every epoch begins somewhere else
@@ -156,6 +154,7 @@ cpu gpu --target few.bin --target-batch 2 --method inside --rank 3 --refresh 5
 gpu cpu --target few.bin --target-batch 2 --method outside --rank 3 --refresh 5
 cpu gpu --objective grpo --batch 4 --group-size 4 --rollouts 8 --epochs 2 --reward-command ./judge.sh --max-new 3 --kl 0.1
 gpu cpu --objective grpo --batch 4 --group-size 4 --rollouts 8 --epochs 2 --reward-command ./judge.sh --max-new 3 --target few.bin --target-batch 4 --method subset
+cpu gpu --objective ppo --reward-command ./judge.sh --max-new 4 --rollouts 6 --epochs 2
 LIST
 
 # ---- bf16: another program, which the GPU trainer starts. It stays close, resumes bit for bit, and ends with half a file that both read.
