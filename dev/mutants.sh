@@ -397,9 +397,8 @@ drpt/iif.c~s/f->batch.usable\[i\] ? sum : NAN/sum/~test_iif iif/scores~iif: scor
 drpt/iif.c~s/f->score\[first + i\] = /f->score[i] = /~test_iif iif/scores~iif: scores of one pass
 drpt/iif.c~s/trained_tokens(round_responses(\&r->target))/1/~test_iif iif/scores~iif: the target as a sum
 drpt/iif.c~s/^    device_zero(a.grads, .*//~test_iif iif/scores~iif: gradients left behind
-drpt/iif.c~s/usable\[i\] \&\& r->iif->score\[i\] >= 0.0;/usable[i] \&\& !(r->iif->score[i] < 0.0);/~test_iif iif/broken_rows~iif: NaN is kept
+drpt/iif.c~s/usable\[i\] = r->iif->score\[i\] >= 0.0;/usable[i] = !(r->iif->score[i] < 0.0);/~test_iif iif/broken_rows~iif: NaN is kept
 drpt/iif.c~s/score\[i\] >= 0.0/score[i] > 0.0/~test_iif iif/target_without_gradient~iif: a score of 0 is not kept
-drpt/iif.c~s/= r->general.usable\[i\] \&\& r->iif/= r->iif/~test_iif iif/scores~iif: rows usable again
 drpt/round.c~s/run->round_options.iif \&\& most < 2 ? 2 : most/most/~test_iif iif/scores~iif: room for one row
 drpt/round.c~s/^    check(!o->iif || (method .*//~test_iif iif/what_makes_no_sense~iif: before any method
 drpt/round.c~s/^    check(!o->iif || run->config.general.*//~test_iif iif/what_makes_no_sense~iif: without general rows

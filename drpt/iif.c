@@ -134,7 +134,7 @@ void iif_filter(Run* run) {
     device_zero(a.grads, sizeof(float) * a.num_params);
     r->kept = 0;
     for (int i = 0; i < r->general.rows; i++) {
-        r->general.usable[i] = r->general.usable[i] && r->iif->score[i] >= 0.0; // so phrased that a NaN is not kept
+        r->general.usable[i] = r->iif->score[i] >= 0.0; // so phrased that a NaN is not kept
         r->kept += r->general.usable[i];
     }
 }

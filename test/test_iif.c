@@ -168,13 +168,13 @@ static void test_scores(void) {
                                             "--batch 2 --group global" };
     static const char* const alone[] = { "--batch 4 --rollouts 8", "--batch 5 --accumulate 2 --method full", "--batch 1 --rollouts 6", "--batch 3 --rollouts 12 --leave-one-out 0",
                                          "--batch 2 --leave-one-out 0 --recompute 1" };
-    static const char* const of[] = { "avg-reward", "pre-clip", "objective --kl 0.3 --reference L1,H2,C8,V23,T20" };
+    static const char* const of[] = { "avg-reward", "pre-clip", "objective" };
     int kept = 0, left = 0;
     char options[512];
     for (int way = 0; way < 30; way++) {
         const char* sizes = way % 2 ? alone[way / 2 % 5] : held_out[way / 2 % 5];
-        if (way % 2) { snprintf(options, sizeof(options), "%s --target-objective %s", sizes, of[way % 3]); }
-        else { snprintf(options, sizeof(options), "%s --method full --target %s --target-batch %d --target-objective %s", sizes, scratch("target.bin"), way % 4 ? 2 : 4, of[way % 3]); }
+        if (way % 2) { snprintf(options, sizeof(options), "%s --kl 0.3 --reference L1,H2,C8,V23,T20 --target-objective %s", sizes, of[way % 3]); }
+        else { snprintf(options, sizeof(options), "%s --kl 0.3 --reference L1,H2,C8,V23,T20 --method full --target %s --target-batch %d --target-objective %s", sizes, scratch("target.bin"), way % 4 ? 2 : 4, of[way % 3]); }
         begin(options);
         for (int again = 0; again < 2; again++) {
             begin_round(way % 5 == 0 ? 2 : -1);
