@@ -825,7 +825,7 @@ llmc/dataset.c~s/ \* together + row % together : row/ * together : row/~test_pol
 llmc/dataset.c~s/rng_shuffle(\&rng, r->order, count)/rng_shuffle(\&rng, r->order, count - 1)/~test_dataset reader_order_is_the_stream~the last pair always last
 drpt/policy.c~s/p->reference_logp + row \* T, p->beta/p->logp + row * T, p->beta/~test_policy policy/evaluation~the model its own reference
 drpt/policy.c~s/logp\[n\] = -logp\[n\]/logp[n] = logp[n]/~test_gradient pairs~losses for log-probabilities
-drpt/policy.c~s/b->mask\[n\] ? 1.0f : 0.0f/b->mask[n] ? 0.0f : 1.0f/~test_gradient pairs~log-probabilities of what is not trained on
+drpt/policy.c~s/b->mask\[n\] \&\& !is_reward ? 1.0f : 0.0f/b->mask[n] \&\& !is_reward ? 0.0f : 1.0f/~test_gradient pairs~log-probabilities of what is not trained on
 drpt/policy.c~s/p->beta, share\[part\]/1.0, share[part]/~test_gradient pairs~beta not heeded
 drpt/policy.c~s/, share\[part\])/, share[0])/~test_gradient pairs~target pairs count as general ones
 drpt/policy.c~s/b->usable + (size_t)first + row/b->usable + row/~test_policy policy/evaluation~the general rows' flags for the target
@@ -837,3 +837,49 @@ drpt/run.c~s/run->drpt.places = run->T;/run->drpt.places = per * run->T;/~test_p
 drpt/run.c~s/drpt_create(\&run->options, n \/ per, m \/ per, per \* run->T/drpt_create(\&run->options, n, m, run->T/~test_policy policy/shares~a weight for each row of a pair
 drpt/run.c~s/loss = s.broken > 0.0 ? NAN/loss = s.broken > 1e9 ? NAN/~test_policy policy/broken_evaluation~an evaluation without its broken pairs
 drpt/run.c~s/c->reference ? c->reference : c->init/c->init/~test_policy policy/evaluation~--reference not heeded
+
+# ---- the scalar head, and reward models
+train_gpt2_drpt.c~s/^        value_backward_input(model->dlnf, head->dvalue.*//~test_gradient head~nothing flows through the head
+train_gpt2_drpt.c~s/float d = share\[n . T\] \* dvalue\[n\];/float d = dvalue[n];/~test_gradient head~the head's shares not heeded
+train_gpt2_drpt.c~s/float d = share\[n . T\]/float d = share[0]/~test_gradient head~the first row's share for the whole head
+train_gpt2_drpt.c~s/^        dbias\[0\] += d;//~test_gradient head~the head's bias has no gradient
+train_gpt2_drpt.c~s/c < C \&\& dvalue\[n\] != 0.0f/c < C/~test_gpt2 head_is_no_site~a head that nobody asks is read
+train_gpt2_drpt.c~s/(size_t)n \* C, C) + bias\[0\]/(size_t)n * C, C)/~test_gradient head~values without the head's bias
+llmc/gpt2_init.c~s/^        for (size_t k = g->given; .*//~test_gpt2 head_file~a new head of what was there
+llmc/gpt2_init.c~s/if (with_head) { g.config.head = 1; }/g.config.head = with_head;/~test_gpt2 head_file~a file's own head thrown away
+llmc/gpt2_file.c~s/^    check(c->head == 0 .*//~test_gpt2 head_file~any number of heads
+llmc/gpt2_tensors.h~s/X(headw,      head, /X(headw,      1,    /~test_gpt2 tensors head_file~a head in every model
+drpt/policy.c~s/^        if (last >= 0) { b->inputs.*//~test_policy policy/scores~a score before the last token
+drpt/policy.c~s/p->values\[i \* b->T + last + 1\]/p->values[i * b->T + last]/~test_policy policy/scores~the score of the last token but one
+drpt/policy.c~s/p->dvalue\[i \* b->T + last + 1\]/p->dvalue[i * b->T + last]/~test_gradient pairs~the score's gradient at another token
+drpt/policy.c~s/^    memset(p->dvalue.*//~test_policy policy/scores~the last batch's scores have gradients still
+drpt/policy.c~s/\&\& !is_reward ? 1.0f/? 1.0f/~test_policy policy/scores~a reward model learns the tokens as well as the scores
+drpt/policy.c~s/d->plain || from_target ? 1.0 :/d->plain ? 1.0 :/~test_policy policy/reward_shares~the target's head scaled twice
+drpt/policy.c~s/ || d->method == METHOD_target;/;/~test_policy policy/reward_shares~the head of general pairs where the target's train
+drpt/policy.c~s/items += usable\[i\] != 0/items++/~test_policy policy/broken_scores~the head's mean over pairs left out
+drpt/policy.c~s/(i >= general) == from_target ? (float)mean : 0.0f/(float)mean/~test_policy policy/reward_shares~the head learns from general and target pairs
+drpt/run.c~s/^        if (T > 0) { T += scored; }//~test_policy policy/scores~no place for the token that is scored
+
+# ---- rounds of PPO
+drpt/policy.c~s/ || objective == OBJECTIVE_ppo; }/; }/~test_ppo ppo/first_step~PPO without a head
+drpt/round.c~s/is_ppo(run) ? 1 : 8/8/~test_ppo ppo/first_step~PPO in groups of 8
+drpt/round.c~s/^    check(run->round_options.kl_target == 0.0.*//~test_ppo ppo/refused~PPO: a target for a KL that does not count
+drpt/round_draw.c~s/rows->old, r->kl);/rows->old, 0.0);/~test_ppo ppo/advantages~PPO: rewards without the KL
+drpt/round_draw.c~s/^    whiten_advantages(.*//~test_ppo ppo/advantages~PPO: advantages as they are
+drpt/round_draw.c~s/r->after, o->gamma, o->lambda/r->after, o->lambda, o->gamma/~test_ppo ppo/advantages~PPO: gamma for lambda
+drpt/round_draw.c~s/rows->value + (size_t)first \* (size_t)b->T/rows->value/~test_ppo ppo/advantages~PPO: every batch the first batch's values
+drpt/round_draw.c~s/^    if (rows != \&r->general .*//~test_ppo ppo/adaptive_kl~PPO: the KL follows the target's responses
+drpt/round_draw.c~s/o->kl_target, r->responses,/o->kl_target, 1e9,/~test_ppo ppo/adaptive_kl~PPO: the KL adapted at once, however few responses
+drpt/round_draw.c~s/^    if (o->kl_target > 0.0) {.*//~test_ppo ppo/adaptive_kl~PPO: a KL that stays
+drpt/round_step.c~s/double kl = plain || r->objective == OBJECTIVE_ppo ?/double kl = plain ?/~test_ppo ppo/first_step~PPO: the KL twice, in rewards and loss
+drpt/round_step.c~s/^    for (size_t k = 0; k < N; k++) { dvalue\[k\] .*//~test_ppo ppo/first_step~PPO: --value-weight not heeded
+drpt/round_step.c~s/{ memset(dvalue, 0, sizeof(float) \* N); return; }/{ return; }/~test_ppo ppo/shares~PPO: the last pass' values
+drpt/round_step.c~s/^    if (part == 1 \&\& r->target_objective != TARGET_objective) { memset.*//~test_ppo ppo/shares~PPO: values in every target's gradient
+drpt/round_step.c~s/^            weigh_values(run, \&w, 1, .*//~test_ppo ppo/shares~PPO: a target's objective without values
+drpt/round_step.c~s/^        if (!b->usable\[at + (size_t)i\]) { memset.*//~test_ppo ppo/broken_values~PPO: values of responses that were left out
+drpt/round_step.c~s/c->value_loss = each(s\[0\].value_loss, .*/c->value_loss = s[0].value_loss; }/~test_ppo ppo/shares~PPO: the value's loss of rows added up
+drpt/round_step.c~s/r->step.value + n, r->step.returns + n/r->step.returns + n, r->step.value + n/~test_ppo ppo/first_step~PPO: values held near what they are to learn
+drpt/round_step.c~s/if (a == b->accumulate - 1 \&\& too_far(run, \&w)) { return 0; }//~test_ppo ppo/kl_stop~PPO: a step of a policy that has moved too far
+drpt/round_step.c~s/^        forget_gradients(run);//~test_ppo ppo/kl_stop_in_parts~PPO: gradients of a step that is not taken
+drpt/round_file.c~s/^    r->divergence = numbers.*//~test_ppo ppo/resume~PPO: the divergence of the round forgotten
+drpt/round_file.c~s/^    r->responses = numbers.*//~test_ppo ppo/resume~PPO: the responses of the round forgotten
