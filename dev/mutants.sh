@@ -396,7 +396,7 @@ drpt/iif.c~s/^    if (f->values) { round_weigh_values.*//~test_iif iif/scores~ii
 drpt/iif.c~s/^    memset(f->dvalue, 0, .*//~test_iif iif/scores~iif: values of the pass before
 drpt/iif.c~s/, (size_t)first, f->values + to/, 0, f->values + to/~test_iif iif/scores~iif: the first old values for all
 drpt/iif.c~s/b->weight, f->values ? \&head : NULL/b->weight, NULL/~test_iif iif/scores~iif: no gradient of values
-drpt/iif.c~s/^        if (!rows.usable\[i\]) { memset(f->dvalue.*//~test_iif iif/broken_rows~iif: values of target rows that are left out
+drpt/iif.c~s/^        if (!rows.usable\[i\]) { memset(f->dvalue.*//~test_iif iif/broken_target_rows~iif: values of target rows that are left out
 drpt/iif.c~s/k < f->scorer.num_groups; k++/k < 1; k++/~test_iif iif/scores~iif: the first group alone
 drpt/iif.c~s/f->batch.usable\[i\] ? sum : NAN/sum/~test_iif iif/scores~iif: scores of rows that are not usable
 drpt/iif.c~s/f->score\[first + i\] = /f->score[i] = /~test_iif iif/scores~iif: scores of one pass

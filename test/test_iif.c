@@ -208,6 +208,24 @@ static void test_broken_rows(void) {
     give_back();
 }
 
+// Nothing of a target row that is no number is in t, its values neither; only its tokens were counted.
+static void test_broken_target_rows(void) {
+    double without[4];
+    begin("--batch 4 --objective ppo --target-objective objective --leave-one-out 0");
+    begin_round(-1);
+    RoundRows* target = &run.round->target;
+    target->usable[1] = 0;
+    double tokens = sampled_of_usable(target), all = tokens + sampled(target, 1);
+    iif_filter(&run);
+    memcpy(without, run.round->iif->score, sizeof(without));
+    memset(run.round->general.usable, 1, 4);
+    target->usable[1] = 1;
+    for (int n = run.T; n < 2 * run.T; n++) { if (target->mask[n]) { target->advantage[n] = NAN; } }
+    iif_filter(&run);
+    for (int i = 0; i < 4; i++) { expect(fabs(run.round->iif->score[i] * all / tokens - without[i]) <= 1e-5 * fabs(without[i])); }
+    give_back();
+}
+
 // Where the target says nothing, nothing is against it.
 static void test_target_without_gradient(void) {
     begin("--batch 4");
@@ -331,6 +349,7 @@ int main(int argc, char** argv) {
     static const Test tests[] = {
         { "iif/scores", test_scores },
         { "iif/broken_rows", test_broken_rows },
+        { "iif/broken_target_rows", test_broken_target_rows },
         { "iif/target_without_gradient", test_target_without_gradient },
         { "iif/steps_learn_from_the_kept", test_steps_learn_from_the_kept },
         { "iif/rounds_are_filtered", test_rounds_are_filtered },
