@@ -132,6 +132,7 @@ void round_weigh_values(const struct Run* run, float* dvalue, ObjectiveStats* st
 // The round's rows, drawn and judged, with their advantages (round_draw.c).
 void round_begin(struct Run* run);
 void round_draw_target(struct Run* run);
+int round_compare(RoundRows* rows, int group); // advantages by reward within groups; returns how many are degenerate: no longer usable
 
 #ifdef __cplusplus
 }

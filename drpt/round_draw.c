@@ -101,8 +101,7 @@ static int drop_degenerate(RoundRows* rows, int group) {
     return dropped;
 }
 
-// With those of its own group.
-static int compare(RoundRows* rows, int group) {
+int round_compare(RoundRows* rows, int group) {
     ObjectiveStats stats = {0};
     if (rows->rows == 0) { return 0; }
     grpo_advantages(rows->advantage, &stats, round_responses(rows), rows->reward, group);
@@ -125,9 +124,9 @@ static void compare_with_values(Run* run, RoundRows* rows) {
 
 static void compare_target(Run* run) {
     Round* r = run->round;
-    if (r->target_objective == TARGET_avg_reward) { compare(&r->target, r->target.rows); }
+    if (r->target_objective == TARGET_avg_reward) { round_compare(&r->target, r->target.rows); }
     else if (r->objective == OBJECTIVE_ppo) { compare_with_values(run, &r->target); }
-    else { compare(&r->target, r->group); }
+    else { round_compare(&r->target, r->group); }
 }
 
 void round_draw_target(Run* run) {
@@ -149,7 +148,7 @@ void round_begin(Run* run) {
         compare_target(run);
         r->target_age = 0;
     }
-    if (r->objective == OBJECTIVE_grpo) { r->degenerate = compare(&r->general, r->group); }
+    if (r->objective == OBJECTIVE_grpo) { r->degenerate = round_compare(&r->general, r->group); }
     else if (r->general.rows > 0) { compare_with_values(run, &r->general); }
 }
 

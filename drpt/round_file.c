@@ -66,7 +66,7 @@ static void write_rows(Output* o, const RoundRows* r) {
     for (int i = 0; i < ARRAYS; i++) { output_write(o, array[i].at, array[i].bytes * (size_t)r->rows); }
 }
 
-static void read_rows(FILE* f, const char* path, RoundRows* r, int vocab_size) {
+static void read_rows(FILE* f, const char* path, RoundRows* r, int vocab_size, const Dataset* prompts) {
     Array array[ARRAYS];
     list_arrays(r, array);
     for (int i = 0; i < ARRAYS; i++) { input_read(f, path, array[i].at, array[i].bytes * (size_t)r->rows); }
@@ -75,7 +75,7 @@ static void read_rows(FILE* f, const char* path, RoundRows* r, int vocab_size) {
         check(r->mask[n] <= 1, "%s: a mask is %d, not 0 or 1", path, r->mask[n]);
     }
     for (int i = 0; i < r->rows; i++) {
-        check(r->length[i] >= 0 && r->length[i] <= r->T && r->domain[i] >= 0 && r->usable[i] <= 1, "%s: response %d makes no sense", path, i);
+        check(r->length[i] >= 0 && r->length[i] <= r->T && r->domain[i] >= 0 && (size_t)r->domain[i] < prompts->num_files && r->usable[i] <= 1, "%s: response %d makes no sense", path, i);
     }
 }
 
@@ -125,7 +125,7 @@ void round_load(Run* run, const char* path) {
     r->kl = numbers[0];
     r->divergence = numbers[1];
     r->responses = numbers[2];
-    read_rows(f, path, &r->general, gpt2_config(run->model)->vocab_size);
-    read_rows(f, path, &r->target, gpt2_config(run->model)->vocab_size);
+    read_rows(f, path, &r->general, gpt2_config(run->model)->vocab_size, &run->general);
+    read_rows(f, path, &r->target, gpt2_config(run->model)->vocab_size, r->own_target ? &run->general : &run->target);
     fclose(f);
 }

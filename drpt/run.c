@@ -172,7 +172,8 @@ void compute_update(Run* run, int step, StepRow* row) {
     row->projecting_ms = drpt->plain ? NAN : 1e3 * drpt->seconds;
 }
 
-// The norm of the update, its angle to the target gradient and its length in units of it.
+// The norm of the update, its angle to the target gradient and its length in units of it. A scalar head is part of the update and not of the
+// target's gradient.
 static void measure_update(const Run* run, StepRow* row) {
     const Drpt* d = &run->drpt;
     GPT2Arrays a = gpt2_arrays(run->model);
