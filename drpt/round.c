@@ -56,6 +56,8 @@ static int is_own_target(const Run* run) {
     return round_is_own_target(run) || (run->round_options.iif && run->config.general && !run->config.target);
 }
 
+enum { MOST_ROWS = 1 << 24, MOST_STEPS = 1000000000 };
+
 static int step_rows(const Run* run) { return run->config.batch * run->config.accumulate; }
 static int target_rows(const Run* run) { return run->config.target_batch * run->config.accumulate; }
 static int round_rows(const Run* run) { return run->round_options.rollouts > 0 ? run->round_options.rollouts : step_rows(run); }
@@ -72,7 +74,9 @@ int round_least_rows(const Run* run, int most) { return run->round_options.iif &
 int round_steps_of_a_pass(const Run* run) {
     size_t prompts = run->config.general ? run->general.rows : run->target.rows;
     size_t of_a_round = (size_t)((run->config.general ? round_rows(run) : target_rows(run)) / group_size(run));
-    return (prompts > of_a_round ? (int)(prompts / of_a_round) : 1) * steps_of_a_round(run);
+    size_t rounds = prompts > of_a_round ? prompts / of_a_round : 1, steps = rounds * (size_t)steps_of_a_round(run);
+    check(steps <= MOST_STEPS, "--steps -1: one pass over the prompts would take %zu steps, more than %d", steps, MOST_STEPS);
+    return (int)steps;
 }
 
 int round_row_length(const Config* c, size_t widest, int context) {
@@ -89,10 +93,13 @@ static void check_changed(OptionTable table, const void* defaults, const char* o
 
 static void check_sizes(const Run* run) {
     const Config* c = &run->config;
+    long most = (long)(c->batch > c->target_batch ? c->batch : c->target_batch) * c->accumulate;
+    check(most <= MOST_ROWS, "--accumulate %d: makes steps of %ld responses, at most %d can be kept", c->accumulate, most, MOST_ROWS);
     int rollouts = round_rows(run), n = step_rows(run), m = target_rows(run), group = group_size(run);
     check(group > 1 || is_ppo(run), "--group-size 1: in a group of one no response is better than another");
     check(c->general || run->round_options.rollouts == 0, "--rollouts: needs --general");
     check(!c->general || rollouts % n == 0, "--rollouts %d: must be a multiple of --batch * --accumulate, %d responses a step", rollouts, n);
+    check((long)run->round_options.epochs * (rollouts / n) <= MOST_STEPS, "--epochs %d: a round would have more than %d steps", run->round_options.epochs, MOST_STEPS);
     check(!c->general || rollouts % group == 0, "--group-size %d: the %d responses of a round (--rollouts, or --batch * --accumulate) must be a multiple of it", group, rollouts);
     check(!c->target || m % group == 0, "--group-size %d: the %d target responses of a step (--target-batch * --accumulate) must be a multiple of it", group, m);
 }
@@ -153,11 +160,11 @@ static void open_prompts(Run* run) {
     }
 }
 
-// A decoder's memory for a row is a small part of what training on one takes.
+// As many at a time as a step has rows, since a decoder's memory for a row is a small part of what training on one takes.
 static void open_rollouts(Run* run, int most) {
     const Config* c = &run->config;
     Round* r = run->round;
-    int rows = r->general.rows > r->target.rows ? r->general.rows : r->target.rows, width = most > 8 ? 4 * most : 32;
+    int rows = r->general.rows > r->target.rows ? r->general.rows : r->target.rows, width = most > 32 ? most : 32;
     if (rows < c->batch) { rows = c->batch; } // an evaluation's
     r->rollouts = rollouts_create(gpt2_config(run->model), rows, run->T, width);
     r->rollouts.sampling = (Sampling){ .temperature = c->temperature, .top_p = c->top_p, .top_k = c->top_k };

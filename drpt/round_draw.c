@@ -47,6 +47,7 @@ static void take_rows(RoundRows* to, const Round* r, const Dataset* data) {
         to->mask[at + T - 1] = 0;
         to->old[at + T - 1] = 0.0f;
         to->reward[i] = (float)r->rewards[i];
+        check(isfinite(to->reward[i]), "response %d of the round got a reward of %g, which is not finite", i, r->rewards[i]);
         to->domain[i] = dataset_domain(data, r->source[i / r->group]);
     }
 }

@@ -45,7 +45,7 @@ static void test_texts(void) {
     prompts_begin(&p); // anew
     prompts_add(&p, row, NULL, 0);
     EXPECT_TEXT(prompts_cases(&p)[0].prompt, "a=");
-    expect(p.count == 1);
+    expect(p.count == 1 && p.bytes == 4);
     prompts_close(&p);
     dataset_close(&d);
 }
@@ -189,6 +189,25 @@ static void test_rows(void) {
     free(of_reference);
     free(hits);
     batch_free(&b);
+    run_close(&run);
+}
+
+// Responses to one prompt, drawn again and again by the same policy, for the target as well: none like the others.
+static void test_random_numbers(void) {
+    write_prompts(scratch("single.bin"), 1, 1);
+    begin("--general %s --batch 4 --target %s --target-batch 4 --method cone", scratch("single.bin"), scratch("single.bin"));
+    int len = run.T;
+    int* drawn = calloc((size_t)(16 * len), sizeof(int));
+    for (int i = 0; i < 2; i++) {
+        update(i);
+        memset(run.model->grads, 0, sizeof(float) * run.model->num_params);
+        memcpy(drawn + 8 * i * len, run.round->general.tokens, sizeof(int) * (size_t)(4 * len));
+        memcpy(drawn + (8 * i + 4) * len, run.round->target.tokens, sizeof(int) * (size_t)(4 * len));
+    }
+    for (int i = 0; i < 16; i++) {
+        for (int j = 0; j < i; j++) { expect(memcmp(drawn + i * len, drawn + j * len, sizeof(int) * (size_t)len) != 0); }
+    }
+    free(drawn);
     run_close(&run);
 }
 
@@ -411,6 +430,13 @@ static void test_kl_stop(void) {
     free(ended);
     free(fresh);
     run_close(&run);
+    begin("--general %s --batch 4 --epochs 2 --kl-stop 1e-30", general); // below what rounding moves: every round has its first step
+    for (int step = 0; step < 3; step++) {
+        update(step);
+        expect(run.round->number == step + 1 && run.round->done == 1);
+        memset(run.model->grads, 0, bytes);
+    }
+    run_close(&run);
 }
 
 // Log-probabilities that are no numbers: such rows are left out, said so, and end a round only where there is one.
@@ -459,7 +485,8 @@ static void test_file(void) {
     update(2);
     update(3);
     update(4);
-    expect(r->number == 2 && r->done == 1 && r->target_draws == 2 && r->target_age == 2);
+    update(5);
+    expect(r->number == 2 && r->done == 2 && r->target_draws == 2 && r->target_age == 3);
     round_load(&run, path);
     expect(r->number == 1 && r->done == 2 && r->target_draws == 1 && r->target_age == 2 && r->kl == 0.1);
     expect(memcmp(kept.tokens, r->general.tokens, sizeof(int) * values) == 0 && memcmp(kept.mask, r->general.mask, values) == 0);
@@ -496,6 +523,7 @@ int main(int argc, char** argv) {
         { "grpo/texts", test_texts },
         { "grpo/prompts_without_an_answer", test_prompts_without_an_answer },
         { "grpo/rows", test_rows },
+        { "grpo/random_numbers", test_random_numbers },
         { "grpo/epochs", test_epochs },
         { "grpo/shares", test_shares },
         { "grpo/degenerate", test_degenerate },

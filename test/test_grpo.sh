@@ -234,6 +234,8 @@ refuses 'row 0 (from 0)' $run --reward expression
 refuses 'leaves no room for a response' $run --seq 3
 refuses 'do not fit the model' $run --seq 13
 refuses '--rollouts 40: must be a multiple' $run --rollouts 40
+refuses '--accumulate 65536' $run --accumulate 65536 --batch 65536
+refuses '--epochs 1000000' $run --batch 8 --rollouts 16384 --epochs 1000000
 refuses '--group-size 7' $run --group-size 7
 refuses '--group-size 16: the 8 target responses' $run --group-size 16 --target few.bin --target-batch 8
 refuses '--group-size 1' $run --group-size 1

@@ -165,8 +165,8 @@ static void test_advantages(void) {
     update(0);
     for (int i = 0; i < 6; i++) {
         double next = 0.0;
-        for (int t = r->T - 1; t >= 0; t--) {
-            int n = i * r->T + t, last = t == run.round->general.length[i] - 2;
+        for (int t = run.T - 1; t >= 0; t--) {
+            int n = i * run.T + t, last = t == run.round->general.length[i] - 2;
             const RoundRows* rows = &run.round->general;
             if (!rows->mask[n]) { continue; }
             expect(fabs(rows->returns[n] - ((last ? rows->reward[i] : 0.0) + 0.9 * next)) < 1e-5);
@@ -253,7 +253,7 @@ static void test_kl_stop(void) {
     size_t count = run.model->num_params;
     StepRow row = update(0);
     expect(row.round_ended == 0 && run.round->number == 1 && run.round->done == 1); // a round's first step is always taken
-    gpt2_update(run.model, &run.config, 1e-2, 1.0, 1);
+    gpt2_update(run.model, &run.config, 1e-2, 1);
     float* before = floats_of(run.model->params, count);
     row = update(1);
     expect(row.round_ended == 1 && run.round->number == 2 && run.round->done == 1 && memcmp(before, run.model->params, sizeof(float) * count) == 0);
@@ -267,7 +267,7 @@ static void test_kl_stop(void) {
     run_close(&run);
     begin("--batch 6 --rollouts 12 --epochs 3 --lr 1e-2 --kl-stop 1e6");
     update(0);
-    gpt2_update(run.model, &run.config, 1e-2, 1.0, 1);
+    gpt2_update(run.model, &run.config, 1e-2, 1);
     row = update(1);
     expect(row.round_ended == 0 && run.round->number == 1 && run.round->done == 2 && row.round.kl_old > 1e-6);
     run_close(&run);
@@ -279,7 +279,7 @@ static void test_kl_stop_in_parts(void) {
     begin("--batch 2 --accumulate 3 --epochs 3 --lr 1e-2 --kl-stop 1e-6");
     size_t count = run.model->num_params;
     update(0);
-    gpt2_update(run.model, &run.config, 1e-2, 1.0, 1);
+    gpt2_update(run.model, &run.config, 1e-2, 1);
     expect(update(1).round_ended == 1);
     float* got = floats_of(run.model->grads, count);
     memset(run.model->grads, 0, sizeof(float) * count);
@@ -295,7 +295,7 @@ static void test_kl_stop_in_parts(void) {
 static void test_later_steps(void) {
     begin("--batch 12 --epochs 3 --clip-ratio 0.01 --value-clip 0.01 --value-weight 0.3");
     update(0);
-    gpt2_update(run.model, &run.config, 1e-2, 1.0, 1);
+    gpt2_update(run.model, &run.config, 1e-2, 1);
     StepRow row = update(1);
     const RoundRows* r = &run.round->step;
     Responses rows = { run.batch.mask, run.batch.usable, r->rows, r->T };
