@@ -101,6 +101,7 @@ static void check_target_options(const Run* run) {
 
 void round_check_options(const Run* run) {
     const Config* c = &run->config;
+    const RoundOptions* o = &run->round_options;
     RoundOptions rounds = run->round_options;
     RewardOptions rewards = run->reward_options;
     if (!objective_has_rounds(c->objective)) {
@@ -110,7 +111,8 @@ void round_check_options(const Run* run) {
         return;
     }
     if (objective_named(c->objective) != OBJECTIVE_ppo) { check_changed(ppo_option_table(&rounds), &round_defaults, c->objective, "values and no adaptive KL"); }
-    check(!c->probe, "--probe: does not work with --objective %s", c->objective);
+    check(!c->probe || (o->rollouts == 0 && o->epochs == 1 && o->kl_stop == 0.0 && !o->iif),
+          "--probe: has no rounds but of one step; leave --rollouts, --epochs, --kl-stop and --iif out");
     check(strcmp(run->options.weigh, drpt_defaults.weigh) == 0, "--weigh %s: the tokens of a step count alike in --objective %s", run->options.weigh, c->objective);
     check(c->temperature > 0.0, "--temperature 0: all responses to a prompt would be the same one");
     check_sizes(run);

@@ -116,6 +116,17 @@ void round_batch_row(Batch* b, size_t at, const RoundRows* rows, int row); // as
 void round_begin(struct Run* run);
 void round_draw_target(struct Run* run);
 
+// Of these: responses to the next prompts of a reader, a group to each, by the random numbers that belong to their number in the stream; and
+// advantages of a group over another, or of target rows. Returns how many groups have none.
+void round_draw(struct Run* run, RoundRows* to, Reader* reader, uint64_t stream, int number);
+int round_compare(RoundRows* rows, int group);
+void round_compare_target(const Round* r, RoundRows* rows);
+
+// A step (round_step.c): its rows into the batch, of all micro-batches the general ones and then the target's; and forward and backward of all
+// micro-batches, of each its rows from `first` on. 0: the policy has moved too far, and there is no gradient.
+void round_fill(struct Run* run);
+int round_compute(struct Run* run, Drpt* drpt, int step, int first, StepRow* row);
+
 #ifdef __cplusplus
 }
 #endif

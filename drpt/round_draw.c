@@ -61,7 +61,7 @@ static void evaluate_rows(Run* run, GPT2* model, float* logp, const RoundRows* r
     }
 }
 
-static void draw(Run* run, RoundRows* to, Reader* reader, uint64_t stream, int number) {
+void round_draw(Run* run, RoundRows* to, Reader* reader, uint64_t stream, int number) {
     Round* r = run->round;
     for (int i = 0; i < to->rows / r->group; i++) { r->source[i] = reader_next(reader); }
     roll_out(run, reader->data, to->rows, r->group, stream, (uint64_t)number * (uint64_t)to->rows);
@@ -88,33 +88,33 @@ static int drop_degenerate(RoundRows* rows, int group) {
     return dropped;
 }
 
-static int compare(RoundRows* rows, int group) {
+int round_compare(RoundRows* rows, int group) {
     ObjectiveStats stats = {0};
     if (rows->rows == 0) { return 0; }
     grpo_advantages(rows->advantage, &stats, round_responses(rows), rows->reward, group);
     return drop_degenerate(rows, group);
 }
 
-static void compare_target(Round* r) { compare(&r->target, r->target_objective == TARGET_avg_reward ? r->target.rows : r->group); }
+void round_compare_target(const Round* r, RoundRows* rows) { round_compare(rows, r->target_objective == TARGET_avg_reward ? rows->rows : r->group); }
 
 void round_draw_target(Run* run) {
     Round* r = run->round;
-    draw(run, &r->target, &run->target_reader, TARGET, r->target_draws++);
-    compare_target(r);
+    round_draw(run, &r->target, &run->target_reader, TARGET, r->target_draws++);
+    round_compare_target(r, &r->target);
     r->target_age = 0;
 }
 
 void round_begin(Run* run) {
     Round* r = run->round;
     r->done = 0;
-    if (r->general.rows > 0) { draw(run, &r->general, &run->general_reader, GENERAL, r->number); }
+    if (r->general.rows > 0) { round_draw(run, &r->general, &run->general_reader, GENERAL, r->number); }
     r->number++;
     if (r->own_target) {
         for (int i = 0; i < r->general.rows; i++) { round_rows_copy(&r->target, i, &r->general, i); }
-        compare_target(r);
+        round_compare_target(r, &r->target);
         r->target_age = 0;
     }
-    r->degenerate = compare(&r->general, r->group);
+    r->degenerate = round_compare(&r->general, r->group);
 }
 
 // ---------------------------------------------------------------------------------------------

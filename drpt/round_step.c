@@ -30,8 +30,7 @@ static void put_row(Run* run, size_t at, const RoundRows* rows, int row) {
     round_rows_copy(&run->round->step, (int)at, rows, row);
 }
 
-// The rows of the step: of all micro-batches the general ones, then the target's.
-static void fill(Run* run) {
+void round_fill(Run* run) {
     Round* r = run->round;
     const Batch* b = &run->batch;
     int rows = b->n + b->m, n = b->accumulate * b->n, of_an_epoch = n > 0 ? r->general.rows / n : 1, first = r->done % of_an_epoch * n;
@@ -97,10 +96,8 @@ static void tell(const Run* run, StepRow* row, const Weights* w, const Count* us
     c->kl = r->kl;
 }
 
-// Forward and backward of all micro-batches, of each its rows from `first` on. 0: the policy has moved too far, and there is no gradient.
-static int compute_rows(Run* run, int step, int first, StepRow* row) {
+int round_compute(Run* run, Drpt* drpt, int step, int first, StepRow* row) {
     Batch* b = &run->batch;
-    Drpt* drpt = &run->drpt;
     int rows = b->n + b->m, general = b->n - first;
     Count usable[2] = { count_usable(b, 0, b->n), count_usable(b, b->n, rows) };
     // The mean over tokens; where the feasible set weighs rows, each stands for itself.
@@ -154,8 +151,8 @@ void round_update(Run* run, int step, StepRow* row) {
         if (ended) { round_begin(run); }
         int due = r->target_draws == 0 || (o->target_refresh > 0 ? r->target_age >= o->target_refresh : ended);
         if (due && r->target.rows > 0 && !r->own_target) { round_draw_target(run); }
-        fill(run);
-        if (compute_rows(run, step, first, row)) { break; }
+        round_fill(run);
+        if (round_compute(run, &run->drpt, step, first, row)) { break; }
         forget_gradients(run);
         row->round_ended = 1;
     }

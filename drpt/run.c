@@ -385,7 +385,7 @@ static char* find_checkpoint(Run* run) {
 }
 
 // What evaluations and backward passes tell about their positions, most * T of them.
-static void open_losses(Run* run, int most) {
+void open_losses(Run* run, int most) {
     size_t N = (size_t)most * (size_t)run->T;
     run->losses = malloc(sizeof(float) * N);
     run->hits = malloc(N);
