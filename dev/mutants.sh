@@ -673,10 +673,8 @@ drpt/run_probe_round.c~s/refresh > 0 \&\& batch % refresh == 0/0/~test_run_probe
 drpt/run_probe_round.c~s/batch == 0 || (refresh > 0/1 || (refresh > 0/~test_run_probe run_probe/responses~new responses with every batch
 drpt/run_probe_round.c~s/^        reader_seek(\&run->target_reader, epoch, position);//~test_run_probe run_probe/responses~other prompts with a draw's new responses
 drpt/run_probe_round.c~s/^    round_begin(run);//~test_run_probe run_probe/responses~no general responses
-drpt/run_probe_round.c~s/{ run->batch.usable\[i\] = 0; }/{ run->batch.usable[i] = 1; }/~test_run_probe run_probe/responses~rows that are not there are counted
 drpt/round_draw.c~s/TARGET_avg_reward ? rows->rows : r->group/TARGET_avg_reward ? r->group : r->group/~test_run_probe run_probe/responses~the reward's mean within a group
 drpt/run_probe.c~s/is_population ? rows : half);/half);/~test_run_probe run_probe/responses~half of a population's prompts
-drpt/probe.c~s/^    p->layer = -1;//~test_probe probe/every_kind_of_site~layers counted through all passes
 drpt/probe_list.c~s/end\[-1\] == '.r' || //~test_probe probe/files~the end of a line of Windows
 drpt/probe_list.c~s/ \&\& \*line != '#'//~test_probe probe/family~comments are variants
 drpt/probe_list.c~s/ \&\& !strchr(line, ',')//~test_probe probe/faults_of_a_list~a label with a comma

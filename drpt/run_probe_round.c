@@ -27,7 +27,7 @@ static void compute(Run* run, Drpt* recorder, int pass) {
     check(row.rows_left_out == 0, "the probe: log-probabilities are not finite; look for broken values in the model");
 }
 
-// A step of target rows alone, in as many micro-batches as it takes.
+// A step of target rows alone, in as many micro-batches as it takes; what is left of the last one is zeros, and trained nowhere.
 void probe_round_reference(Run* run, Probe* probe, int half, size_t first, size_t end) {
     RoundRows rows = reference_rows(run, half, first, end), step = run->round->step;
     Batch batch = run->batch;
@@ -38,7 +38,6 @@ void probe_round_reference(Run* run, Probe* probe, int half, size_t first, size_
         round_batch_row(&run->batch, (size_t)i, &rows, i);
         round_rows_copy(&run->round->step, i, &rows, i);
     }
-    for (int i = rows.rows; i < times * each; i++) { run->batch.usable[i] = 0; }
     probe_begin_reference(probe, half, each, run->T);
     compute(run, probe_recorder(probe), 0);
     round_rows_free(&run->round->step);

@@ -117,6 +117,18 @@ static void updates_of(float* u, const char* options, int is_population) {
     }
 }
 
+// The mean reward of all rows as baseline, whatever their prompts.
+static void expect_standardised(const RoundRows* r) {
+    double mean = 0.0, squares = 0.0;
+    for (int i = 0; i < r->rows; i++) { mean += (double)r->reward[i] / r->rows; }
+    for (int i = 0; i < r->rows; i++) { squares += pow(r->reward[i] - mean, 2.0) / (r->rows - 1); }
+    for (int i = 0; i < r->rows; i++) {
+        for (int n = i * r->T; n < (i + 1) * r->T; n++) {
+            expect(fabs(r->advantage[n] - (r->mask[n] ? (r->reward[i] - mean) / (sqrt(squares) + 1e-6) : 0.0)) <= 1e-5);
+        }
+    }
+}
+
 // Of a target that is all prompts of a file, in its order, each with four responses.
 static void mean_of_responses(float* g, const char* file, int prompts, const char* objective, int half) {
     StepRow row = {0};
@@ -129,6 +141,7 @@ static void mean_of_responses(float* g, const char* file, int prompts, const cha
         round_rows_free(&some);
     }
     round_compare_target(run.round, &run.round->target);
+    if (!strstr(objective, "--target-objective")) { expect_standardised(&run.round->target); }
     round_fill(&run);
     round_compute(&run, &run.drpt, 0, 0, &row);
     drpt_end(&run.drpt);
