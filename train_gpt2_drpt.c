@@ -659,6 +659,7 @@ void gpt2_update(GPT2* model, const Config* c, double lr, double scale, int step
     for (int i = 0; i < NUM_TENSORS; i++) {
         const Tensor* t = &model->tensor[i];
         size_t at = t->begin, size = t->blocks * t->rows * t->cols;
+        if (size == 0) { continue; } // of a head that the model has not
         float decay = t->rows > 1 ? (float)c->weight_decay : 0.0f;
         if (strcmp(c->optimizer, "sgd") == 0) {
             sgd_update(model->params + at, model->grads + at, size, (float)lr, decay, (float)scale);

@@ -665,7 +665,7 @@ drpt/run_probe.c~s/^    probe_recorder(probe)->places = run->T;//~test_run_probe
 drpt/run_probe.c~s/of_pairs ? run->policy.domain : b->domain/b->domain/~test_run_probe run_probe/pairs~the sources of rows for those of pairs
 drpt/run_probe.c~s/(uint64_t)c->seed + 1 + (uint64_t)a, 1/(uint64_t)c->seed + 1, 1/~test_run_probe run_probe/examples~all draws of a population are the same
 drpt/run_probe.c~s/rows\[j\] = reader_next(.*); }/rows[j] = (size_t)j; }/~test_run_probe run_probe/examples~the same target rows in every draw
-drpt/run_probe_round.c~s/^    round_compare_target(r, \&all);//~test_run_probe run_probe/responses~the reference without advantages of its own
+drpt/run_probe_round.c~s/^    round_compare_target(run, \&all);//~test_run_probe run_probe/responses~the reference without advantages of its own
 drpt/run_probe_round.c~s/REFERENCE + ((uint64_t)half << 32)/REFERENCE/~test_run_probe run_probe/responses~the same random numbers for both halves
 drpt/run_probe_round.c~s/reader, REFERENCE + \(.*\), number);/reader, REFERENCE + \1, 0);/~test_run_probe run_probe/responses~the same random numbers for all of a half
 drpt/run_probe_round.c~s/reader_seek(\&reader, 0, first);//~test_run_probe run_probe/responses~the first prompts for both halves
@@ -673,7 +673,7 @@ drpt/run_probe_round.c~s/refresh > 0 \&\& batch % refresh == 0/0/~test_run_probe
 drpt/run_probe_round.c~s/batch == 0 || (refresh > 0/1 || (refresh > 0/~test_run_probe run_probe/responses~new responses with every batch
 drpt/run_probe_round.c~s/^        reader_seek(\&run->target_reader, epoch, position);//~test_run_probe run_probe/responses~other prompts with a draw's new responses
 drpt/run_probe_round.c~s/^    round_begin(run);//~test_run_probe run_probe/responses~no general responses
-drpt/round_draw.c~s/TARGET_avg_reward ? rows->rows : r->group/TARGET_avg_reward ? r->group : r->group/~test_run_probe run_probe/responses~the reward's mean within a group
+drpt/round_draw.c~s/compare(rows, rows->rows)/compare(rows, r->group)/~test_run_probe run_probe/responses~the reward's mean within a group
 drpt/run_probe.c~s/is_population ? rows : half);/half);/~test_run_probe run_probe/responses~half of a population's prompts
 drpt/probe_list.c~s/end\[-1\] == '.r' || //~test_probe probe/files~the end of a line of Windows
 drpt/probe_list.c~s/ \&\& \*line != '#'//~test_probe probe/family~comments are variants
@@ -799,7 +799,7 @@ llmc/dataset.c~s/ \* together + row % together : row/ * together : row/~test_pol
 llmc/dataset.c~s/rng_shuffle(\&rng, r->order, count)/rng_shuffle(\&rng, r->order, count - 1)/~test_dataset reader_order_is_the_stream~the last pair always last
 drpt/policy.c~s/p->reference_logp + row \* T, p->beta/p->logp + row * T, p->beta/~test_policy policy/evaluation~the model its own reference
 drpt/policy.c~s/logp\[n\] = -logp\[n\]/logp[n] = logp[n]/~test_gradient pairs~losses for log-probabilities
-drpt/policy.c~s/b->mask\[n\] ? 1.0f : 0.0f/b->mask[n] ? 0.0f : 1.0f/~test_gradient pairs~log-probabilities of what is not trained on
+drpt/policy.c~s/b->mask\[n\] \&\& !is_reward ? 1.0f : 0.0f/b->mask[n] \&\& !is_reward ? 0.0f : 1.0f/~test_gradient pairs~log-probabilities of what is not trained on
 drpt/policy.c~s/p->beta, share\[part\]/1.0, share[part]/~test_gradient pairs~beta not heeded
 drpt/policy.c~s/, share\[part\])/, share[0])/~test_gradient pairs~target pairs count as general ones
 drpt/policy.c~s/b->usable + (size_t)first + row/b->usable + row/~test_policy policy/evaluation~the general rows' flags for the target
@@ -811,3 +811,25 @@ drpt/run.c~s/run->drpt.places = run->T;/run->drpt.places = per * run->T;/~test_p
 drpt/run.c~s/drpt_create(\&run->options, n \/ per, m \/ per, per \* run->T/drpt_create(\&run->options, n, m, run->T/~test_policy policy/shares~a weight for each row of a pair
 drpt/run.c~s/loss = s.broken > 0.0 ? NAN/loss = s.broken > 1e9 ? NAN/~test_policy policy/broken_evaluation~an evaluation without its broken pairs
 drpt/run.c~s/c->reference ? c->reference : c->init/c->init/~test_policy policy/evaluation~--reference not heeded
+
+# ---- the scalar head, and reward models
+train_gpt2_drpt.c~s/^        value_backward_input(model->dlnf, head->dvalue.*//~test_gradient head~nothing flows through the head
+train_gpt2_drpt.c~s/float d = share\[n . T\] \* dvalue\[n\];/float d = dvalue[n];/~test_gradient head~the head's shares not heeded
+train_gpt2_drpt.c~s/float d = share\[n . T\]/float d = share[0]/~test_gradient head~the first row's share for the whole head
+train_gpt2_drpt.c~s/^        dbias\[0\] += d;//~test_gradient head~the head's bias has no gradient
+train_gpt2_drpt.c~s/c < C \&\& dvalue\[n\] != 0.0f/c < C/~test_gpt2 head_is_no_site~a head that nobody asks is read
+train_gpt2_drpt.c~s/(size_t)n \* C, C) + bias\[0\]/(size_t)n * C, C)/~test_gradient head~values without the head's bias
+llmc/gpt2_init.c~s/^        for (size_t k = g->given; .*//~test_gpt2 head_file~a new head of what was there
+llmc/gpt2_init.c~s/if (with_head) { g.config.head = 1; }/g.config.head = with_head;/~test_gpt2 head_file~a file's own head thrown away
+llmc/gpt2_file.c~s/^    check(c->head == 0 .*//~test_gpt2 head_file~any number of heads
+llmc/gpt2_tensors.h~s/X(headw,      head, /X(headw,      1,    /~test_gpt2 tensors head_file~a head in every model
+drpt/policy.c~s/^        if (last >= 0) { b->inputs.*//~test_policy policy/scores~a score before the last token
+drpt/policy.c~s/p->values\[i \* b->T + last + 1\]/p->values[i * b->T + last]/~test_policy policy/scores~the score of the last token but one
+drpt/policy.c~s/p->dvalue\[i \* b->T + last + 1\]/p->dvalue[i * b->T + last]/~test_gradient pairs~the score's gradient at another token
+drpt/policy.c~s/^    memset(p->dvalue.*//~test_policy policy/scores~the last batch's scores have gradients still
+drpt/policy.c~s/\&\& !is_reward ? 1.0f/? 1.0f/~test_policy policy/scores~a reward model learns the tokens as well as the scores
+drpt/policy.c~s/d->plain || from_target ? 1.0 :/d->plain ? 1.0 :/~test_policy policy/reward_shares~the target's head scaled twice
+drpt/policy.c~s/ || d->method == METHOD_target;/;/~test_policy policy/reward_shares~the head of general pairs where the target's train
+drpt/policy.c~s/items += usable\[i\] != 0/items++/~test_policy policy/broken_scores~the head's mean over pairs left out
+drpt/policy.c~s/(i >= general) == from_target ? (float)mean : 0.0f/(float)mean/~test_policy policy/reward_shares~the head learns from general and target pairs
+drpt/run.c~s/^        if (T > 0) { T += scored; }//~test_policy policy/scores~no place for the token that is scored

@@ -12,13 +12,13 @@ const RoundOptions round_defaults = {
 
 #define AT(field) offsetof(RoundOptions, field)
 static const Option options[] = {
-    { .name = "Rounds of policy gradients (grpo)" },
+    { .name = "Rounds of policy gradients (grpo, ppo)" },
     { "rollouts",     NULL, OPTION_INT,  AT(rollouts),    0, 1 << 24, NULL, "responses of a round; 0: those of one step, --batch * --accumulate" },
-    { "group-size",   NULL, OPTION_INT,  AT(group_size),  0, 65536, NULL, "responses to a prompt; 0: 8 (grpo)" },
+    { "group-size",   NULL, OPTION_INT,  AT(group_size),  0, 65536, NULL, "responses to a prompt; 0: 8 (grpo), 1 (ppo)" },
     { "epochs",       NULL, OPTION_INT,  AT(epochs),      1, 1e6,  NULL, "how often a round's responses are learnt from" },
     { "max-new",      NULL, OPTION_INT,  AT(max_new),     1, 1 << 20, NULL, "most tokens of a response, which also ends with its row of --seq tokens" },
     { "clip-ratio",   NULL, OPTION_REAL, AT(clip_ratio),  0, 1e9,  NULL, "how far from 1 a token's ratio pi / old may go and still have a gradient" },
-    { "kl",           NULL, OPTION_REAL, AT(kl),          0, 1e9,  NULL, "coefficient of the divergence from --reference: in the loss (grpo)" },
+    { "kl",           NULL, OPTION_REAL, AT(kl),          0, 1e9,  NULL, "coefficient of the divergence from --reference: in the loss (grpo), in the rewards (ppo)" },
     { "kl-stop",      NULL, OPTION_REAL, AT(kl_stop),     0, 1e9,  NULL,
       "mean divergence of a step's tokens from the policy that sampled them, beyond which the round ends before the update; 0: never" },
     { "target-objective", NULL, OPTION_TEXT, AT(target_objective), 0, 0, "avg-reward|pre-clip|objective",
@@ -54,7 +54,8 @@ int round_is_own_target(const Run* run) {
 static int step_rows(const Run* run) { return run->config.batch * run->config.accumulate; }
 static int target_rows(const Run* run) { return run->config.target_batch * run->config.accumulate; }
 static int round_rows(const Run* run) { return run->round_options.rollouts > 0 ? run->round_options.rollouts : step_rows(run); }
-static int group_size(const Run* run) { return run->round_options.group_size > 0 ? run->round_options.group_size : 8; }
+static int is_ppo(const Run* run) { return objective_named(run->config.objective) == OBJECTIVE_ppo; }
+static int group_size(const Run* run) { return run->round_options.group_size > 0 ? run->round_options.group_size : is_ppo(run) ? 1 : 8; }
 
 // Without general rows a round is the responses to the target prompts of one step.
 static int steps_of_a_round(const Run* run) {
@@ -82,7 +83,7 @@ static void check_changed(OptionTable table, const void* defaults, const char* o
 static void check_sizes(const Run* run) {
     const Config* c = &run->config;
     int rollouts = round_rows(run), n = step_rows(run), m = target_rows(run), group = group_size(run);
-    check(group > 1, "--group-size 1: in a group of one no response is better than another");
+    check(group > 1 || is_ppo(run), "--group-size 1: in a group of one no response is better than another");
     check(c->general || run->round_options.rollouts == 0, "--rollouts: needs --general");
     check(!c->general || rollouts % n == 0, "--rollouts %d: must be a multiple of --batch * --accumulate, %d responses a step", rollouts, n);
     check(!c->general || rollouts % group == 0, "--group-size %d: the %d responses of a round (--rollouts, or --batch * --accumulate) must be a multiple of it", group, rollouts);
@@ -96,8 +97,9 @@ static void check_target_options(const Run* run) {
     check(run->config.target || o->target_refresh == 0, "--target-refresh: needs --target");
     check(own || o->leave_one_out == d->leave_one_out, "--leave-one-out: is for a --method that needs a target, without --target");
     check(!o->iif, "--iif: is not there yet");
-    check(!o->reward_model, "--reward-model: is not there yet");
 }
+
+static int has_judge(const Run* run) { return run->reward_options.rule || run->reward_options.command; }
 
 void round_check_options(const Run* run) {
     const Config* c = &run->config;
@@ -110,11 +112,17 @@ void round_check_options(const Run* run) {
         check_changed(reward_option_table(&rewards), &reward_defaults, c->objective, "rewards");
         return;
     }
-    if (objective_named(c->objective) != OBJECTIVE_ppo) { check_changed(ppo_option_table(&rounds), &round_defaults, c->objective, "values and no adaptive KL"); }
-    check(!c->probe || (o->rollouts == 0 && o->epochs == 1 && o->kl_stop == 0.0 && !o->iif),
-          "--probe: has no rounds but of one step; leave --rollouts, --epochs, --kl-stop and --iif out");
+    if (!is_ppo(run)) { check_changed(ppo_option_table(&rounds), &round_defaults, c->objective, "values and no adaptive KL"); }
+    check(!c->probe || (o->rollouts == 0 && o->epochs == 1 && o->kl_stop == 0.0 && o->kl_target == 0.0 && !o->iif),
+          "--probe: has no rounds but of one step; leave --rollouts, --epochs, --kl-stop, --kl-target and --iif out");
     check(strcmp(run->options.weigh, drpt_defaults.weigh) == 0, "--weigh %s: the tokens of a step count alike in --objective %s", run->options.weigh, c->objective);
     check(c->temperature > 0.0, "--temperature 0: all responses to a prompt would be the same one");
+    check(run->round_options.kl_target == 0.0 || run->round_options.kl > 0.0, "--kl-target: needs --kl, the coefficient that it begins with");
+    if (rounds.reward_model && !has_judge(run)) {
+        OptionTable table = reward_option_table(&rewards);
+        const char* name = options_changed(&table, &reward_defaults);
+        check(!name, "--%s: needs --reward or --reward-command", name);
+    }
     check_sizes(run);
     check_target_options(run);
 }
@@ -132,7 +140,10 @@ static void open_prompts(Run* run) {
     const char* name[4] = { c->general, c->target, c->val, c->val_general };
     Round* r = run->round;
     r->prompts = prompts_open(c, gpt2_config(run->model), data, 4);
-    for (int i = 0; i < 4; i++) { prompts_check(&r->prompts, data[i], name[i], run->T, &r->judge); }
+    for (int i = 0; i < 4; i++) {
+        int judged = r->has_judge && (i >= 2 || !r->reward_model.model);
+        prompts_check(&r->prompts, data[i], name[i], run->T, judged ? &r->judge : NULL);
+    }
 }
 
 // A decoder's memory for a row is a small part of what training on one takes.
@@ -151,6 +162,23 @@ static void open_rollouts(Run* run, int most) {
     check(r->source && r->rewards && r->order, "out of memory for a round of %d responses", rows);
 }
 
+static float* numbers(size_t count) {
+    float* x = calloc(count, sizeof(float));
+    check(x != NULL, "out of memory for the values of a round");
+    return x;
+}
+
+static void open_values(Run* run, size_t pass) {
+    Round* r = run->round;
+    size_t T = (size_t)run->T, rows = (size_t)(r->general.rows > r->target.rows ? r->general.rows : r->target.rows);
+    if (run->config.probe && rows < run->val.rows * (size_t)r->group) { rows = run->val.rows * (size_t)r->group; } // its reference is one step
+    r->token_reward = numbers(rows * T);
+    r->after = numbers(rows);
+    r->values = numbers(pass * T);
+    r->dvalue = numbers(pass * T);
+    r->share = numbers(pass);
+}
+
 void round_open(Run* run) {
     const Config* c = &run->config;
     const RoundOptions* o = &run->round_options;
@@ -158,13 +186,16 @@ void round_open(Run* run) {
     check(r != NULL, "out of memory for rounds");
     *r = (Round){ .objective = objective_named(c->objective), .target_objective = target_objective(o->target_objective), .group = group_size(run),
                   .own_target = round_is_own_target(run), .steps = steps_of_a_round(run), .kl = o->kl, .kept = -1 };
-    r->judge = rewarder_open(&run->reward_options);
+    if (o->reward_model) { r->reward_model = reward_model_open(o->reward_model, c->seed, gpt2_config(run->model), run->eval.n, run->T); }
+    r->has_judge = has_judge(run);
+    if (r->has_judge || !o->reward_model) { r->judge = rewarder_open(&run->reward_options); }
     open_prompts(run);
     int n = c->general ? round_rows(run) : 0, most = run->batch.n + run->batch.m;
     r->general = round_rows_create(n, run->T);
     r->target = round_rows_create(r->own_target ? n : c->target ? target_rows(run) : 0, run->T);
     r->step = round_rows_create(run->batch.accumulate * most, run->T);
     open_rollouts(run, most);
+    if (r->objective == OBJECTIVE_ppo) { open_values(run, (size_t)most); }
     r->done = r->steps; // a round begins with the first step
     if (o->kl > 0.0) { r->reference = reference_open(c->reference ? c->reference : c->init, c->seed, gpt2_config(run->model), run->eval.n, run->T); }
 }
@@ -173,6 +204,7 @@ void round_close(Run* run) {
     Round* r = run->round;
     if (!r) { return; }
     rewarder_close(&r->judge);
+    reward_model_close(&r->reward_model);
     prompts_close(&r->prompts);
     rollouts_free(&r->rollouts);
     round_rows_free(&r->general);
@@ -182,6 +214,11 @@ void round_close(Run* run) {
     free(r->source);
     free(r->rewards);
     free(r->order);
+    free(r->token_reward);
+    free(r->after);
+    free(r->values);
+    free(r->dvalue);
+    free(r->share);
     free(r);
     run->round = NULL;
 }

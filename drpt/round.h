@@ -9,13 +9,15 @@
 // A round is in progress when a checkpoint is written, and stands in a file beside it, round_00000012.bin (round_file.c): header of 256
 // int32, [0] 20260612, [1] version 1, [2] general rows R, [3] target rows M (R of self-reference), [4] T, [5] responses to a prompt, [6] rounds
 // begun, [7] steps of this one that are done, [8] steps since the target's responses were drawn, [9] how often they were, [10] degenerate
-// groups, [11] rows that --iif kept; 8 doubles, [0] the coefficient of the KL; and then for the general and for the target rows: tokens, int32
+// groups, [11] rows that --iif kept; 8 doubles, [0] the coefficient of the KL, [1] the round's mean divergence of a response
+// from the reference, [2] of how many responses; and then for the general and for the target rows: tokens, int32
 // (rows,T); mask, bytes (rows,T); old, reference, value, advantage, returns, float (rows,T); reward, float (rows); length, domain,
 // int32 (rows); usable, bytes (rows).
 #ifndef DRPT_ROUND_H
 #define DRPT_ROUND_H
 
 #include "prompts.h"
+#include "reward_model.h"
 #include "rollout.h"
 #include "../llmc/batch.h"
 #include "../llmc/objective.h"
@@ -64,7 +66,9 @@ typedef struct Round {
     int own_target;           // self-reference: target row i is a copy of general row i
     Prompts prompts;
     Rollouts rollouts;
-    Rewarder judge;
+    Rewarder judge;           // of evaluations, and if there is no model of all responses
+    int has_judge;
+    RewardModel reward_model; // of responses that are learnt from; without a judge, of all
     GPT2* reference;          // NULL: nothing asks for it
     RoundRows general, target;
     RoundRows step;           // the rows of one step, as in its batch
@@ -72,6 +76,9 @@ typedef struct Round {
     double* rewards;          // (rollouts.rows)
     uint32_t* order;          // (general.rows) of this epoch
     double kl;                // the coefficient
+    double divergence, responses; // of ppo: what adapts it, the mean divergence of a response of the last round from the reference, and of how many
+    float *token_reward, *after; // of ppo: (most, T), (most) of the larger of both kinds of rows
+    float *values, *dvalue, *share; // of ppo: (rows of a pass, T); (rows of a pass)
     int steps;                // of a whole round
     int number, done;         // rounds begun; steps of the last one that are done
     int target_age, target_draws;
@@ -117,10 +124,9 @@ void round_begin(struct Run* run);
 void round_draw_target(struct Run* run);
 
 // Of these: responses to the next prompts of a reader, a group to each, by the random numbers that belong to their number in the stream; and
-// advantages of a group over another, or of target rows. Returns how many groups have none.
+// advantages of target rows.
 void round_draw(struct Run* run, RoundRows* to, Reader* reader, uint64_t stream, int number);
-int round_compare(RoundRows* rows, int group);
-void round_compare_target(const Round* r, RoundRows* rows);
+void round_compare_target(struct Run* run, RoundRows* rows);
 
 // A step (round_step.c): its rows into the batch, of all micro-batches the general ones and then the target's; and forward and backward of all
 // micro-batches, of each its rows from `first` on. 0: the policy has moved too far, and there is no gradient.

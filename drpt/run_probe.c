@@ -117,7 +117,7 @@ static void probe_open(Run* run) {
     check(!run->options.method, "--probe: its file says what is measured; leave --method out");
     check(c->accumulate == 1, "--accumulate %d: a batch of --probe is one batch; leave it out and make --batch larger", c->accumulate);
     Objective objective = objective_named(c->objective);
-    run->model = gpt2_create(c->init, c->seed, 1, 0);
+    run->model = gpt2_create(c->init, c->seed, 1, objective == OBJECTIVE_ppo);
     check(objective != OBJECTIVE_reward || gpt2_config(run->model)->head, "--init %s: has no scalar head, by way of which --objective reward "
           "has a gradient; give the model_final.bin of a run that has trained one", c->init);
     open_data(run);

@@ -15,7 +15,7 @@ static RoundRows reference_rows(Run* run, int half, size_t first, size_t end) {
         round_draw(run, &some, &reader, REFERENCE + ((uint64_t)half << 32), number);
         for (int i = 0; i < some.rows && at < count; i++) { round_rows_copy(&all, at++, &some, i); }
     }
-    round_compare_target(r, &all);
+    round_compare_target(run, &all);
     reader_close(&reader);
     round_rows_free(&some);
     return all;

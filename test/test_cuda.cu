@@ -253,18 +253,24 @@ struct Twins {
     GPT2* model;
     Drpt drpt;
     int n, T;
-    Array weight;
+    Array weight, dvalue, share; // the last two are the head's
+    HeadGradient head;
 
     Twins(const char* sizes, int rows, int tokens, int recompute) : n(rows), T(tokens) {
         DrptOptions options = drpt_defaults;
         options.method = "full";
-        model = gpt2_create(sizes, 1, 1, 0);
+        model = gpt2_create(sizes, 1, 1, 1);
         gpt2_alloc(model, n, T, 1, 0, recompute);
         cpu_twin.open(sizes, n, T);
         drpt = drpt_create(&options, n, 0, T, 4 * model->config.channels, 1, 1);
         set_params(rounded(Array(cpu_twin.params(), cpu_twin.params() + model->num_params)));
         weight = fill_weight((size_t)n * T);
         for (float& w : weight) { w /= (float)(n * T); }
+        dvalue = fill_weight((size_t)n * T);
+        for (size_t i = 0; i < dvalue.size(); i++) { dvalue[i] *= (i % 2 ? 1.0f : -0.5f) / (float)(n * T); }
+        share = fill((size_t)n);
+        share[1] = 0.0f;
+        head = HeadGradient{ dvalue.data(), share.data() };
     }
     ~Twins() {
         cpu_twin.close();
@@ -283,8 +289,12 @@ struct Twins {
         std::vector<int> tokens = fill_below(N, 1 + below(V)), targets = fill_below(N, V);
         drpt_begin(&drpt, 0, NULL, NULL);
         gpt2_forward(model, tokens.data(), n, T);
-        gpt2_backward(model, tokens.data(), targets.data(), weight.data(), NULL, &drpt, n, T);
-        cpu_twin.pass(tokens.data(), targets.data(), weight.data());
+        Array got((size_t)N), want((size_t)N);
+        gpt2_values(model, got.data(), n, T);
+        gpt2_backward(model, tokens.data(), targets.data(), weight.data(), &head, &drpt, n, T);
+        cpu_twin.pass(tokens.data(), targets.data(), weight.data(), &head);
+        cpu_twin.values(want.data());
+        expect_close(got.data(), want.data(), (size_t)N, MODEL_TOLERANCE);
     }
     void update(const char* optimizer, double lr, int step) {
         Config c = config_defaults;
@@ -316,14 +326,18 @@ static void expect_tensors(Twins& twins, const float* device_array, const float*
 
 // The GPU trainer's own loss moves as its gradient says, tensor by tensor, along half the gradient and half a random direction.
 // In bf16 a weight that moves so little stays where it is.
-static double loss_at(GPT2* model, const Array& params, const std::vector<int>& tokens, const std::vector<int>& targets, const Array& weight, int n, int T) {
-    Array losses(weight.size());
+static double loss_at(Twins& twins, const Array& params, const std::vector<int>& tokens, const std::vector<int>& targets) {
+    GPT2* model = twins.model;
+    const Array& weight = twins.weight;
+    int n = twins.n, T = twins.T;
+    Array losses(weight.size()), values(weight.size());
     std::vector<unsigned char> hits(weight.size());
     device_write(model->params, params.data(), sizeof(float) * params.size());
     gpt2_forward(model, tokens.data(), n, T);
+    gpt2_values(model, values.data(), n, T);
     gpt2_evaluate(model, targets.data(), weight.data(), losses.data(), hits.data(), n, T);
     double sum = 0.0;
-    for (size_t i = 0; i < losses.size(); i++) { sum += (double)weight[i] * losses[i]; }
+    for (size_t i = 0; i < losses.size(); i++) { sum += (double)weight[i] * losses[i] + (double)twins.dvalue[i] * values[i]; }
     return sum;
 }
 
@@ -334,9 +348,10 @@ static void test_finite_differences(void) {
     Twins twins("L2,H2,C16,V19,T8", n, T, 0);
     std::vector<int> tokens = fill_below((size_t)n * T, V), targets = fill_below((size_t)n * T, V);
     Array at = twins.read(twins.model->params, twins.model->num_params);
+    twins.share.assign((size_t)n, 1.0f);
     drpt_begin(&twins.drpt, 0, NULL, NULL);
     gpt2_forward(twins.model, tokens.data(), n, T);
-    gpt2_backward(twins.model, tokens.data(), targets.data(), twins.weight.data(), NULL, &twins.drpt, n, T);
+    gpt2_backward(twins.model, tokens.data(), targets.data(), twins.weight.data(), &twins.head, &twins.drpt, n, T);
     Array grads = twins.read(twins.model->grads, twins.model->num_params);
     for (int i = 0; i < NUM_TENSORS; i++) {
         const Tensor* t = &twins.model->tensor[i];
@@ -352,7 +367,7 @@ static void test_finite_differences(void) {
         for (int side = 0; side < 2; side++) {
             Array there = at;
             for (size_t k = 0; k < size; k++) { there[t->begin + k] += (float)(side ? -step : step) * along[k]; }
-            moved[side] = loss_at(twins.model, there, tokens, targets, twins.weight, n, T);
+            moved[side] = loss_at(twins, there, tokens, targets);
         }
         double found = (moved[0] - moved[1]) / (2.0 * step);
         expect(fabs(found - slope) <= 200.0 * TOLERANCE * fabs(slope) + TOLERANCE);
@@ -494,6 +509,10 @@ static void test_evaluate(void) {
     GPT2* model = gpt2_create("L1,H2,C16,V23,T8", 1, 0, 0);
     GPT2Arrays a = gpt2_arrays(model);
     expect(a.params && !a.grads && !a.m && !a.v);
+    gpt2_free(model);
+    model = gpt2_create("L1,H2,C16,V23,T8", 1, 1, 0); // without a head
+    Config c = config_defaults;
+    gpt2_update(model, &c, 0.1, 1.0, 1);
     gpt2_free(model);
 }
 

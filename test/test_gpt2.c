@@ -323,6 +323,104 @@ static void test_broken_bf16_model(void) {
 }
 
 // ---------------------------------------------------------------------------------------------
+// The scalar head.
+
+// A file has a head or none; whoever asks for one gets it of zeros, and a file's own stays. All else is the same in both.
+static void test_head_file(void) {
+    GPT2 *bare = gpt2_create("L2,H2,C6,V11,T7", 1, 0, 0), *model = gpt2_create("L2,H2,C6,V11,T7", 1, 0, 1);
+    size_t body = bare->num_params;
+    expect(bare->config.head == 0 && model->config.head == 1 && model->num_params == body + 7);
+    expect(memcmp(model->params, bare->params, sizeof(float) * body) == 0 && model->weight.headw == model->params + body && model->weight.headb == model->params + body + 6);
+    for (size_t i = body; i < model->num_params; i++) { expect(model->params[i] == 0.0f); model->params[i] = 0.5f * (float)(i - body) - 1.0f; }
+    model_write(scratch("bare.bin"), &bare->config, MODEL_FP32, bare->params, body);
+    model_write(scratch("head.bin"), &model->config, MODEL_FP32, model->params, model->num_params);
+    model_write(scratch("head16.bin"), &model->config, MODEL_BF16, model->params, model->num_params);
+    for (int with_head = 0; with_head < 2; with_head++) {
+        GPT2* read = gpt2_create(scratch("bare.bin"), 2, 1, with_head);
+        expect(read->config.head == with_head && read->num_params == body + (with_head ? 7 : 0));
+        expect(memcmp(read->params, bare->params, sizeof(float) * body) == 0);
+        for (size_t i = body; i < read->num_params; i++) { expect(read->params[i] == 0.0f); }
+        gpt2_free(read);
+        read = gpt2_create(scratch("head.bin"), 2, 1, with_head);
+        expect(read->config.head == 1 && read->num_params == body + 7 && memcmp(read->params, model->params, sizeof(float) * read->num_params) == 0);
+        gpt2_free(read);
+        read = gpt2_create(scratch("head16.bin"), 2, 1, with_head);
+        expect(read->config.head == 1 && memcmp(read->params + body, model->params + body, sizeof(float) * 7) == 0); // bf16 holds all of these
+        gpt2_free(read);
+    }
+    GPT2Init from = gpt2_init_open(scratch("bare.bin"), 1);
+    float* params = random_floats(from.num_params, 1.0f);
+    gpt2_init(&from, params, 0);
+    for (size_t i = body; i < from.num_params; i++) { expect(params[i] == 0.0f); } // wherever it is put
+    free(params);
+    size_t count;
+    uint16_t* words = read_words(scratch("head.bin"), &count);
+    expect(words[16] == 1 && words[17] == 0);
+    expect_broken_words("its header asks for", words, count - 14); // a header that promises a head
+    words[16] = 0;
+    expect_broken_words("its header asks for", words, count);      // a head that no header promises
+    words[16] = 2;
+    expect_broken_words("scalar heads: 2", words, count);
+    free(words);
+    gpt2_free(bare);
+    gpt2_free(model);
+}
+
+// The head stands beside the projections: its shares change its own gradient and nothing else, while what flows through it is part of every
+// row's gradient. A position without a gradient is left alone, whatever its numbers are.
+static void test_head_is_no_site(void) {
+    enum { n = 4, m = 2, T = 6, N = (n + m) * T, CASES = 5 };
+    static const char* const groups[] = { "layer", "global" };
+    static const unsigned char usable[n] = { 1, 1, 1, 1 };
+    for (int g = 0; g < 2; g++) {
+        DrptOptions o = drpt_defaults;
+        o.method = "subset";
+        o.group = groups[g];
+        float *kept = NULL, *scores = NULL;
+        Drpt drpt = drpt_create(&o, n, m, T, 32, 1, 1);
+        GPT2* model = gpt2_create("L2,H2,C8,V13,T8", 1, 1, 1);
+        gpt2_alloc(model, n + m, T, 1, drpt_keeps_blocks(&drpt), 0);
+        fill_params(model, 0.4f);
+        int tokens[N], targets[N];
+        float weight[N], dvalue[N], share[n + m];
+        for (int i = 0; i < N; i++) { tokens[i] = test_below(13); targets[i] = test_below(13); weight[i] = i % 3 ? 0.2f : 0.0f; }
+        size_t body = model->num_params - 9, all = model->num_params;
+        kept = floats(all);
+        scores = floats(n * 16);
+        for (int k = 0; k < CASES; k++) { // shares of 1; of 0; others; no head; another dvalue
+            for (int i = 0; i < N; i++) { dvalue[i] = i % 4 == 1 && k != 3 ? (k == 4 ? -0.3f : 0.1f) * (float)(1 + i % 5) : 0.0f; }
+            for (int i = 0; i < n + m; i++) { share[i] = k == 1 ? 0.0f : k == 2 ? 0.5f * (float)(i - 2) : 1.0f; }
+            HeadGradient head = { dvalue, share };
+            memset(model->grads, 0, sizeof(float) * all);
+            drpt_begin(&drpt, 1, usable, NULL);
+            gpt2_forward(model, tokens, n + m, T);
+            if (k == 3) { for (int c = 0; c < 8; c++) { model->weight.headw[c] = NAN; } } // of nobody's business then
+            gpt2_backward(model, tokens, targets, weight, &head, &drpt, n + m, T);
+            drpt_end(&drpt);
+            if (k == 3) { for (int c = 0; c < 8; c++) { model->weight.headw[c] = 0.4f; } }
+            size_t count = (size_t)drpt.num_groups * n < n * 16 ? (size_t)drpt.num_groups * n : n * 16;
+            for (size_t i = 0; i < all; i++) { expect(isfinite(model->grads[i])); }
+            if (k == 0) {
+                memcpy(kept, model->grads, sizeof(float) * all);
+                for (size_t i = 0; i < count; i++) { scores[i] = (float)drpt.scores[i]; }
+                for (size_t i = body; i < all; i++) { expect(kept[i] != 0.0f); }
+                continue;
+            }
+            int same = 1;
+            for (size_t i = 0; i < count; i++) { same &= scores[i] == (float)drpt.scores[i]; }
+            expect(same == (k < 3) && (memcmp(kept, model->grads, sizeof(float) * body) == 0) == (k < 3));
+            int zero = 1;
+            for (size_t i = body; i < all; i++) { zero &= model->grads[i] == 0.0f; expect(k == 1 || k == 3 || model->grads[i] != kept[i]); }
+            expect(zero == (k == 1 || k == 3));
+        }
+        free(kept);
+        free(scores);
+        drpt_free(&drpt);
+        gpt2_free(model);
+    }
+}
+
+// ---------------------------------------------------------------------------------------------
 // The optimizer.
 
 // AdamW as its paper has it, in double precision.
@@ -707,6 +805,8 @@ int main(int argc, char** argv) {
         { "default_steps", test_default_steps },
         { "same_bits", test_same_bits },
         { "resume", test_resume },
+        { "head_file", test_head_file },
+        { "head_is_no_site", test_head_is_no_site },
     };
     return test_main(argc, argv, tests, sizeof(tests) / sizeof(tests[0]));
 }

@@ -140,7 +140,7 @@ static void mean_of_responses(float* g, const char* file, int prompts, const cha
         for (int i = 0; i < some.rows && at < GROUP * prompts; i++) { round_rows_copy(&run.round->target, at++, &some, i); }
         round_rows_free(&some);
     }
-    round_compare_target(run.round, &run.round->target);
+    round_compare_target(&run, &run.round->target);
     if (!strstr(objective, "--target-objective")) { expect_standardised(&run.round->target); }
     round_fill(&run);
     round_compute(&run, &run.drpt, 0, 0, &row);
@@ -153,7 +153,7 @@ static void mean_of_responses(float* g, const char* file, int prompts, const cha
 // The mean over all rows of a file, by plain training on it.
 static void mean_gradient(float* g, const char* file, int batch, const char* objective, int half) {
     StepRow row = {0};
-    if (strstr(objective, "grpo")) { mean_of_responses(g, file, batch, objective, half); return; }
+    if (strstr(objective, "--max-new")) { mean_of_responses(g, file, batch, objective, half); return; }
     run_begin("--init %s --seed %d --threads 1 --general %s --batch %d %s", scratch("base.bin"), SEED, file, batch, objective);
     compute_update(&run, 0, &row);
     keep_update(g);
@@ -238,27 +238,50 @@ static void test_scores(void) {
     expect_probe(few, "--objective reward", "--recompute 1", 2, 1);
 }
 
+static char judge[300];
+
 // A judge of whatever is said, by its digits: 0, 1 or 2.
-#define GRPO "--objective grpo --group-size 4 --max-new 4 --reward-command %s "
+static void write_judge(void) {
+    static const char* const text = "#!/bin/sh\nwhile IFS= read -r line; do\n"
+        "line=${line#*response}; case ${line%answer*} in *1*[3-7]*) echo 2 ;; *[1-4]*) echo 1 ;; *) echo 0 ;; esac\ndone\n";
+    snprintf(judge, sizeof(judge), "%s", scratch("judge.sh"));
+    FILE* f = fopen(judge, "w");
+    if (f == NULL) { abort(); }
+    fputs(text, f);
+    fclose(f);
+    expect(chmod(judge, 0700) == 0);
+}
+
+#define SAMPLED(objective) "--objective " objective " --group-size 4 --max-new 4 --reward-command %s "
+#define GRPO SAMPLED("grpo")
+#define PPO SAMPLED("ppo")
 
 static void test_responses(void) {
-    static const char* const judge = "#!/bin/sh\nwhile IFS= read -r line; do\n"
-        "line=${line#*response}; case ${line%answer*} in *1*[3-7]*) echo 2 ;; *[1-4]*) echo 1 ;; *) echo 0 ;; esac\ndone\n";
-    char command[300], options[600];
-    snprintf(command, sizeof(command), "%s", scratch("judge.sh"));
-    FILE* f = fopen(command, "w");
-    if (f == NULL) { abort(); }
-    fputs(judge, f);
-    fclose(f);
-    expect(chmod(command, 0700) == 0);
+    char options[600];
+    write_judge();
     write_data(KIND_PROMPTS, VAL / 2);
     shape.n = 12;
     shape.m = 8;
-    snprintf(options, sizeof(options), GRPO, command);
+    snprintf(options, sizeof(options), GRPO, judge);
     expect_probe(variants, options, "", 1, 0);
-    snprintf(options, sizeof(options), GRPO "--kl 0.3 --reference L1,H2,C8,V17,T10 --target-objective objective", command);
+    snprintf(options, sizeof(options), GRPO "--kl 0.3 --reference L1,H2,C8,V17,T10 --target-objective objective", judge);
     expect_probe(few, options, "", 1, 1);
-    snprintf(options, sizeof(options), GRPO "--target-objective pre-clip --target-refresh 1 --temperature 0.7", command);
+    snprintf(options, sizeof(options), GRPO "--target-objective pre-clip --target-refresh 1 --temperature 0.7", judge);
+    expect_probe(few, options, "", 1, 0);
+}
+
+// Values are part of the general responses' gradients, and of the target's where its objective is all of it.
+static void test_responses_with_values(void) {
+    char options[600];
+    write_judge();
+    write_data(KIND_PROMPTS, VAL / 2);
+    shape.n = 12;
+    shape.m = 8;
+    snprintf(options, sizeof(options), PPO, judge);
+    expect_probe(few, options, "", 1, 0);
+    snprintf(options, sizeof(options), PPO "--kl 0.3 --reference L1,H2,C8,V17,T10 --target-objective objective", judge);
+    expect_probe(variants, options, "", 1, 1);
+    snprintf(options, sizeof(options), PPO "--target-objective pre-clip --target-refresh 1 --gamma 0.9 --value-weight 2", judge);
     expect_probe(few, options, "", 1, 0);
 }
 
@@ -268,6 +291,7 @@ int main(int argc, char** argv) {
         { "run_probe/pairs", test_pairs },
         { "run_probe/scores", test_scores },
         { "run_probe/responses", test_responses },
+        { "run_probe/responses_with_values", test_responses_with_values },
     };
     return test_main(argc, argv, tests, sizeof(tests) / sizeof(tests[0]));
 }

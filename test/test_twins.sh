@@ -117,6 +117,11 @@ done <<'LIST'
 --objective dpo --general pairs.bin --val val_pairs.bin --target few_pairs.bin --target-batch 2 --method cone --strength auto --accumulate 2
 --objective dpo --general pairs.bin --val val_pairs.bin --target few_pairs.bin --target-batch 2 --method inside --rank 3 --log-geometry 1
 --objective dpo --general pairs.bin --val val_pairs.bin --target few_pairs.bin --target-batch 2 --method outside --rank 2 --refresh 2
+--objective reward --init L2,H2,C16,V41,T13 --general pairs.bin --val val_pairs.bin --batch 2 --method full --accumulate 2
+--objective reward --init L2,H2,C16,V41,T13 --general pairs.bin --val val_pairs.bin --target few_pairs.bin --target-batch 2 --method subset --log-geometry 1
+--objective reward --init L2,H2,C16,V41,T13 --general pairs.bin --val val_pairs.bin --target few_pairs.bin --target-batch 2 --method cone --group global --accumulate 2
+--objective reward --init L2,H2,C16,V41,T13 --general pairs.bin --val val_pairs.bin --target few_pairs.bin --target-batch 2 --method target --recompute 1
+--objective reward --init L2,H2,C16,V41,T13 --general pairs.bin --val val_pairs.bin --target few_pairs.bin --target-batch 2 --method outside --rank 2 --refresh 2
 LIST
 
 # ---- what one saves the other continues, bases included
@@ -233,6 +238,7 @@ done <<'LIST'
 --init L2,H2,C16,V41,T12 --generate x
 --init L2,H2,C16,V41,T12 --general data.bin --objective dpo
 --init L2,H2,C16,V41,T12 --general pairs.bin --objective dpo --reference L2,H2,C16,V40,T12
+--init L2,H2,C16,V41,T12 --general pairs.bin --objective reward
 LIST
 "$gpu" $model $data --target data.bin --val data.bin --out cpu --probe list.txt >said.txt 2>errors.txt
 [ $? -eq 1 ] && grep -q '^error: --probe' errors.txt && [ "$(wc -l <errors.txt)" -eq 1 ] || { fail "--probe should be refused in one line"; cat errors.txt; }
