@@ -57,7 +57,7 @@ read_plan() {
 # The program that does a job: when it changes, the job is done again.
 version() { # KIND
     case $1 in
-        data)  cat "$BUILD"/dev/tasks "$BUILD"/dev/prep ;;
+        data)  cat "$BUILD"/dev/tasks "$BUILD"/dev/prep "$BUILD"/dev/sums "$BUILD"/dev/letters ;;
         ngram) cat "$BUILD/dev/ngram" ;;
         probe) cat "$BUILD/train_gpt2_drpt" ;;
         *)     cat "$TRAINER" ;;
@@ -187,7 +187,7 @@ open_folder() {
     workers='' monitor=''
     export OUT="$out" BUILD TRAINER
     trap stop INT TERM HUP
-    for kind in data base run trajectory probe ngram; do eval "version_$kind=\$(version $kind)"; done
+    for kind in data base reward run trajectory probe ngram; do eval "version_$kind=\$(version $kind)"; done
     variables=$(from_plan variables)
     export variables
     cmp -s "$plan" "$out/plan" || cp "$plan" "$out/plan" || exit 1
@@ -327,7 +327,7 @@ run_demo() {
     make_data
     first_seed=$(head -n 1 "$list" | cut -d '|' -f 2) first_seed=${first_seed%/data}
     print_rows
-    do_jobs base run
+    do_jobs base reward run
     collect
     printf '\n'
     awk "$@" "$out/results.csv"
