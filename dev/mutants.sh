@@ -138,8 +138,8 @@ drpt/sketch_gather.c~s/side\[0\] + from \* k->width\[0\], site_dout(g->scratch, 
 drpt/sketch_gather.c~s/to\[s->tokens\[at\]\] = 1.0f/to[0] = 1.0f/~test_gather gather/2_wide_sketch_is_exact~all tokens the first
 
 # ---- choosing a route
-drpt/gather.c~s/g->m > 0 \&\& !(g->needs \& (NEEDS_K | NEEDS_ROWS))/g->m > 0 \&\& !(g->needs \& NEEDS_K)/~test_gather gather/a_route_that_cannot_gives_way~no target rows from tokens
-drpt/gather.c~s/g->m > 0 \&\& !(g->needs \& (NEEDS_K | NEEDS_ROWS))/g->m > 0/~test_gather gather/1_7_11_routes~no K from tokens
+drpt/gather.c~s/!(g->needs \& (NEEDS_K | NEEDS_ROWS))/!(g->needs \& NEEDS_K)/~test_gather gather/a_route_that_cannot_gives_way~no target rows from tokens
+drpt/gather.c~s/ \&\& !(g->needs \& (NEEDS_K | NEEDS_ROWS))//~test_gather gather/1_7_11_routes~no K from tokens
 drpt/gather.c~s/case ROUTE_pairs:  return !g->metric;/case ROUTE_pairs:  return 1;/~test_gather gather/metric~pairs asked for the metric
 drpt/gather.c~s/if (!site_is_product(s)) { return 0; }//~test_gather gather/a_route_that_cannot_gives_way~a layer normalisation as a product
 drpt/gather.c~s/r <= ROUTE_tokens; r++/r <= ROUTE_sketch; r++/~test_gather gather/auto~a sketch by itself
@@ -369,6 +369,14 @@ drpt/drpt.c~s/o->own_rows \&\& solve_needs(d.method, d.knobs) \& NEEDS_S/o->own_
 drpt/drpt.c~s/o->own_rows \&\& solve_needs(d.method, d.knobs) \& NEEDS_S/0/~test_drpt drpt/own_rows~own rows: not heeded
 drpt/drpt.c~s/if (o->own_rows) { check_own_rows/if (0) { check_own_rows/~test_drpt drpt/own_rows_that_make_no_sense~own rows: everything allowed
 drpt/drpt.c~s/^    check(n == m, "%d target rows are not.*//~test_drpt drpt/own_rows_that_make_no_sense~own rows: other rows allowed
+
+# ---- rows that are only scored
+drpt/direct.c~s/if (g->given) { memcpy/if (0) { memcpy/~test_gather gather/7_given~scores only: the given vector taken for moments
+drpt/gather.c~s/(g->m > 0 || g->given)/g->m > 0/~test_gather gather/7_given~scores only: no products with positions
+drpt/drpt.c~s/s.vbias = s.dbias;/s.vbias = s.dweight;/~test_drpt drpt/scores_only~scores only: weights for biases
+drpt/drpt.c~s/k < groups \&\& !d->scores_only/k < groups/~test_drpt drpt/scores_only~scores only: an update formed all the same
+drpt/drpt.c~s/if (!o->scores_only) { check_rows/if (1) { check_rows/~test_drpt drpt/scores_only~scores only: target rows asked for
+drpt/drpt.c~s/.given = o->scores_only/.given = 0/~test_drpt drpt/scores_only~scores only: in Adam s metric
 
 # ---- the trainer: layers
 train_gpt2_drpt.c~s/wpe + (size_t)(n % T) \* C/wpe + (size_t)(n \/ T) * C/~test_parity logits~a row's place for a token's
@@ -789,7 +797,7 @@ llmc/dataset.c~s/ \* together + row % together : row/ * together : row/~test_pol
 llmc/dataset.c~s/rng_shuffle(\&rng, r->order, count)/rng_shuffle(\&rng, r->order, count - 1)/~test_dataset reader_order_is_the_stream~the last pair always last
 drpt/policy.c~s/p->reference_logp + row \* T, p->beta/p->logp + row * T, p->beta/~test_policy policy/evaluation~the model its own reference
 drpt/policy.c~s/logp\[n\] = -logp\[n\]/logp[n] = logp[n]/~test_gradient pairs~losses for log-probabilities
-drpt/policy.c~s/b->mask\[n\] ? 1.0f : 0.0f/b->mask[n] ? 0.0f : 1.0f/~test_gradient pairs~log-probabilities of what is not trained on
+drpt/policy.c~s/b->mask\[n\] \&\& !is_reward ? 1.0f : 0.0f/b->mask[n] \&\& !is_reward ? 0.0f : 1.0f/~test_gradient pairs~log-probabilities of what is not trained on
 drpt/policy.c~s/p->beta, share\[part\]/1.0, share[part]/~test_gradient pairs~beta not heeded
 drpt/policy.c~s/, share\[part\])/, share[0])/~test_gradient pairs~target pairs count as general ones
 drpt/policy.c~s/b->usable + (size_t)first + row/b->usable + row/~test_policy policy/evaluation~the general rows' flags for the target
@@ -801,3 +809,25 @@ drpt/run.c~s/run->drpt.places = run->T;/run->drpt.places = per * run->T;/~test_p
 drpt/run.c~s/drpt_create(\&run->options, n \/ per, m \/ per, per \* run->T/drpt_create(\&run->options, n, m, run->T/~test_policy policy/shares~a weight for each row of a pair
 drpt/run.c~s/loss = s.broken > 0.0 ? NAN/loss = s.broken > 1e9 ? NAN/~test_policy policy/broken_evaluation~an evaluation without its broken pairs
 drpt/run.c~s/c->reference ? c->reference : c->init/c->init/~test_policy policy/evaluation~--reference not heeded
+
+# ---- the scalar head, and reward models
+train_gpt2_drpt.c~s/^        value_backward_input(model->dlnf, head->dvalue.*//~test_gradient head~nothing flows through the head
+train_gpt2_drpt.c~s/float d = share\[n . T\] \* dvalue\[n\];/float d = dvalue[n];/~test_gradient head~the head's shares not heeded
+train_gpt2_drpt.c~s/float d = share\[n . T\]/float d = share[0]/~test_gradient head~the first row's share for the whole head
+train_gpt2_drpt.c~s/^        dbias\[0\] += d;//~test_gradient head~the head's bias has no gradient
+train_gpt2_drpt.c~s/c < C \&\& dvalue\[n\] != 0.0f/c < C/~test_gpt2 head_is_no_site~a head that nobody asks is read
+train_gpt2_drpt.c~s/(size_t)n \* C, C) + bias\[0\]/(size_t)n * C, C)/~test_gradient head~values without the head's bias
+llmc/gpt2_init.c~s/^        for (size_t k = g->given; .*//~test_gpt2 head_file~a new head of what was there
+llmc/gpt2_init.c~s/if (with_head) { g.config.head = 1; }/g.config.head = with_head;/~test_gpt2 head_file~a file's own head thrown away
+llmc/gpt2_file.c~s/^    check(c->head == 0 .*//~test_gpt2 head_file~any number of heads
+llmc/gpt2_tensors.h~s/X(headw,      head, /X(headw,      1,    /~test_gpt2 tensors head_file~a head in every model
+drpt/policy.c~s/^        if (last >= 0) { b->inputs.*//~test_policy policy/scores~a score before the last token
+drpt/policy.c~s/p->values\[i \* b->T + last + 1\]/p->values[i * b->T + last]/~test_policy policy/scores~the score of the last token but one
+drpt/policy.c~s/p->dvalue\[i \* b->T + last + 1\]/p->dvalue[i * b->T + last]/~test_gradient pairs~the score's gradient at another token
+drpt/policy.c~s/^    memset(p->dvalue.*//~test_policy policy/scores~the last batch's scores have gradients still
+drpt/policy.c~s/\&\& !is_reward ? 1.0f/? 1.0f/~test_policy policy/scores~a reward model learns the tokens as well as the scores
+drpt/policy.c~s/d->plain || from_target ? 1.0 :/d->plain ? 1.0 :/~test_policy policy/reward_shares~the target's head scaled twice
+drpt/policy.c~s/ || d->method == METHOD_target;/;/~test_policy policy/reward_shares~the head of general pairs where the target's train
+drpt/policy.c~s/items += usable\[i\] != 0/items++/~test_policy policy/broken_scores~the head's mean over pairs left out
+drpt/policy.c~s/(i >= general) == from_target ? (float)mean : 0.0f/(float)mean/~test_policy policy/reward_shares~the head learns from general and target pairs
+drpt/run.c~s/^        if (T > 0) { T += scored; }//~test_policy policy/scores~no place for the token that is scored

@@ -14,7 +14,7 @@ Objective objective_named(const char* name) {
 }
 
 int objective_rows(Objective objective) { return objective == OBJECTIVE_dpo || objective == OBJECTIVE_reward ? 2 : 1; }
-int objective_has_head(Objective objective) { return objective == OBJECTIVE_reward; }
+int objective_has_head(Objective objective) { return objective == OBJECTIVE_reward || objective == OBJECTIVE_ppo; }
 
 static void layout(Policy* p, size_t rows, size_t T) {
     if (p->reference) {
@@ -119,11 +119,15 @@ void policy_items(Policy* p, const Batch* b) {
     }
 }
 
+void head_shares(float* share, const Drpt* d, const unsigned char* usable, int per, int rows, int general) {
+    int items = 0, from_target = general == 0 || d->method == METHOD_target;
+    for (int i = 0; i < general / per; i++) { items += usable[i] != 0; }
+    double mean = d->plain || from_target ? 1.0 : 1.0 / (items > 0 ? items : 1); // an item stands for itself where items are weighed
+    for (int i = 0; i < rows; i++) { share[i] = (i >= general) == from_target ? (float)mean : 0.0f; }
+}
+
 const HeadGradient* policy_head(Policy* p, const Drpt* d, int rows, int general) {
-    int pairs = 0, from_target = general == 0 || d->method == METHOD_target;
     if (p->objective != OBJECTIVE_reward) { return NULL; }
-    for (int i = 0; 2 * i < general; i++) { pairs += p->usable[i] != 0; }
-    double mean = d->plain || from_target ? 1.0 : 1.0 / (pairs > 0 ? pairs : 1);
-    for (int i = 0; i < rows; i++) { p->share[i] = (i >= general) == from_target ? (float)mean : 0.0f; }
+    head_shares(p->share, d, p->usable, 2, rows, general);
     return &p->head;
 }

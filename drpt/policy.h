@@ -56,9 +56,12 @@ void policy_weigh(Policy* p, GPT2* model, Batch* b, int first, int end, int gene
 // Then usable and domain of the first micro-batch's items, for the regularizer.
 void policy_items(Policy* p, const Batch* b);
 
-// And what the backward of these rows, the first `general` of them general ones, is to be told of the head; NULL: the objective has none. The
-// head learns from the mean loss of the general pairs, and of the target pairs where only those train.
+// And what the backward of these rows, the first `general` of them general ones, is to be told of the head; NULL: the objective has none.
 const HeadGradient* policy_head(Policy* p, const Drpt* d, int rows, int general);
+
+// The shares (rows) of the head's own gradient, where an item is `per` rows and the first general/per of `usable` are the general items: it
+// learns from the mean loss of the general items, and from the target where only that trains.
+void head_shares(float* share, const Drpt* d, const unsigned char* usable, int per, int rows, int general);
 
 #ifdef __cplusplus
 }

@@ -12,13 +12,13 @@ const RoundOptions round_defaults = {
 
 #define AT(field) offsetof(RoundOptions, field)
 static const Option options[] = {
-    { .name = "Rounds of policy gradients (grpo)" },
+    { .name = "Rounds of policy gradients (grpo, ppo)" },
     { "rollouts",     NULL, OPTION_INT,  AT(rollouts),    0, 1 << 24, NULL, "responses of a round; 0: those of one step, --batch * --accumulate" },
-    { "group-size",   NULL, OPTION_INT,  AT(group_size),  0, 65536, NULL, "responses to a prompt; 0: 8 (grpo)" },
+    { "group-size",   NULL, OPTION_INT,  AT(group_size),  0, 65536, NULL, "responses to a prompt; 0: 8 (grpo), 1 (ppo)" },
     { "epochs",       NULL, OPTION_INT,  AT(epochs),      1, 1e6,  NULL, "how often a round's responses are learnt from" },
     { "max-new",      NULL, OPTION_INT,  AT(max_new),     1, 1 << 20, NULL, "most tokens of a response, which also ends with its row of --seq tokens" },
     { "clip-ratio",   NULL, OPTION_REAL, AT(clip_ratio),  0, 1e9,  NULL, "how far from 1 a token's ratio pi / old may go and still have a gradient" },
-    { "kl",           NULL, OPTION_REAL, AT(kl),          0, 1e9,  NULL, "coefficient of the divergence from --reference: in the loss (grpo)" },
+    { "kl",           NULL, OPTION_REAL, AT(kl),          0, 1e9,  NULL, "coefficient of the divergence from --reference: in the loss (grpo), in the rewards (ppo)" },
     { "kl-stop",      NULL, OPTION_REAL, AT(kl_stop),     0, 1e9,  NULL,
       "mean divergence of a step's tokens from the policy that sampled them, beyond which the round ends before the update; 0: never" },
     { "target-objective", NULL, OPTION_TEXT, AT(target_objective), 0, 0, "avg-reward|pre-clip|objective",
@@ -51,15 +51,23 @@ int round_is_own_target(const Run* run) {
     return objective_has_rounds(run->config.objective) && run->config.general && !run->config.target && method && strcmp(method, "full") != 0;
 }
 
+// Of the steps, or of the scores that come before them.
+static int is_own_target(const Run* run) {
+    return round_is_own_target(run) || (run->round_options.iif && run->config.general && !run->config.target);
+}
+
 static int step_rows(const Run* run) { return run->config.batch * run->config.accumulate; }
 static int target_rows(const Run* run) { return run->config.target_batch * run->config.accumulate; }
 static int round_rows(const Run* run) { return run->round_options.rollouts > 0 ? run->round_options.rollouts : step_rows(run); }
-static int group_size(const Run* run) { return run->round_options.group_size > 0 ? run->round_options.group_size : 8; }
+static int is_ppo(const Run* run) { return objective_named(run->config.objective) == OBJECTIVE_ppo; }
+static int group_size(const Run* run) { return run->round_options.group_size > 0 ? run->round_options.group_size : is_ppo(run) ? 1 : 8; }
 
 // Without general rows a round is the responses to the target prompts of one step.
 static int steps_of_a_round(const Run* run) {
     return run->round_options.epochs * (run->config.general ? round_rows(run) / step_rows(run) : 1);
 }
+
+int round_least_rows(const Run* run, int most) { return run->round_options.iif && most < 2 ? 2 : most; }
 
 int round_steps_of_a_pass(const Run* run) {
     size_t prompts = run->config.general ? run->general.rows : run->target.rows;
@@ -82,7 +90,7 @@ static void check_changed(OptionTable table, const void* defaults, const char* o
 static void check_sizes(const Run* run) {
     const Config* c = &run->config;
     int rollouts = round_rows(run), n = step_rows(run), m = target_rows(run), group = group_size(run);
-    check(group > 1, "--group-size 1: in a group of one no response is better than another");
+    check(group > 1 || is_ppo(run), "--group-size 1: in a group of one no response is better than another");
     check(c->general || run->round_options.rollouts == 0, "--rollouts: needs --general");
     check(!c->general || rollouts % n == 0, "--rollouts %d: must be a multiple of --batch * --accumulate, %d responses a step", rollouts, n);
     check(!c->general || rollouts % group == 0, "--group-size %d: the %d responses of a round (--rollouts, or --batch * --accumulate) must be a multiple of it", group, rollouts);
@@ -91,11 +99,13 @@ static void check_sizes(const Run* run) {
 
 static void check_target_options(const Run* run) {
     const RoundOptions *o = &run->round_options, *d = &round_defaults;
-    int own = round_is_own_target(run);
+    const char* method = run->options.method;
+    int own = is_own_target(run);
     check(own || run->config.target || strcmp(o->target_objective, d->target_objective) == 0, "--target-objective: there is no target; give --target, or a --method that needs one");
     check(run->config.target || o->target_refresh == 0, "--target-refresh: needs --target");
     check(own || o->leave_one_out == d->leave_one_out, "--leave-one-out: is for a --method that needs a target, without --target");
-    check(!o->iif, "--iif: is not there yet");
+    check(!o->iif || run->config.general, "--iif: needs --general, whose responses it filters");
+    check(!o->iif || (method ? strcmp(method, "full") == 0 : !run->config.target), "--iif: is followed by ordinary training; give --method full");
 }
 
 static int has_judge(const Run* run) { return run->reward_options.rule || run->reward_options.command; }
@@ -110,10 +120,11 @@ void round_check_options(const Run* run) {
         check_changed(reward_option_table(&rewards), &reward_defaults, c->objective, "rewards");
         return;
     }
-    if (objective_named(c->objective) != OBJECTIVE_ppo) { check_changed(ppo_option_table(&rounds), &round_defaults, c->objective, "values and no adaptive KL"); }
+    if (!is_ppo(run)) { check_changed(ppo_option_table(&rounds), &round_defaults, c->objective, "values and no adaptive KL"); }
     check(!c->probe, "--probe: does not work with --objective %s", c->objective);
     check(strcmp(run->options.weigh, drpt_defaults.weigh) == 0, "--weigh %s: the tokens of a step count alike in --objective %s", run->options.weigh, c->objective);
     check(c->temperature > 0.0, "--temperature 0: all responses to a prompt would be the same one");
+    check(run->round_options.kl_target == 0.0 || run->round_options.kl > 0.0, "--kl-target: needs --kl, the coefficient that it begins with");
     if (rounds.reward_model && !has_judge(run)) {
         OptionTable table = reward_option_table(&rewards);
         const char* name = options_changed(&table, &reward_defaults);
@@ -158,13 +169,29 @@ static void open_rollouts(Run* run, int most) {
     check(r->source && r->rewards && r->order, "out of memory for a round of %d responses", rows);
 }
 
+static float* numbers(size_t count) {
+    float* x = calloc(count, sizeof(float));
+    check(x != NULL, "out of memory for the values of a round");
+    return x;
+}
+
+static void open_values(Run* run, size_t pass) {
+    Round* r = run->round;
+    size_t T = (size_t)run->T, rows = (size_t)(r->general.rows > r->target.rows ? r->general.rows : r->target.rows);
+    r->token_reward = numbers(rows * T);
+    r->after = numbers(rows);
+    r->values = numbers(pass * T);
+    r->dvalue = numbers(pass * T);
+    r->share = numbers(pass);
+}
+
 void round_open(Run* run) {
     const Config* c = &run->config;
     const RoundOptions* o = &run->round_options;
     Round* r = run->round = calloc(1, sizeof(Round));
     check(r != NULL, "out of memory for rounds");
     *r = (Round){ .objective = objective_named(c->objective), .target_objective = target_objective(o->target_objective), .group = group_size(run),
-                  .own_target = round_is_own_target(run), .steps = steps_of_a_round(run), .kl = o->kl, .kept = -1 };
+                  .own_target = is_own_target(run), .steps = steps_of_a_round(run), .kl = o->kl, .kept = -1 };
     if (o->reward_model) { r->reward_model = reward_model_open(o->reward_model, c->seed, gpt2_config(run->model), run->eval.n, run->T); }
     r->has_judge = has_judge(run);
     if (r->has_judge || !o->reward_model) { r->judge = rewarder_open(&run->reward_options); }
@@ -174,6 +201,8 @@ void round_open(Run* run) {
     r->target = round_rows_create(r->own_target ? n : c->target ? target_rows(run) : 0, run->T);
     r->step = round_rows_create(run->batch.accumulate * most, run->T);
     open_rollouts(run, most);
+    if (o->iif) { r->iif = iif_create(run, n, round_least_rows(run, most > run->eval.n ? most : run->eval.n)); }
+    if (r->objective == OBJECTIVE_ppo) { open_values(run, (size_t)most); }
     r->done = r->steps; // a round begins with the first step
     if (o->kl > 0.0) { r->reference = reference_open(c->reference ? c->reference : c->init, c->seed, gpt2_config(run->model), run->eval.n, run->T); }
 }
@@ -189,9 +218,15 @@ void round_close(Run* run) {
     round_rows_free(&r->target);
     round_rows_free(&r->step);
     if (r->reference) { gpt2_free(r->reference); }
+    iif_free(r->iif);
     free(r->source);
     free(r->rewards);
     free(r->order);
+    free(r->token_reward);
+    free(r->after);
+    free(r->values);
+    free(r->dvalue);
+    free(r->share);
     free(r);
     run->round = NULL;
 }

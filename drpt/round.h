@@ -9,12 +9,14 @@
 // A round is in progress when a checkpoint is written, and stands in a file beside it, round_00000012.bin (round_file.c): header of 256
 // int32, [0] 20260612, [1] version 1, [2] general rows R, [3] target rows M (R of self-reference), [4] T, [5] responses to a prompt, [6] rounds
 // begun, [7] steps of this one that are done, [8] steps since the target's responses were drawn, [9] how often they were, [10] degenerate
-// groups, [11] rows that --iif kept; 8 doubles, [0] the coefficient of the KL; and then for the general and for the target rows: tokens, int32
+// groups, [11] rows that --iif kept; 8 doubles, [0] the coefficient of the KL, [1] the round's mean divergence of a response
+// from the reference, [2] of how many responses; and then for the general and for the target rows: tokens, int32
 // (rows,T); mask, bytes (rows,T); old, reference, value, advantage, returns, float (rows,T); reward, float (rows); length, domain,
 // int32 (rows); usable, bytes (rows).
 #ifndef DRPT_ROUND_H
 #define DRPT_ROUND_H
 
+#include "iif.h"
 #include "prompts.h"
 #include "reward_model.h"
 #include "rollout.h"
@@ -63,6 +65,7 @@ typedef struct Round {
     TargetObjective target_objective;
     int group;                // responses to a prompt
     int own_target;           // self-reference: target row i is a copy of general row i
+    Iif* iif;                 // NULL: nothing is filtered
     Prompts prompts;
     Rollouts rollouts;
     Rewarder judge;           // of evaluations, and if there is no model of all responses
@@ -75,6 +78,9 @@ typedef struct Round {
     double* rewards;          // (rollouts.rows)
     uint32_t* order;          // (general.rows) of this epoch
     double kl;                // the coefficient
+    double divergence, responses; // of ppo: what adapts it, the mean divergence of a response of the last round from the reference, and of how many
+    float *token_reward, *after; // of ppo: (most, T), (most) of the larger of both kinds of rows
+    float *values, *dvalue, *share; // of ppo: (rows of a pass, T); (rows of a pass)
     int steps;                // of a whole round
     int number, done;         // rounds begun; steps of the last one that are done
     int target_age, target_draws;
@@ -89,6 +95,7 @@ void round_check_options(const struct Run* run);
 // How many rows of responses a step has, and how many steps make one pass over the prompts.
 int round_is_own_target(const struct Run* run);
 int round_steps_of_a_pass(const struct Run* run);
+int round_least_rows(const struct Run* run, int most); // of a pass, where its steps need `most`
 
 // The length of a row where the data's rows are so wide, and the context is so long: --seq, or all that is there.
 int round_row_length(const Config* c, size_t widest, int context);

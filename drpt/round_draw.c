@@ -62,6 +62,17 @@ static void evaluate_rows(Run* run, GPT2* model, float* logp, const RoundRows* r
     }
 }
 
+// And their values, of the states in which the tokens were chosen.
+static void evaluate_states(Run* run, RoundRows* rows) {
+    Batch* b = &run->eval;
+    for (int first = 0; first < rows->rows; first += b->n) {
+        int count = rows->rows - first < b->n ? rows->rows - first : b->n;
+        for (int i = 0; i < count; i++) { round_batch_row(b, (size_t)i, rows, first + i); }
+        gpt2_forward(run->model, b->inputs, count, b->T);
+        gpt2_values(run->model, rows->value + (size_t)first * (size_t)b->T, count, b->T);
+    }
+}
+
 static void draw(Run* run, RoundRows* to, Reader* reader, uint64_t stream, int number) {
     Round* r = run->round;
     for (int i = 0; i < to->rows / r->group; i++) { r->source[i] = reader_next(reader); }
@@ -69,6 +80,7 @@ static void draw(Run* run, RoundRows* to, Reader* reader, uint64_t stream, int n
     judge(run, reader->data, to->rows, r->group, r->reward_model.model != NULL);
     take_rows(to, r, reader->data);
     if (r->reference) { evaluate_rows(run, r->reference, to->reference, to); }
+    if (r->objective == OBJECTIVE_ppo) { evaluate_states(run, to); }
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -89,6 +101,7 @@ static int drop_degenerate(RoundRows* rows, int group) {
     return dropped;
 }
 
+// With those of its own group.
 static int compare(RoundRows* rows, int group) {
     ObjectiveStats stats = {0};
     if (rows->rows == 0) { return 0; }
@@ -96,26 +109,48 @@ static int compare(RoundRows* rows, int group) {
     return drop_degenerate(rows, group);
 }
 
-static void compare_target(Round* r) { compare(&r->target, r->target_objective == TARGET_avg_reward ? r->target.rows : r->group); }
+// With the values of its states. A response is judged as it stands, so that it ends with its last token even where it was cut (after = 0).
+static void compare_with_values(Run* run, RoundRows* rows) {
+    const RoundOptions* o = &run->round_options;
+    Round* r = run->round;
+    ObjectiveStats stats = {0};
+    Responses all = round_responses(rows);
+    ppo_rewards(r->token_reward, &stats, all, rows->reward, rows->old, r->reference ? rows->reference : rows->old, r->kl);
+    ppo_advantages(rows->advantage, rows->returns, &stats, all, r->token_reward, rows->value, r->after, o->gamma, o->lambda);
+    whiten_advantages(rows->advantage, &stats, all);
+    if (rows != &r->general && r->general.rows > 0) { return; }
+    r->divergence = stats.responses > 0.0 ? stats.kl_penalty / stats.responses : NAN;
+    r->responses = stats.responses;
+}
+
+static void compare_target(Run* run) {
+    Round* r = run->round;
+    if (r->target_objective == TARGET_avg_reward) { compare(&r->target, r->target.rows); }
+    else if (r->objective == OBJECTIVE_ppo) { compare_with_values(run, &r->target); }
+    else { compare(&r->target, r->group); }
+}
 
 void round_draw_target(Run* run) {
     Round* r = run->round;
     draw(run, &r->target, &run->target_reader, TARGET, r->target_draws++);
-    compare_target(r);
+    compare_target(run);
     r->target_age = 0;
 }
 
 void round_begin(Run* run) {
+    const RoundOptions* o = &run->round_options;
     Round* r = run->round;
     r->done = 0;
+    if (o->kl_target > 0.0 && r->number > 0) { r->kl = adapted_kl(r->kl, r->divergence, o->kl_target, r->responses, o->kl_horizon); }
     if (r->general.rows > 0) { draw(run, &r->general, &run->general_reader, GENERAL, r->number); }
     r->number++;
     if (r->own_target) {
         for (int i = 0; i < r->general.rows; i++) { round_rows_copy(&r->target, i, &r->general, i); }
-        compare_target(r);
+        compare_target(run);
         r->target_age = 0;
     }
-    r->degenerate = compare(&r->general, r->group);
+    if (r->objective == OBJECTIVE_grpo) { r->degenerate = compare(&r->general, r->group); }
+    else if (r->general.rows > 0) { compare_with_values(run, &r->general); }
 }
 
 // ---------------------------------------------------------------------------------------------

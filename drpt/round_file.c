@@ -91,7 +91,7 @@ void round_save(const Run* run, const char* path) {
     const Round* r = run->round;
     int32_t header[HEADER_INTS] = { MAGIC, VERSION, r->general.rows, r->target.rows, run->T, r->group, r->number, r->done,
                                     r->target_age, r->target_draws, r->degenerate, r->kept };
-    double numbers[DOUBLES] = { r->kl };
+    double numbers[DOUBLES] = { r->kl, r->divergence, r->responses };
     Output o = output_open(path);
     output_write(&o, header, sizeof(header));
     output_write(&o, numbers, sizeof(numbers));
@@ -123,6 +123,8 @@ void round_load(Run* run, const char* path) {
     r->degenerate = h[10];
     r->kept = h[11];
     r->kl = numbers[0];
+    r->divergence = numbers[1];
+    r->responses = numbers[2];
     read_rows(f, path, &r->general, gpt2_config(run->model)->vocab_size);
     read_rows(f, path, &r->target, gpt2_config(run->model)->vocab_size);
     fclose(f);

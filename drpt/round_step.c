@@ -71,8 +71,35 @@ static void weigh_part(Run* run, Weights* w, int part, size_t at, int count, con
     size_t n = at * (size_t)b->T;
     Responses rows = { b->mask + n, b->usable + at, count, b->T };
     int plain = part == 1 && r->target_objective != TARGET_objective; // REINFORCE: the ratio is 1, and stays so
+    double kl = plain || r->objective == OBJECTIVE_ppo ? 0.0 : r->kl; // ppo has it in the rewards
     policy_weights(b->weight + n, &w->stats[part], rows, logp, plain ? logp : r->step.old + n, r->reference && !plain ? r->step.reference + n : NULL,
-                   r->step.advantage + n, o->clip_ratio, plain ? 0.0 : r->kl, w->share[part]);
+                   r->step.advantage + n, o->clip_ratio, kl, w->share[part]);
+}
+
+// dvalue of the same rows, which are those from `row` on of the pass; first of all, as it may find a row that nothing can be learnt from.
+static void weigh_values(Run* run, Weights* w, int part, size_t at, int count, int row) {
+    const RoundOptions* o = &run->round_options;
+    Round* r = run->round;
+    Batch* b = &run->batch;
+    size_t n = at * (size_t)b->T, N = (size_t)count * (size_t)b->T;
+    float* dvalue = r->dvalue + (size_t)row * (size_t)b->T;
+    Responses rows = { b->mask + n, b->usable + at, count, b->T };
+    if (part == 1 && r->target_objective != TARGET_objective) { memset(dvalue, 0, sizeof(float) * N); return; }
+    value_gradient(dvalue, &w->stats[part], rows, r->values + (size_t)row * (size_t)b->T, r->step.value + n, r->step.returns + n, o->value_clip, w->share[part]);
+    for (size_t k = 0; k < N; k++) { dvalue[k] *= (float)o->value_weight; }
+}
+
+// What the backward of a pass is to be told of the values, NULL where there are none. A row that the policy's loss left out is out of theirs too.
+static const HeadGradient* value_head(Run* run, HeadGradient* head, size_t at, int rows, int general) {
+    Round* r = run->round;
+    const Batch* b = &run->batch;
+    if (r->objective != OBJECTIVE_ppo) { return NULL; }
+    for (int i = 0; i < rows; i++) {
+        if (!b->usable[at + (size_t)i]) { memset(r->dvalue + (size_t)i * (size_t)b->T, 0, sizeof(float) * (size_t)b->T); }
+    }
+    head_shares(r->share, &run->drpt, b->usable + at, 1, rows, general);
+    *head = (HeadGradient){ r->dvalue, r->share };
+    return head;
 }
 
 // Known once all micro-batches have their weights. The first step of a round is taken however far its rounding is.
@@ -92,6 +119,7 @@ static void tell(const Run* run, StepRow* row, const Weights* w, const Count* us
     row->rows_left_out = (int)(s[0].broken + s[1].broken);
     c->kl_old = each(s[0].kl_old, s[0].tokens);
     c->clipped = each(s[0].clipped, s[0].tokens);
+    if (r->objective == OBJECTIVE_ppo) { c->value_loss = each(s[0].value_loss, w->share[0] * (double)usable[0].tokens); }
     if (!r->reference) { return; }
     c->kl_reference = each(s[0].kl_reference, s[0].tokens);
     c->kl = r->kl;
@@ -102,17 +130,24 @@ static int compute_rows(Run* run, int step, int first, StepRow* row) {
     Batch* b = &run->batch;
     Drpt* drpt = &run->drpt;
     int rows = b->n + b->m, general = b->n - first;
-    Count usable[2] = { count_usable(b, 0, b->n), count_usable(b, b->n, rows) };
+    Count usable[2] = { count_usable(b, first, b->n), count_usable(b, b->n, rows) };
     // The mean over tokens; where the feasible set weighs rows, each stands for itself.
     Weights w = { .share = { (drpt->plain ? 1.0 : (double)usable[0].rows) / fmax(1.0, (double)usable[0].tokens), 1.0 / fmax(1.0, (double)usable[1].tokens) } };
     for (int a = 0; a < b->accumulate; a++) {
         size_t begin = (size_t)(a * rows), at = begin + (size_t)first, n = at * (size_t)b->T;
         log_probabilities(run->losses, run->hits, run->model, b, (int)at, (a + 1) * rows);
+        if (run->round->objective == OBJECTIVE_ppo) {
+            gpt2_values(run->model, run->round->values, rows - first, b->T);
+            weigh_values(run, &w, 0, at, general, 0);
+            weigh_values(run, &w, 1, begin + (size_t)b->n, b->m, general);
+        }
         weigh_part(run, &w, 0, at, general, run->losses);
         weigh_part(run, &w, 1, begin + (size_t)b->n, b->m, run->losses + (size_t)general * (size_t)b->T);
         if (a == b->accumulate - 1 && too_far(run, &w)) { return 0; }
+        HeadGradient head;
+        const HeadGradient* values = value_head(run, &head, at, rows - first, general);
         drpt_begin(drpt, (uint64_t)step, b->usable + begin, b->domain + begin);
-        gpt2_backward(run->model, b->inputs + n, b->targets + n, b->weight + n, NULL, drpt, rows - first, b->T);
+        gpt2_backward(run->model, b->inputs + n, b->targets + n, b->weight + n, values, drpt, rows - first, b->T);
     }
     tell(run, row, &w, usable);
     return 1;
@@ -139,7 +174,8 @@ static void tell_round(const Round* r, RoundCells* c) {
     const RoundRows* rows = r->general.rows > 0 ? &r->general : &r->target;
     c->reward = mean_reward(&r->general);
     c->length = mean_length(rows);
-    c->degenerate = r->degenerate;
+    if (r->objective == OBJECTIVE_grpo) { c->degenerate = r->degenerate; }
+    c->kept = r->kept >= 0 ? r->kept : NAN;
     if (r->target.rows == 0) { return; }
     c->target_reward = mean_reward(&r->target);
     c->target_age = r->target_age;
@@ -154,6 +190,7 @@ void round_update(Run* run, int step, StepRow* row) {
         if (ended) { round_begin(run); }
         int due = r->target_draws == 0 || (o->target_refresh > 0 ? r->target_age >= o->target_refresh : ended);
         if (due && r->target.rows > 0 && !r->own_target) { round_draw_target(run); }
+        if (ended && r->iif) { iif_filter(run); }
         fill(run);
         if (compute_rows(run, step, first, row)) { break; }
         forget_gradients(run);

@@ -27,7 +27,7 @@ static const Option options[] = {
     { "out",          "o", OPTION_TEXT, AT(out),          0, 0,    NULL, "output directory; without it nothing is written" },
 
     { .name = "Training" },
-    { "objective",    NULL, OPTION_TEXT, AT(objective),   0, 0,    &(OBJECTIVES_OF_THE_TRAINER(CHOICE))[1], "what the loss is" OBJECTIVES_OF_THE_TRAINER(HELP) "\n       " },
+    { "objective",    NULL, OPTION_TEXT, AT(objective),   0, 0,    &(OBJECTIVES(CHOICE))[1], "what the loss is" OBJECTIVES(HELP) "\n       " },
     { "beta",         NULL, OPTION_REAL, AT(beta),        1e-6, 1e3, NULL, "how much it counts that the better row has gained more on the reference than the worse: margin = beta * difference of log-probabilities (dpo)" },
     { "reference",    NULL, OPTION_TEXT, AT(reference),   0, 0,    NULL, "checkpoint file of the frozen reference; without it what --init says (dpo, grpo with --kl)" },
     { "batch",        "b", OPTION_INT,  AT(batch),        1, 65536, NULL, "general sequences in a micro-batch; pairs of them (dpo, reward); responses (grpo)" },

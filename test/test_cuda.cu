@@ -510,6 +510,10 @@ static void test_evaluate(void) {
     GPT2Arrays a = gpt2_arrays(model);
     expect(a.params && !a.grads && !a.m && !a.v);
     gpt2_free(model);
+    model = gpt2_create("L1,H2,C16,V23,T8", 1, 1, 0); // without a head
+    Config c = config_defaults;
+    gpt2_update(model, &c, 0.1, 1.0, 1);
+    gpt2_free(model);
 }
 
 // Two runs of the same step give the same bits.

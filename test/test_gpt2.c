@@ -348,6 +348,11 @@ static void test_head_file(void) {
         expect(read->config.head == 1 && memcmp(read->params + body, model->params + body, sizeof(float) * 7) == 0); // bf16 holds all of these
         gpt2_free(read);
     }
+    GPT2Init from = gpt2_init_open(scratch("bare.bin"), 1);
+    float* params = random_floats(from.num_params, 1.0f);
+    gpt2_init(&from, params, 0);
+    for (size_t i = body; i < from.num_params; i++) { expect(params[i] == 0.0f); } // wherever it is put
+    free(params);
     size_t count;
     uint16_t* words = read_words(scratch("head.bin"), &count);
     expect(words[16] == 1 && words[17] == 0);
@@ -785,8 +790,6 @@ int main(int argc, char** argv) {
         { "broken_model", test_broken_model },
         { "bf16_model", test_bf16_model },
         { "broken_bf16_model", test_broken_bf16_model },
-        { "head_file", test_head_file },
-        { "head_is_no_site", test_head_is_no_site },
         { "adamw", test_adamw },
         { "adamw_eps", test_adamw_eps },
         { "sgd", test_sgd },
@@ -802,6 +805,8 @@ int main(int argc, char** argv) {
         { "default_steps", test_default_steps },
         { "same_bits", test_same_bits },
         { "resume", test_resume },
+        { "head_file", test_head_file },
+        { "head_is_no_site", test_head_is_no_site },
     };
     return test_main(argc, argv, tests, sizeof(tests) / sizeof(tests[0]));
 }

@@ -236,6 +236,9 @@ static void test_scores(void) {
         for (int n = 0; n < 8 * len; n++) { expect(b->weight[n] == 0.0f && (run.policy.dvalue[n] != 0.0f) == (n % len == last[n / len] + 1)); }
         expect(stats[0].pairs == 4.0);
     }
+    for (int i = 0; i < 4; i++) { batch_row(b, (size_t)i, &run.general, (size_t)(8 + i), V); } // scored elsewhere
+    policy_weigh(&run.policy, run.model, b, 0, 4, 4, share, (ObjectiveStats[2]){{0}});
+    for (int n = 0; n < 4 * len; n++) { expect((run.policy.dvalue[n] != 0.0f) == (n % len == T)); }
     run_close(&run);
 }
 
