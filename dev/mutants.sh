@@ -138,8 +138,8 @@ drpt/sketch_gather.c~s/side\[0\] + from \* k->width\[0\], site_dout(g->scratch, 
 drpt/sketch_gather.c~s/to\[s->tokens\[at\]\] = 1.0f/to[0] = 1.0f/~test_gather gather/2_wide_sketch_is_exact~all tokens the first
 
 # ---- choosing a route
-drpt/gather.c~s/g->m > 0 \&\& !(g->needs \& (NEEDS_K | NEEDS_ROWS))/g->m > 0 \&\& !(g->needs \& NEEDS_K)/~test_gather gather/a_route_that_cannot_gives_way~no target rows from tokens
-drpt/gather.c~s/g->m > 0 \&\& !(g->needs \& (NEEDS_K | NEEDS_ROWS))/g->m > 0/~test_gather gather/1_7_11_routes~no K from tokens
+drpt/gather.c~s/!(g->needs \& (NEEDS_K | NEEDS_ROWS))/!(g->needs \& NEEDS_K)/~test_gather gather/a_route_that_cannot_gives_way~no target rows from tokens
+drpt/gather.c~s/ \&\& !(g->needs \& (NEEDS_K | NEEDS_ROWS))//~test_gather gather/1_7_11_routes~no K from tokens
 drpt/gather.c~s/case ROUTE_pairs:  return !g->metric;/case ROUTE_pairs:  return 1;/~test_gather gather/metric~pairs asked for the metric
 drpt/gather.c~s/if (!site_is_product(s)) { return 0; }//~test_gather gather/a_route_that_cannot_gives_way~a layer normalisation as a product
 drpt/gather.c~s/r <= ROUTE_tokens; r++/r <= ROUTE_sketch; r++/~test_gather gather/auto~a sketch by itself
@@ -369,6 +369,14 @@ drpt/drpt.c~s/o->own_rows \&\& solve_needs(d.method, d.knobs) \& NEEDS_S/o->own_
 drpt/drpt.c~s/o->own_rows \&\& solve_needs(d.method, d.knobs) \& NEEDS_S/0/~test_drpt drpt/own_rows~own rows: not heeded
 drpt/drpt.c~s/if (o->own_rows) { check_own_rows/if (0) { check_own_rows/~test_drpt drpt/own_rows_that_make_no_sense~own rows: everything allowed
 drpt/drpt.c~s/^    check(n == m, "%d target rows are not.*//~test_drpt drpt/own_rows_that_make_no_sense~own rows: other rows allowed
+
+# ---- rows that are only scored
+drpt/direct.c~s/if (g->given) { memcpy/if (0) { memcpy/~test_gather gather/7_given~scores only: the given vector taken for moments
+drpt/gather.c~s/(g->m > 0 || g->given)/g->m > 0/~test_gather gather/7_given~scores only: no products with positions
+drpt/drpt.c~s/s.vbias = s.dbias;/s.vbias = s.dweight;/~test_drpt drpt/scores_only~scores only: weights for biases
+drpt/drpt.c~s/k < groups \&\& !d->scores_only/k < groups/~test_drpt drpt/scores_only~scores only: an update formed all the same
+drpt/drpt.c~s/if (!o->scores_only) { check_rows/if (1) { check_rows/~test_drpt drpt/scores_only~scores only: target rows asked for
+drpt/drpt.c~s/.given = o->scores_only/.given = 0/~test_drpt drpt/scores_only~scores only: in Adam s metric
 
 # ---- the trainer: layers
 train_gpt2_drpt.c~s/wpe + (size_t)(n % T) \* C/wpe + (size_t)(n \/ T) * C/~test_parity logits~a row's place for a token's

@@ -16,6 +16,7 @@
 #ifndef DRPT_ROUND_H
 #define DRPT_ROUND_H
 
+#include "iif.h"
 #include "prompts.h"
 #include "reward_model.h"
 #include "rollout.h"
@@ -64,6 +65,7 @@ typedef struct Round {
     TargetObjective target_objective;
     int group;                // responses to a prompt
     int own_target;           // self-reference: target row i is a copy of general row i
+    Iif* iif;                 // NULL: nothing is filtered
     Prompts prompts;
     Rollouts rollouts;
     Rewarder judge;           // of evaluations, and if there is no model of all responses
@@ -93,6 +95,7 @@ void round_check_options(const struct Run* run);
 // How many rows of responses a step has, and how many steps make one pass over the prompts.
 int round_is_own_target(const struct Run* run);
 int round_steps_of_a_pass(const struct Run* run);
+int round_least_rows(const struct Run* run, int most); // of a pass, where its steps need `most`
 
 // The length of a row where the data's rows are so wide, and the context is so long: --seq, or all that is there.
 int round_row_length(const Config* c, size_t widest, int context);

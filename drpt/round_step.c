@@ -172,6 +172,7 @@ static void tell_round(const Round* r, RoundCells* c) {
     c->reward = mean_reward(&r->general);
     c->length = mean_length(rows);
     if (r->objective == OBJECTIVE_grpo) { c->degenerate = r->degenerate; }
+    c->kept = r->kept >= 0 ? r->kept : NAN;
     if (r->target.rows == 0) { return; }
     c->target_reward = mean_reward(&r->target);
     c->target_age = r->target_age;
@@ -186,6 +187,7 @@ void round_update(Run* run, int step, StepRow* row) {
         if (ended) { round_begin(run); }
         int due = r->target_draws == 0 || (o->target_refresh > 0 ? r->target_age >= o->target_refresh : ended);
         if (due && r->target.rows > 0 && !r->own_target) { round_draw_target(run); }
+        if (ended && r->iif) { iif_filter(run); }
         round_fill(run);
         if (round_compute(run, &run->drpt, step, first, row)) { break; }
         forget_gradients(run);

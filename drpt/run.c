@@ -191,6 +191,7 @@ static void note_degenerate(const Drpt* d, const StepRow* row, char* note, size_
     if (row->round_ended) { snprintf(note, size, "the policy had moved beyond --kl-stop: a new round"); }
     else if (row->rows_left_out > 0) { snprintf(note, size, "%d rows with NaN or Inf left out", row->rows_left_out); }
     else if (d->rows_dropped > 0) { snprintf(note, size, "%d gradients with NaN or Inf left out", d->rows_dropped); }
+    else if (!isnan(row->round.length) && row->grad_norm == 0.0) { snprintf(note, size, "nothing to learn from: no update"); }
     else if (d->groups_skipped > 0) { snprintf(note, size, "%d groups with nothing to project, or on", d->groups_skipped); }
 }
 
@@ -411,6 +412,7 @@ void run_open(Run* run) {
     int own = round_is_own_target(run), as_one = (c->target || own) && c->accumulate > 1, times = as_one ? c->accumulate : 1;
     int per = run->per_item, n = c->general ? per * times * c->batch : 0, m = own ? n : c->target ? per * times * c->target_batch : 0;
     int most = n + m > per * c->batch ? n + m : per * c->batch;
+    most = round_least_rows(run, most);
     size_t step_rows = (size_t)(per * c->accumulate) * (size_t)c->batch, rows = c->general ? run->general.rows : run->target.rows;
     if (!c->general) { step_rows = (size_t)(per * c->accumulate) * (size_t)c->target_batch; }
     run->steps = c->steps >= 0 ? c->steps : objective_has_rounds(c->objective) ? round_steps_of_a_pass(run) : rows > step_rows ? (int)(rows / step_rows) : 1;

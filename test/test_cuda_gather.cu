@@ -182,7 +182,7 @@ static std::vector<std::vector<double>> gradients(const Host& h, const Case& c) 
 static int widest(const Case& c) { return c.stride == c.rows || c.cols > c.rows ? c.cols : c.rows; }
 
 // What is gathered, added to `start`, with `part` floats of scratch.
-static Products gather(const Site& s, const Case& c, Route route, int needs, int metric, size_t part, SketchStore* sketches, double start = 0.0) {
+static Products gather(const Site& s, const Case& c, Route route, int needs, int metric, size_t part, SketchStore* sketches, double start = 0.0, int given = 0) {
     Products p(c.n, c.m, start);
     OnDevice<double> K(p.K), score(p.score), S(p.S), Q(p.Q), q(p.q), sums(p.s);
     OnDevice<float> scratch(part);
@@ -199,6 +199,7 @@ static Products gather(const Site& s, const Case& c, Route route, int needs, int
     g.threads = 1;
     g.needs = needs;
     g.metric = metric;
+    g.given = given;
     g.correction = CORRECTION;
     g.eps = EPS;
     g.route = route;
@@ -309,6 +310,35 @@ static void test_metric(void) {
             for (int i = 0; i < c.n; i++) { // the largest that the metric can make of it is 1/eps
                 double unit = sqrt(want.K[(size_t)(i*c.n + i)] * want.q[0]) / EPS;
                 expect(fabs(got.score[(size_t)i] - 0.5 - want.score[(size_t)i]) <= (tolerance_of(route) > TOLERANCE ? ROUNDED : 2e-6) * unit);
+            }
+        }
+    }
+}
+
+// Against a vector that is given: with target rows or without, which do not count, and with each row's products with those.
+static void test_given(void) {
+    for (const Case& with_target : cases) {
+        Host host(with_target);
+        Copy copy(host);
+        std::vector<std::vector<double>> g = gradients(host, with_target);
+        Products of_target = products_of(g, with_target, host);
+        size_t weights = (size_t)(with_target.rows * with_target.cols);
+        std::vector<double> v(g[0].size());
+        for (size_t k = 0; k < v.size(); k++) { v[k] = k < weights ? host.vweight[k] : host.vbias[k - weights]; }
+        for (int way = 0; way < 6; way++) {
+            Case c = with_target;
+            Route route = way / 2 == 2 ? ROUTE_tokens : ROUTE_direct;
+            int needs = way / 2 == 1 ? NEEDS_S | NEEDS_ROWS : NEEDS_S;
+            if (way % 2) { c.m = 0; }
+            if (route == ROUTE_tokens && !is_product(c)) { continue; }
+            Products got = gather(copy.site(c), c, route, needs, 1, own_scratch(c, route), NULL, 0.5, 1);
+            for (int i = 0; i < c.n; i++) {
+                double unit = sqrt(dot(g[(size_t)i], g[(size_t)i]) * dot(v, v));
+                expect(fabs(got.score[(size_t)i] - 0.5 - dot(g[(size_t)i], v)) <= tolerance_of(route) * unit);
+                for (int j = 0; j < c.m && needs & NEEDS_ROWS; j++) {
+                    size_t at = (size_t)(i*c.m + j);
+                    expect(is_near(got.S[at] - 0.5, of_target.S[at], unit, unit, TOLERANCE));
+                }
             }
         }
     }
@@ -502,6 +532,7 @@ int main(int argc, char** argv) {
         { "gather/routes", test_routes },
         { "gather/auto", test_auto },
         { "gather/metric", test_metric },
+        { "gather/given", test_given },
         { "gather/wide_sketch_is_exact", test_wide_sketch_is_exact },
         { "gather/sketch_is_projected_gradients", test_sketch_is_projected_gradients },
         { "gather/sketch_streams", test_sketch_streams },
