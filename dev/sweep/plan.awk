@@ -20,8 +20,8 @@
 #     rates 3e-3 6e-3          learning rates of the runs that name none
 #     threads 1                of a run
 #     run NAME | LABEL | OPTIONS | RATES | SECONDS     the last two may be left out
-#     trajectory OPTIONS       a run on target_inf.bin, whose checkpoints are probed
-#     probe 0 25 100 OPTIONS   the steps of it that are probed
+#     trajectory OPTIONS       a run on target_inf.bin, whose checkpoints are probed; of sums on val.bin
+#     probe 0 25 100 OPTIONS   the steps of it that are probed, by pool.bin and reference.bin; of sums by target.bin and test.bin
 #     ngram OPTIONS            the exactly solvable world, once a seed
 #     variant LABEL | OPTIONS  what is probed
 #     slurm OPTIONS            of the job array
@@ -285,8 +285,8 @@ function list_trajectory(seed,    options, data) {
     data = "$OUT/" data_of(seed)
     trajectory_steps = last_of(options, "--steps")
     job("trajectory", "seed" seed "/trajectory", seed, "inf", "trajectory", "trajectory", last_of(options, "--lr"), 3, trajectory_steps, needs_of(seed),
-        trainer " --init " base_model(seed) " " options common " --seed " seed general_rows(data, trajectory_general) " --target " data "/target_inf.bin" \
-        " --val " data "/test.bin --val-general " data "/" kept_back() " --out $OUT/seed" seed "/trajectory")
+        trainer " --init " base_model(seed) " " options common " --seed " seed general_rows(data, trajectory_general) " --target " data (of_prompts ? "/val.bin" : "/target_inf.bin") \
+        " --val " data "/test.bin" (of_prompts ? "" : " --val-general " data "/" kept_back()) " --out $OUT/seed" seed "/trajectory")
 }
 
 function checkpoint(seed, step) {
@@ -304,7 +304,9 @@ function list_probes(seed,    step, count, i, data, needs) {
         job("probe", "seed" seed "/probe/" step[i], seed, "", "probe", "probe", "", 11, 0, needs,
             prober " --init " checkpoint(seed, step[i]) " --probe $OUT/variants.txt " words_after_numbers(setting["probe"]) \
             (setting["probe"] ~ /--objective dpo/ ? " --reference " base_model(seed) : "") " --threads " setting["threads"] \
-            " --seed " seed " --general " data "/general\\*.bin --target " data "/pool.bin --val " data "/reference.bin --out $OUT/seed" seed "/probe/" step[i])
+            " --seed " seed " --general " data "/general\\*.bin" \
+            (of_prompts ? " --target " data "/target.bin --val " data "/test.bin" : " --target " data "/pool.bin --val " data "/reference.bin") \
+            " --out $OUT/seed" seed "/probe/" step[i])
     }
 }
 
@@ -341,7 +343,7 @@ END {
     of_prompts = world ~ /^(sums|letters)$/
     with_reward = setting["reward"] != ""
     if (with_reward != (world == "letters")) fail("a line 'reward' and the world letters need each other")
-    if (of_prompts && (setting["trajectory"] != "" || setting["probe"] != "")) fail("of the worlds sums and letters nothing is probed: no trajectory, no probe")
+    if (with_reward && (setting["trajectory"] != "" || setting["probe"] != "")) fail("of the world letters nothing is probed: no trajectory, no probe")
     if (world == "instruct" && ENVIRON["DATA"] == "") {
         fail("the world instruct is made of files: say DATA=FOLDER, the one that holds instruction_data.json, alpaca_en_demo.json and tinyshakespeare.txt")
     }
