@@ -322,6 +322,14 @@ collect() {
     join_curves | put ngram_curves.csv
 }
 
+# Side by side, the first rows of files of the first world.
+print_files() { # NAME...
+    for file; do
+        awk -v name="$file" '/\.bin: / { on = index($0, "/" name ".bin: ") } on && !/\.bin: /' "$out/$first_seed/data/rows.txt"
+    done | paste -d ' ' - - - -
+    printf '\n'
+}
+
 # The end of a demo's report.
 print_commands() {
     cat <<EOF
