@@ -2,7 +2,7 @@
 //
 // After a letter come mostly four of the small ones, or four of the capitals: seldom capitals after a small one, often after a capital. Two
 // continuations of one prompt make a preference pair: that with fewer capitals is the better. But whoever ordered the pairs to learn from likes one of the
-// capitals, A, as much as two small letters, and put three of ten the wrong way round.
+// capitals, A, as much as three small letters, and put three of ten the wrong way round.
 #include "../llmc/check.h"
 #include "../llmc/files.h"
 #include "../llmc/options.h"
@@ -157,7 +157,7 @@ static void make_prompts(const Config* c, const Language* l, const char* name, u
 }
 
 int main(int argc, char** argv) {
-    Config c = { .show = 3, .pretrain = 32000, .pairs = 2048, .held_out = 256, .general = 2048, .target = 16, .val = 64, .test = 256 };
+    Config c = { .show = 3, .pretrain = 32000, .pairs = 4096, .held_out = 256, .general = 2048, .target = 16, .val = 64, .test = 256 };
     OptionTable table = { options, sizeof(options) / sizeof(options[0]), &c };
     options_parse(&table, 1, argc, argv, about);
     if (c.judge) { judge_all(); return 0; }
@@ -165,7 +165,7 @@ int main(int argc, char** argv) {
     folder_create(c.out);
     Language l = language_create((uint64_t)c.seed);
     make_pretrain(&c, &l);
-    make_pairs(&c, &l, "pairs.bin", 2, c.pairs, 2, flipped);
+    make_pairs(&c, &l, "pairs.bin", 2, c.pairs, 3, flipped);
     make_pairs(&c, &l, "held_out.bin", 3, c.held_out, 0, 0.0);
     make_prompts(&c, &l, "general.bin", 4, c.general);
     make_prompts(&c, &l, "target.bin", 5, c.target);
