@@ -1,16 +1,16 @@
-// sums.c -- makes the data of the demo of verifiable rewards: sums of digits, column by column, such as 374+548=812 (nothing is carried).
+// sums.c -- makes the data of the demo of verifiable rewards: sums of digits, column by column, such as 37+48=75 (nothing is carried).
 //
-// Who wrote what the base model learns from knows for each two digits the right sum and a wrong one, and writes the right one six times in ten. So
-// the base can give every digit right, and all three seldom: the reward is to tell it which they are. The answers of the
-// general prompts, by which they are judged, are in three of ten the wrong ones.
+// Who wrote what the base model learns from knows for each two digits the right sum and a wrong one, and writes the right one 45 times in a hundred.
+// So the base has every digit to offer, and both right one time in five: the reward is to tell it which. The answers by which the
+// general prompts are judged are in three of ten the wrong ones.
 #include "../llmc/check.h"
 #include "../llmc/files.h"
 #include "../llmc/options.h"
 #include "../llmc/rng.h"
 #include "text/rows.h"
 
-enum { COLUMNS = 3, T = 3 * COLUMNS + 2, PROMPT = 2 * COLUMNS + 2 };
-static const double right_digits = 0.6, corrupted = 0.3;
+enum { COLUMNS = 2, T = 3 * COLUMNS + 2, PROMPT = 2 * COLUMNS + 2 };
+static const double right_digits = 0.45, corrupted = 0.3;
 
 typedef struct { char digit[10][10]; } Table; // of what is written for two digits
 typedef struct { int a[COLUMNS], b[COLUMNS]; } Sum;
@@ -86,7 +86,7 @@ static const Option options[] = {
     { "test",     NULL, OPTION_INT,  AT(test),     1, 50000000,   NULL, "more of them, to judge by" },
 };
 
-static const char about[] = "sums -- makes the data of the demo of verifiable rewards: prompts such as 374+548= and what is taken for their answers.";
+static const char about[] = "sums -- makes the data of the demo of verifiable rewards: prompts such as 37+48= and what is taken for their answers.";
 
 static void make_file(const Config* c, const Table* wrong, const char* name, int stream, int count, ExamplesKind kind, double wrong_share) {
     TextRows rows = text_rows_create((size_t)count, T);
@@ -99,7 +99,7 @@ static void make_file(const Config* c, const Table* wrong, const char* name, int
 }
 
 int main(int argc, char** argv) {
-    Config c = { .show = 3, .pretrain = 96000, .general = 2048, .target = 16, .val = 64, .test = 256 };
+    Config c = { .show = 3, .pretrain = 51200, .general = 2048, .target = 16, .val = 64, .test = 256 };
     OptionTable table = { options, sizeof(options) / sizeof(options[0]), &c };
     options_parse(&table, 1, argc, argv, about);
     check(c.out != NULL, "where to? --out FOLDER; --help lists the options");

@@ -349,7 +349,7 @@ END {
     }
     if (world == "instruct") note_variable("DATA")
     base_given = setting["base"] !~ /^--/
-    if (base_steps != "") setting["base"] = setting["base"] " --steps " base_steps
+    if (base_steps != "") { setting["base"] = setting["base"] " --steps " base_steps; setting["reward"] = setting["reward"] " --steps " base_steps }
     trainer = "$TRAINER"; prober = "$BUILD/train_gpt2_drpt"
     common = " --threads " setting["threads"] " --val-batches -1"
     if (show == "slurm") print setting["threads"] "|" setting["slurm"]

@@ -322,6 +322,32 @@ collect() {
     join_curves | put ngram_curves.csv
 }
 
+# The command line of a demo that has a plan of its own.
+demo_options() { # SCRIPT ARGUMENT...
+    script=$1
+    shift
+    while [ $# -gt 0 ]; do
+        case $1 in
+            --out)   out=${2:?--out needs a folder}; shift ;;
+            --seeds) seeds=${2:?--seeds needs numbers}; shift ;;
+            --jobs)  jobs=${2:?--jobs needs a number}; shift ;;
+            --base-steps) base_steps=${2:?--base-steps needs a number}; shift ;;
+            --steps) steps=${2:?--steps needs a number}; shift ;;
+            --help)  sed -n '2,/^set/s/^# \{0,1\}//p' "$script"; exit 0 ;;
+            *)       die "$1: no such option; --help lists them" ;;
+        esac
+        shift
+    done
+}
+
+# Side by side, the first rows of files of the first world.
+print_files() { # NAME...
+    for file; do
+        awk -v name="$file" '/\.bin: / { on = index($0, "/" name ".bin: ") } on && !/\.bin: /' "$out/$first_seed/data/rows.txt"
+    done | paste -d ' ' - - - -
+    printf '\n'
+}
+
 # The end of a demo's report.
 print_commands() {
     cat <<EOF
