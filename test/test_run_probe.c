@@ -88,11 +88,15 @@ static void keep_update(float* to) {
 
 // A pass with other random numbers for its responses; those to the target prompts are of the draw, or of the pass.
 static void update(int step, int pass, StepRow* row) {
-    if (!run.round) { compute_update(&run, step, row); return; }
-    run.round->number = pass;
-    run.round->target_draws = run.round_options.target_refresh == 1 ? pass : pass / Q;
-    if (run.round->target_draws > 0) { run.round->target_age = 9; } // it is time for new ones
-    round_update(&run, step, row);
+    if (run.round) {
+        run.round->number = pass;
+        run.round->target_draws = run.round_options.target_refresh == 1 ? pass : pass / Q;
+        if (run.round->target_draws > 0) { run.round->target_age = 9; } // it is time for new ones
+        round_update(&run, step, row);
+    } else {
+        compute_update(&run, step, row);
+    }
+    end_update(&run, row);
 }
 
 // The updates of the trainer with these options: a run for each pass, its readers moved to where the probe is then.
@@ -155,7 +159,7 @@ static void mean_gradient(float* g, const char* file, int batch, const char* obj
     StepRow row = {0};
     if (strstr(objective, "--max-new")) { mean_of_responses(g, file, batch, objective, half); return; }
     run_begin("--init %s --seed %d --threads 1 --general %s --batch %d %s", scratch("base.bin"), SEED, file, batch, objective);
-    compute_update(&run, 0, &row);
+    compute_update(&run, 0, &row); end_update(&run, &row);
     keep_update(g);
     run_close(&run);
 }
