@@ -61,12 +61,13 @@ static void layernorm_forward(float* out, float* mean, float* rstd,
 
 // With xhat = (x - mean) * rstd and dxhat = dout * weight, the chain rule through mean and rstd takes from dxhat its
 // average and its component along xhat:
-//     dinp = rstd * (dxhat - avg(dxhat) - xhat * avg(dxhat * xhat))
-static void layernorm_backward_input(float* dinp, // added to
-                                     const float* dout, const float* inp, const float* weight,
+//     dinp = dstream + rstd * (dxhat - avg(dxhat) - xhat * avg(dxhat * xhat))
+// where dstream is the gradient of what goes past the layer; NULL: nothing does.
+static void layernorm_backward_input(float* dinp, const float* dstream, const float* dout, const float* inp, const float* weight,
                                      const float* mean, const float* rstd, int N, int C) {
     #pragma omp parallel for
     for (int n = 0; n < N; n++) {
+        const float* past = dstream ? dstream + (size_t)n * C : NULL;
         const float* x = inp + (size_t)n * C;
         const float* dy = dout + (size_t)n * C;
         float* dx = dinp + (size_t)n * C;
@@ -78,7 +79,7 @@ static void layernorm_backward_input(float* dinp, // added to
         }
         average /= C;
         along /= C;
-        for (int c = 0; c < C; c++) { dx[c] += r * (dy[c] * weight[c] - average - (x[c] - m) * r * along); }
+        for (int c = 0; c < C; c++) { dx[c] = (past ? past[c] : 0.0f) + r * (dy[c] * weight[c] - average - (x[c] - m) * r * along); }
     }
 }
 
@@ -366,12 +367,6 @@ static void residual_forward(float* out, // added to
     for (size_t i = 0; i < n; i++) { out[i] += inp[i]; }
 }
 
-// The branch's gradient is a copy: the stream's moves on while a site still points to the branch's.
-static void residual_backward(float* dbranch, const float* dstream, size_t n) {
-    #pragma omp parallel for simd
-    for (size_t i = 0; i < n; i++) { dbranch[i] = dstream[i]; }
-}
-
 static int argmax(const float* x, int V) {
     int best = 0;
     for (int v = 1; v < V; v++) { if (x[v] > x[best]) { best = v; } }
@@ -458,28 +453,27 @@ static void block_forward(const BlockActs* a, const float* x, const BlockParams*
     residual_forward(a->residual3, a->residual2, (size_t)N * C);
 }
 
-// dx is the gradient of residual3 on entry, that of the block's input x on return.
+// d->fcproj is the gradient of residual3 on entry, and so that of the branch which is added there; d->attproj likewise of residual2. dx
+// becomes that of the block's input x: it is no buffer of d, as sites point to them while the stream's gradient moves on.
 static void block_backward(const BlockParamGrads* g, const BlockGrads* d, float* dx,
                            const BlockParams* w, const BlockActs* a, const float* x,
                            Drpt* drpt, float* scratch, int B, int T, int C, int NH) {
     int N = B * T;
     size_t NC = (size_t)N * C;
-    residual_backward(d->fcproj, dx, NC);
     matmul_backward_input(d->fch, d->fcproj, w->fcprojw, N, 4*C, C);
     drpt_site(drpt, "fcproj", g->fcprojw, g->fcprojb, d->fcproj, a->fch_gelu, 4*C, C);
     gelu_backward(d->fch, a->fch, 4*NC);
     matmul_backward_input(d->ln2, d->fch, w->fcw, N, C, 4*C);
     drpt_site(drpt, "fc", g->fcw, g->fcb, d->fch, a->ln2, C, 4*C);
-    layernorm_backward_input(dx, d->ln2, a->residual2, w->ln2w, a->ln2_mean, a->ln2_rstd, N, C);
+    layernorm_backward_input(d->attproj, d->fcproj, d->ln2, a->residual2, w->ln2w, a->ln2_mean, a->ln2_rstd, N, C);
     drpt_site_layernorm(drpt, "ln2", g->ln2w, g->ln2b, d->ln2, a->residual2, a->ln2_mean, a->ln2_rstd, C);
     drpt_project(drpt, DRPT_SUBLAYER);
-    residual_backward(d->attproj, dx, NC);
     matmul_backward_input(d->atty, d->attproj, w->attprojw, N, C, C);
     drpt_site(drpt, "attproj", g->attprojw, g->attprojb, d->attproj, a->atty, C, C);
     attention_backward(d->qkv, d->atty, a->qkv, a->atty, a->lse, scratch, B, T, C, NH);
     matmul_backward_input(d->ln1, d->qkv, w->qkvw, N, C, 3*C);
     drpt_site_fused(drpt, "qkv", g->qkvw, g->qkvb, d->qkv, a->ln1, C, 3*C);
-    layernorm_backward_input(dx, d->ln1, x, w->ln1w, a->ln1_mean, a->ln1_rstd, N, C);
+    layernorm_backward_input(dx, d->attproj, d->ln1, x, w->ln1w, a->ln1_mean, a->ln1_rstd, N, C);
     drpt_site_layernorm(drpt, "ln1", g->ln1w, g->ln1b, d->ln1, x, a->ln1_mean, a->ln1_rstd, C);
     drpt_project(drpt, DRPT_BLOCK);
 }
@@ -494,10 +488,11 @@ struct GPT2 {
     Params weight;
     ParamGrads grad;
     float *params, *grads, *m, *v;    // (num_params) each; the last three only for training
+    Clip* clip;                       // of the last update
     int B, T;                         // the largest batch there is memory for
     int recompute;                    // 1: the blocks share their activations, residual3 apart
     BlockActs* act;                   // (L)
-    BlockGrads* dact;                 // (L), all the same memory unless a group reaches across blocks
+    BlockGrads* dact;                 // (L), all the same memory unless a group reaches across blocks; fcproj in turn another and dx
     float *encoded, *lnf, *lnf_mean, *lnf_rstd, *logits, *losses;
     float *dx, *dlnf;
     float* scratch;                   // of attention, a part for each thread
@@ -516,6 +511,7 @@ static void layout_params(GPT2* model, int training) {
     model->grads = take(arena, model->num_params);
     model->m = take(arena, model->num_params);
     model->v = take(arena, model->num_params);
+    model->clip = arena_take(arena, sizeof(Clip));
 }
 
 static void layout_block_acts(BlockActs* a, Arena* arena, size_t N, size_t C, size_t NH) {
@@ -562,7 +558,10 @@ static void layout_acts(GPT2* model, int training, int keep_blocks) {
     for (size_t l = 0; l < L; l++) {
         BlockGrads* d = model->dact ? &model->dact[l] : NULL;
         if (l == 0 || keep_blocks) { layout_block_grads(d, arena, N, C); }
-        else if (d) { *d = model->dact[0]; }
+        else if (d) {
+            *d = model->dact[0];
+            if (l % 2 == 1) { d->fcproj = model->dx; }
+        }
     }
 }
 
@@ -635,16 +634,16 @@ void gpt2_backward(GPT2* model, const int* tokens, const int* targets, const flo
         value_backward_params(model->grad.headw, model->grad.headb, head->dvalue, head->share, model->lnf, B, T, C);
         value_backward_input(model->dlnf, head->dvalue, model->weight.headw, N, C);
     }
-    memset(model->dx, 0, sizeof(float) * (size_t)N * C);
-    layernorm_backward_input(model->dx, model->dlnf, last, model->weight.lnfw, model->lnf_mean, model->lnf_rstd, N, C);
+    layernorm_backward_input(model->dact[L - 1].fcproj, NULL, model->dlnf, last, model->weight.lnfw, model->lnf_mean, model->lnf_rstd, N, C);
     drpt->block = -1;
     drpt_site_layernorm(drpt, "lnf", model->grad.lnfw, model->grad.lnfb, model->dlnf, last, model->lnf_mean, model->lnf_rstd, C);
     drpt_project(drpt, DRPT_BLOCK);
     for (int l = L - 1; l >= 0; l--) {
         const float* x = l > 0 ? model->act[l - 1].residual3 : model->encoded;
+        float* dx = l > 0 ? model->dact[l - 1].fcproj : model->dx;
         drpt->block = l;
         if (model->recompute && l < L - 1) { block_hidden(&model->act[l], x, &model->weight.block[l], model->scratch, B, T, C, NH); }
-        block_backward(&model->grad.block[l], &model->dact[l], model->dx, &model->weight.block[l], &model->act[l], x,
+        block_backward(&model->grad.block[l], &model->dact[l], dx, &model->weight.block[l], &model->act[l], x,
                        drpt, model->scratch, B, T, C, NH);
     }
     drpt->block = -1;
@@ -653,59 +652,78 @@ void gpt2_backward(GPT2* model, const int* tokens, const int* targets, const flo
     drpt_project(drpt, DRPT_GLOBAL);
 }
 
-void gpt2_losses(const GPT2* model, float* losses, int B, int T) { memcpy(losses, model->losses, sizeof(float) * (size_t)B * (size_t)T); }
+const float* gpt2_losses(const GPT2* model) { return model->losses; }
 
-void gpt2_update(GPT2* model, const Config* c, double lr, double scale, int step) {
+void gpt2_update(GPT2* model, const Config* c, double lr, int step) {
+    gradient_clip(model->clip, model->grads, model->num_params, c->clip);
     for (int i = 0; i < NUM_TENSORS; i++) {
         const Tensor* t = &model->tensor[i];
         size_t at = t->begin, size = t->blocks * t->rows * t->cols;
         if (size == 0) { continue; } // of a head that the model has not
         float decay = t->rows > 1 ? (float)c->weight_decay : 0.0f;
         if (strcmp(c->optimizer, "sgd") == 0) {
-            sgd_update(model->params + at, model->grads + at, size, (float)lr, decay, (float)scale);
+            sgd_update(model->params + at, model->grads + at, size, (float)lr, decay, model->clip);
         } else {
             AdamW a = { (float)lr, (float)c->beta1, (float)c->beta2, (float)c->eps, decay };
-            adamw_update(model->params + at, model->grads + at, model->m + at, model->v + at, size, a, (float)scale, step);
+            adamw_update(model->params + at, model->grads + at, model->m + at, model->v + at, size, a, model->clip, step);
         }
     }
 }
+
+double gpt2_norm(const GPT2* model) { return model->clip->norm; }
 
 // ---------------------------------------------------------------------------------------------
 // Generation: positions of several rows at a time, whose keys and values stay.
 
 struct Decoder {
+    GPT2Config config;
     int rows, T, room;                // the cache has T places for each of so many rows; positions at a time
     BlockActs act;                    // (room) used by all blocks in turn
     float *x, *lnf, *stats, *logits;  // x (room,C); of at most `rows` positions the others
-    float* cache;                     // (L,2,rows,T,C): keys and values
+    float *keys, *values;             // (L,rows,T/LANES,C,LANES) and (L,rows,T,C); T is in whole vectors, here and below
     float* S;                         // (threads,T)
     Arena arena;
 };
 
-static void layout_decoder(Decoder* d, const GPT2Config* c) {
-    size_t C = (size_t)c->channels, T = (size_t)d->T, rows = (size_t)d->rows, room = (size_t)d->room;
-    layout_block_acts(&d->act, &d->arena, room, C, (size_t)c->heads);
+static size_t row_size(const Decoder* d) { return (size_t)whole_vectors(d->T) * (size_t)d->config.channels; }
+
+static void layout_decoder(Decoder* d) {
+    size_t C = (size_t)d->config.channels, rows = (size_t)d->rows, all = (size_t)d->config.layers * rows, room = (size_t)d->room;
+    layout_block_acts(&d->act, &d->arena, room, C, (size_t)d->config.heads);
     d->x = take(&d->arena, room * C);
     d->lnf = take(&d->arena, rows * C);
     d->stats = take(&d->arena, 2 * rows);
-    d->logits = take(&d->arena, rows * (size_t)c->vocab_size);
-    d->S = take(&d->arena, (size_t)omp_get_max_threads() * T);
-    d->cache = take(&d->arena, (size_t)c->layers * 2 * rows * T * C);
+    d->logits = take(&d->arena, rows * (size_t)d->config.vocab_size);
+    d->S = take(&d->arena, (size_t)omp_get_max_threads() * (size_t)whole_vectors(d->T));
+    d->keys = take(&d->arena, all * row_size(d));
+    d->values = take(&d->arena, all * row_size(d) + LANES); // the last vector of a head may reach over it
 }
 
 Decoder* decoder_create(const GPT2Config* config, int rows, int T) {
     Decoder* d = calloc(1, sizeof(Decoder));
     check(d != NULL, "out of memory for a decoder");
-    *d = (Decoder){ .rows = rows, .T = T, .room = most(rows, DECODER_ROOM) };
-    layout_decoder(d, config);
+    *d = (Decoder){ .config = *config, .rows = rows, .T = T, .room = most(rows, DECODER_ROOM) };
+    layout_decoder(d);
     arena_alloc(&d->arena, "the key-value cache");
-    layout_decoder(d, config);
+    layout_decoder(d);
     return d;
 }
 
 void decoder_free(Decoder* d) {
     arena_free(&d->arena);
     free(d);
+}
+
+void decoder_copy(Decoder* d, const int* from, const int* to, const int* places, int N) {
+    int L = d->config.layers;
+    size_t C = (size_t)d->config.channels, row = row_size(d);
+    #pragma omp parallel for
+    for (int nl = 0; nl < N * L; nl++) {
+        int n = nl / L;
+        size_t first = (size_t)(nl % L) * (size_t)d->rows, a = (first + (size_t)from[n]) * row, b = (first + (size_t)to[n]) * row;
+        memcpy(d->keys + b, d->keys + a, sizeof(float) * (size_t)whole_vectors(places[n]) * C);
+        memcpy(d->values + b, d->values + a, sizeof(float) * (size_t)places[n] * C);
+    }
 }
 
 // out (N,C): the embeddings of tokens at places of their own.
@@ -719,34 +737,58 @@ static void encoder_decode(float* out, const int* tokens, const int* places, con
     }
 }
 
-// The keys and values of N positions to their places in the cache, (rows,T,C) each.
+// The keys and values of N positions to their places in the cache: keys (rows,T/LANES,C,LANES), values (rows,T,C).
 static void cache_update(float* keys, float* values, const float* qkv, const int* rows, const int* places, int T, int N, int C) {
     #pragma omp parallel for
     for (int n = 0; n < N; n++) {
-        size_t at = ((size_t)rows[n] * T + places[n]) * C;
-        const float* x = qkv + (size_t)n * 3*C;
-        memcpy(keys + at, x + C, sizeof(float) * (size_t)C);
-        memcpy(values + at, x + 2*C, sizeof(float) * (size_t)C);
+        size_t row = (size_t)rows[n] * whole_vectors(T) * C;
+        const float *k = qkv + (size_t)n * 3*C + C, *v = k + C;
+        float* to = keys + row + (size_t)(places[n] / LANES * LANES) * C + places[n] % LANES;
+        for (int c = 0; c < C; c++) { to[c * LANES] = k[c]; }
+        memcpy(values + row + (size_t)places[n] * C, v, sizeof(float) * (size_t)C);
     }
 }
 
-// atty (N,C): each query attends to the keys and values of its row, up to its own place. A thread takes a head of a position.
+// sum over k < K of a[k] b[k], for LANES columns of b, in four sums so that none has to wait for the one before.
+static inline Vec combine(const float* a, const float* b, size_t b_row, int K) {
+    Vec sum[4] = {{0}};
+    int k = 0;
+    for (; k + 4 <= K; k += 4) {
+        UNROLL for (int i = 0; i < 4; i++) { sum[i] += a[k + i] * *(const Vec*)(b + (size_t)(k + i) * b_row); }
+    }
+    for (; k < K; k++) { sum[0] += a[k] * *(const Vec*)(b + (size_t)k * b_row); }
+    return (sum[0] + sum[1]) + (sum[2] + sum[3]);
+}
+
+// s becomes exp(s - largest); returns their sum. Up to a whole vector there is room, and what is written there is too little to count.
+static float softmax_decode(float* s, int count) {
+    int whole = (count + LANES - 1) / LANES * LANES;
+    float largest = s[0], sum = 0.0f;
+    for (int u = count; u < whole; u++) { s[u] = -INFINITY; }
+    #pragma omp simd reduction(max:largest)
+    for (int u = 0; u < whole; u++) { largest = s[u] > largest ? s[u] : largest; }
+    #pragma omp simd reduction(+:sum)
+    for (int u = 0; u < whole; u++) { sum += s[u] = fast_exp(s[u] - largest); }
+    return sum;
+}
+
+// atty (N,C): each query attends to the keys and values of its row, up to its own place. A thread takes a head of a position; the
+// lanes of a vector are neighbouring places for the scores and neighbouring channels for what is gathered by them.
 static void attention_decode(float* atty, float* S, const float* qkv, const float* keys, const float* values,
                              const int* rows, const int* places, int T, int N, int C, int NH) {
     int hs = C / NH;
     float scale = 1.0f / sqrtf((float)hs);
     #pragma omp parallel for
     for (int nh = 0; nh < N * NH; nh++) {
-        int n = nh / NH, t = places[n];
-        size_t head = (size_t)(nh % NH) * hs, row = (size_t)rows[n] * T * C + head;
-        const float *q = qkv + (size_t)n * 3*C + head, *k = keys + row, *v = values + row;
-        float *out = atty + (size_t)n * C + head, *s = S + (size_t)omp_get_thread_num() * T;
-        for (int u = 0; u <= t; u++) { s[u] = scale * dot(q, k + (size_t)u * C, hs); }
-        float lse = log_sum_exp(s, t + 1);
-        for (int j = 0; j < hs; j++) { out[j] = 0.0f; }
-        for (int u = 0; u <= t; u++) {
-            float p = fast_exp(s[u] - lse);
-            for (int j = 0; j < hs; j++) { out[j] += p * v[(size_t)u * C + j]; }
+        int n = nh / NH, head = nh % NH * hs, count = places[n] + 1;
+        size_t row = (size_t)rows[n] * whole_vectors(T) * C;
+        const float *q = qkv + (size_t)n * 3*C + head, *k = keys + row + head * LANES, *v = values + row + head;
+        float *out = atty + (size_t)n * C + head, *s = S + (size_t)omp_get_thread_num() * whole_vectors(T);
+        for (int u = 0; u < count; u += LANES) { *(Vec*)(s + u) = scale * combine(q, k + (size_t)u * C, LANES, hs); }
+        float sum = softmax_decode(s, count);
+        for (int j = 0; j < hs; j += LANES) {
+            Vec y = combine(s, v + j, (size_t)C, count) / sum;
+            memcpy(out + j, &y, sizeof(float) * (size_t)least(LANES, hs - j));
         }
     }
 }
@@ -755,12 +797,12 @@ static void attention_decode(float* atty, float* S, const float* qkv, const floa
 // looks there, so that positions may follow one another.
 static void blocks_decode(const GPT2* model, Decoder* d, const int* tokens, const int* rows, const int* places, int N) {
     int L = model->config.layers, C = model->config.channels, NH = model->config.heads, T = d->T;
-    size_t NC = (size_t)N * (size_t)C, layer = (size_t)d->rows * (size_t)T * (size_t)C;
+    size_t NC = (size_t)N * (size_t)C, layer = (size_t)d->rows * row_size(d);
     const BlockActs* a = &d->act;
     encoder_decode(d->x, tokens, places, model->weight.wte, model->weight.wpe, N, C);
     for (int l = 0; l < L; l++) {
         const BlockParams* w = &model->weight.block[l];
-        float *keys = d->cache + (size_t)l * 2 * layer, *values = keys + layer;
+        float *keys = d->keys + (size_t)l * layer, *values = d->values + (size_t)l * layer;
         layernorm_forward(a->ln1, a->ln1_mean, a->ln1_rstd, d->x, w->ln1w, w->ln1b, N, C);
         matmul_forward_rows(a->qkv, a->ln1, w->qkvw, w->qkvb, N, C, 3*C);
         cache_update(keys, values, a->qkv, rows, places, T, N, C);

@@ -378,6 +378,35 @@ drpt/drpt.c~s/k < groups \&\& !d->scores_only/k < groups/~test_drpt drpt/scores_
 drpt/drpt.c~s/if (!o->scores_only) { check_rows/if (1) { check_rows/~test_drpt drpt/scores_only~scores only: target rows asked for
 drpt/drpt.c~s/.given = o->scores_only/.given = 0/~test_drpt drpt/scores_only~scores only: in Adam s metric
 
+# ---- influence filtering
+drpt/iif.c~s/own ? most \/ 2 : most/most/~test_iif iif/scores~iif: more rows than the model has memory for
+drpt/iif.c~s/scores.own_rows = own;/scores.own_rows = 0;/~test_iif iif/scores~iif: rows score themselves
+drpt/iif.c~s/run->round->own_target \&\& run->round_options.leave_one_out/run->round->own_target/~test_iif iif/scores~iif: --leave-one-out not heeded
+drpt/iif.c~s/d.places = run->T;/d.places = run->T \/ 2;/~test_iif iif/scores~iif: positions counted anew in the middle
+drpt/iif.c~s/^        memset(b->mask + to \* T, 0, T);$//~test_iif iif/scores~iif: rows of before learnt from where there are no more
+drpt/iif.c~s/r->target.advantage + from/r->target.advantage/~test_iif iif/scores~iif: the target's first advantages for all
+drpt/iif.c~s/r->target.old + from/r->target.old/~test_iif iif/scores~iif: the target's first old probabilities for all
+drpt/iif.c~s/r->target.reference + from/r->target.reference/~test_iif iif/scores~iif: the reference of the first rows for all
+drpt/iif.c~s/plain ? 0.0 : r->kl, share/0.0, share/~test_iif iif/scores~iif: no divergence in the target
+drpt/iif.c~s/r->target_objective != TARGET_objective/0/~test_iif iif/scores~iif: the whole objective for every target
+drpt/iif.c~s/logp + to, logp + to, NULL, rows->advantage + to + (size_t)first \* (size_t)b->T/logp + to, logp + to, NULL, rows->advantage + to/~test_iif iif/scores~iif: the first advantages for all
+drpt/iif.c~s/1.0 \/ fmax(1.0, batch_trained(b, (size_t)i))/1.0/~test_iif iif/scores~iif: long responses count more
+drpt/iif.c~s/first < target->rows; first += rows/first < rows; first += rows/~test_iif iif/scores~iif: the first pass of the target alone
+drpt/iif.c~s/k < f->scorer.num_groups; k++/k < 1; k++/~test_iif iif/scores~iif: the first group alone
+drpt/iif.c~s/f->batch.usable\[i\] ? sum : NAN/sum/~test_iif iif/scores~iif: scores of rows that are not usable
+drpt/iif.c~s/f->score\[first + i\] = /f->score[i] = /~test_iif iif/scores~iif: scores of one pass
+drpt/iif.c~s/trained_tokens(round_responses(\&r->target))/1/~test_iif iif/scores~iif: the target as a sum
+drpt/iif.c~s/^    device_zero(a.grads, .*//~test_iif iif/scores~iif: gradients left behind
+drpt/iif.c~s/usable\[i\] \&\& r->iif->score\[i\] >= 0.0;/usable[i] \&\& !(r->iif->score[i] < 0.0);/~test_iif iif/broken_rows~iif: NaN is kept
+drpt/iif.c~s/score\[i\] >= 0.0/score[i] > 0.0/~test_iif iif/target_without_gradient~iif: a score of 0 is not kept
+drpt/iif.c~s/= r->general.usable\[i\] \&\& r->iif/= r->iif/~test_iif iif/scores~iif: rows usable again
+drpt/round.c~s/run->round_options.iif \&\& most < 2 ? 2 : most/most/~test_iif iif/scores~iif: room for one row
+drpt/round.c~s/^    check(!o->iif || (method .*//~test_iif iif/what_makes_no_sense~iif: before any method
+drpt/round.c~s/^    check(!o->iif || run->config.general.*//~test_iif iif/what_makes_no_sense~iif: without general rows
+drpt/round_step.c~s/if (ended \&\& r->iif) { iif_filter(run); }//~test_iif iif/rounds_are_filtered~iif: no round is filtered
+drpt/round_step.c~s/if (ended \&\& r->iif)/if (r->iif)/~test_iif iif/rounds_are_filtered~iif: every step filters
+drpt/round_step.c~s/r->kept >= 0 ? r->kept : NAN/NAN/~test_iif iif/steps_learn_from_the_kept~iif: not logged
+
 # ---- the trainer: layers
 train_gpt2_drpt.c~s/wpe + (size_t)(n % T) \* C/wpe + (size_t)(n \/ T) * C/~test_parity logits~a row's place for a token's
 llmc/softmax.h~s/p = p \* r + 1.0f\/120;//~test_gpt2 fast_exp~a term of the polynomial
@@ -385,7 +414,7 @@ llmc/softmax.h~s/x > 87.0f ? 87.0f : x/x/~test_gpt2 fast_exp~no upper end
 train_gpt2_drpt.c~s/squares \/ C + 1e-5f/squares \/ C/~test_parity logits~layernorm without its epsilon
 train_gpt2_drpt.c~s/(x\[c\] - m) \* (x\[c\] - m)/x[c] * x[c] - m * m/~test_gpt2 layernorm~variance by cancellation
 train_gpt2_drpt.c~s/weight\[c\] - average - (x/weight[c] - (x/~test_gradient layernorm~backward without the average
-train_gpt2_drpt.c~s/dx\[c\] += r \*/dx[c] = r */~test_gradient layernorm~the stream's gradient overwritten
+train_gpt2_drpt.c~s/(past ? past\[c\] : 0.0f) + r/r/~test_gradient layernorm~the stream's gradient overwritten
 train_gpt2_drpt.c~s/(size_t)3\*C, scale, a.queries/(size_t)3*C, 1.0f, a.queries/~test_gpt2 attention~scores not scaled
 train_gpt2_drpt.c~s/a.out, width, scale, a.queries/a.out, width, 1.0f, a.queries/~test_gradient attention~queries' gradient not scaled
 train_gpt2_drpt.c~s/S\[i\] = u <= first + i + a->ahead ? p : 0.0f/S[i] = p/~test_gpt2 attention~the future is seen
@@ -413,8 +442,8 @@ train_gpt2_drpt.c~s/if (x\[v\] > x\[best\])/if (x[v] >= x[best])/~test_gpt2 cros
 
 # ---- the trainer: block and model
 llmc/gpt2_tensors.h~s/+ (size_t)l \* tensor\[TENSOR_##name\].rows/+ 0 * tensor[TENSOR_##name].rows/~test_parity logits~all blocks are the first
-train_gpt2_drpt.c~s/    residual_backward(d->attproj, dx, NC);//~test_gradient plain_model~attention's branch without a gradient
-train_gpt2_drpt.c~s/    memset(model->dx, 0.*//~test_gradient gradients_add_up~the last pass's gradient kept
+train_gpt2_drpt.c~s/(dx, d->attproj, d->ln1,/(dx, d->fcproj, d->ln1,/~test_gradient plain_model~the stream without what attention's block did
+train_gpt2_drpt.c~s/if (l % 2 == 1) { d->fcproj/if (0) { d->fcproj/~test_update every_method~the stream's gradient moves on in place
 train_gpt2_drpt.c~s/if (l == 0 || keep_blocks)/if (l == 0)/~test_gradient mixed_model~blocks overwrite each other's gradients
 train_gpt2_drpt.c~s/    drpt_project(drpt, DRPT_SUBLAYER);//~test_update every_method~sublayers share
 train_gpt2_drpt.c~0,/    drpt_project(drpt, DRPT_BLOCK);/s///~test_update every_method~blocks share
@@ -488,7 +517,7 @@ llmc/optimizer.c~s/ + a.weight_decay \* params\[i\]//~test_gpt2 adamw~AdamW with
 llmc/optimizer.c~s/float g = scale \* grads\[i\]/float g = grads[i]/~test_gpt2 adamw~AdamW not clipped
 llmc/optimizer.c~s/        grads\[i\] = 0.0f;//~test_gpt2 adamw~gradients kept
 llmc/optimizer.c~s/scale \* grads\[i\] + weight_decay/scale * grads[i] - weight_decay/~test_gpt2 sgd~SGD decays the other way
-llmc/optimizer.c~s/p == PARTS - 1 ? n : begin/begin/~test_gpt2 squared_norm~the rest of a division left out
+llmc/optimizer.c~s/p == PARTS - 1 ? n : begin/begin/~test_gpt2 gradient_clip~the rest of a division left out
 llmc/schedule.c~s/lr \* (step + 1) \/ warmup/lr * step \/ warmup/~test_gpt2 schedules~a first step of rate 0
 llmc/schedule.c~s/0.8 \* steps/0.9 * steps/~test_gpt2 schedules~wsd decays late
 llmc/schedule.c~s/0.5 \* (1.0 + cos/(cos/~test_gpt2 schedules~another cosine
@@ -693,22 +722,35 @@ dev/world/rows.c~s/(i < target ? r->T : r->m \* r->T)/r->T/~test_probe probe/row
 dev/world/world.c~s/at = at % VOCAB \* VOCAB + next/at = at \/ VOCAB * VOCAB + next/~test_probe probe/rows_are_of_the_world~the wrong token forgotten
 
 # ---- sampling
-llmc/sampler.c~s/logits\[v\] < last || kept >= wanted/logits[v] < last/~test_sampler sampler/weights~all that are equal to the last kept
-llmc/sampler.c~s/kept += count ? 1.0 : (double)weight\[v\]; } }$/kept += 1.0; } }/~test_sampler sampler/weights~top-p counts tokens above the bound
-llmc/sampler.c~s/how.top_p \* weight_above(logits, weight, V, -INFINITY)/how.top_p/~test_sampler sampler/weights~top-p of weights that do not add up to one
-llmc/sampler.c~s/(double)largest) \/ how.temperature/(double)largest)/~test_sampler sampler/weights~no temperature
-llmc/sampler.c~s/rng_uniform(rng) \* weight_above(.*), passed/rng_uniform(rng), passed/~test_sampler sampler/frequencies~a coin of one
-llmc/sampler.c~s/    if (!isfinite(lse)) { return -1; }//~test_sampler sampler/no_probabilities~NaN is sampled from
-llmc/sampler.c~s/^    \*log_prob = logits\[token\] - lse;/    *log_prob = (float)log((double)weight[token]);/~test_sampler sampler/weights~the log-probability of the truncated distribution
+llmc/sampler.c~s/            if (wanted <= 0.0) { c->weight\[v\] = 0.0f; }//~test_sampler sampler/weights~all that are equal to the last kept
+llmc/sampler.c~s/wanted -= count ? 1.0 : (double)c->weight\[v\];/wanted -= 1.0;/~test_sampler sampler/weights~top-p counts tokens at the bound
+llmc/sampler.c~s/how.top_p \* all/how.top_p/~test_sampler sampler/weights~top-p of weights that do not add up to one
+llmc/sampler.c~s/fmax(1.0 \/ temperature, 1e-30)/fmax(1.0, 1e-30)/~test_sampler sampler/weights~no temperature
+llmc/sampler.c~s/rng_uniform(rng) \* all/rng_uniform(rng)/~test_sampler sampler/frequencies~a coin of one
+llmc/sampler.c~s/    if (!isfinite(all)) { return -1; }//~test_sampler sampler/no_probabilities~NaN is sampled from
+llmc/sampler.c~s/ - log_all);/ - log(all));/~test_sampler sampler/weights~the log-probability of the truncated distribution
+llmc/sampler.c~s/if (above == wanted) { break; }/if (above >= wanted) { break; }/~test_sampler sampler/weights~a bound that leaves too much
+llmc/sampler.c~s/        c->sum\[p\] = sum;$/        c->sum[p] += 0.0f * sum;/~test_sampler sampler/weights~the weight of a piece before tokens were left out
+llmc/sampler.c~s/top > c->largest ? top : c->largest/top/~test_sampler sampler/weights~the last piece's largest logit
+llmc/sampler.c~s/(V \/ (MOST_PIECES \* UNIT) + 1) \* UNIT/UNIT * 2/~test_sampler sampler/large~more pieces than there is room for
 drpt/rollout.c~s/first + (uint64_t)i)/first)/~test_rollout rollout/without_cache~the same random numbers for all rows
 drpt/rollout.c~s/    r->waiting -= admitted;/    r->waiting = 0;/~test_rollout rollout/without_cache~rows that wait forgotten
 drpt/rollout.c~s/        r->place\[last\] = place;//~test_rollout rollout/without_cache~a place of the decoder given away twice
 drpt/rollout.c~s/ || r->length\[row\] - r->prompt\[row\] >= r->most//~test_rollout rollout/without_cache~no bound to what is sampled
 drpt/rollout.c~s/r->ended\[row\] = r->tokens\[at\] == r->end;//~test_rollout rollout/without_cache~end of text passed over
 drpt/rollout.c~s/t < r->length\[row\] - 1; t++, N++/t < r->length[row] - 2; t++, N++/~test_rollout rollout/without_cache~the last but one token of a prompt not in the cache
+drpt/rollout.c~s/r->length\[r->row\[i\]\] >= count \&\& memcmp/memcmp/~test_rollout rollout/groups~a prompt longer than what another row has
+drpt/rollout.c~s/\&\& memcmp(other, prompt, .*) == 0) { return i; }/\&\& *other == *prompt) { return i; }/~test_rollout rollout/prompt_once~a prompt with another's first token and length is it
+drpt/rollout.c~s/    for (int i = 0; i < at; i++) {/    for (int i = 0; i < 0; i++) {/~test_rollout rollout/prompt_once~every prompt through the model
+drpt/rollout.c~s/    decoder_copy(r->decoder.*//~test_rollout rollout/groups~no copy of the prompt
+train_gpt2_drpt.c~s/(first + (size_t)to\[n\]) \* row;/(size_t)to[n] * row;/~test_rollout rollout/groups~all blocks' keys into the first's
+train_gpt2_drpt.c~s/(size_t)whole_vectors(places\[n\]) \* C);/(size_t)places[n] \/ LANES * LANES * C);/~test_rollout rollout/groups~the keys of whole vectors alone are copied
+train_gpt2_drpt.c~s/    for (; k < K; k++) { sum\[0\] += .*//~test_rollout rollout/without_cache~the rest behind fours left out
+train_gpt2_drpt.c~s/    for (int u = count; u < whole; u++) { s\[u\] = -INFINITY; }//~test_rollout rollout/without_cache~places that are not there yet have a share
+train_gpt2_drpt.c~s/\* C + places\[n\] % LANES;/* C;/~test_rollout rollout/without_cache~all keys of a vector in its first lane
 drpt/rollout.c~s/^        check(r->tokens\[at\] >= 0, .*//~test_rollout rollout/faults~a model that has diverged goes on
 train_gpt2_drpt.c~s/(size_t)places\[n\] \* C;/(size_t)n * C;/~test_rollout rollout/without_cache~all rows at places of the first
-train_gpt2_drpt.c~s/row = (size_t)rows\[n\] \* T \* C + head/row = head/~test_rollout rollout/without_cache~all look into the first row of the cache
+train_gpt2_drpt.c~/^static void attention_decode/,/^}/s/row = (size_t)rows\[n\] \*/row = 0 */~test_rollout rollout/without_cache~all look into the first row of the cache
 train_gpt2_drpt.c~s/n += d->room/n += N/~test_rollout rollout/long_prompts~the first piece of a prompt alone
 llmc/matmul.c~/^void matmul_forward_rows/,/^}/s/by_blocks/N <= 4 ? by_dots : by_blocks/~test_rollout rollout/same_bits~few rows are added up in another order
 # ---- rewards by a rule
@@ -797,7 +839,7 @@ llmc/dataset.c~s/ \* together + row % together : row/ * together : row/~test_pol
 llmc/dataset.c~s/rng_shuffle(\&rng, r->order, count)/rng_shuffle(\&rng, r->order, count - 1)/~test_dataset reader_order_is_the_stream~the last pair always last
 drpt/policy.c~s/p->reference_logp + row \* T, p->beta/p->logp + row * T, p->beta/~test_policy policy/evaluation~the model its own reference
 drpt/policy.c~s/logp\[n\] = -logp\[n\]/logp[n] = logp[n]/~test_gradient pairs~losses for log-probabilities
-drpt/policy.c~s/b->mask\[n\] \&\& !is_reward ? 1.0f : 0.0f/b->mask[n] \&\& !is_reward ? 0.0f : 1.0f/~test_gradient pairs~log-probabilities of what is not trained on
+drpt/policy.c~s/b->mask\[n\] ? 1.0f : 0.0f/b->mask[n] ? 0.0f : 1.0f/~test_gradient pairs~log-probabilities of what is not trained on
 drpt/policy.c~s/p->beta, share\[part\]/1.0, share[part]/~test_gradient pairs~beta not heeded
 drpt/policy.c~s/, share\[part\])/, share[0])/~test_gradient pairs~target pairs count as general ones
 drpt/policy.c~s/b->usable + (size_t)first + row/b->usable + row/~test_policy policy/evaluation~the general rows' flags for the target
@@ -825,9 +867,72 @@ drpt/policy.c~s/^        if (last >= 0) { b->inputs.*//~test_policy policy/score
 drpt/policy.c~s/p->values\[i \* b->T + last + 1\]/p->values[i * b->T + last]/~test_policy policy/scores~the score of the last token but one
 drpt/policy.c~s/p->dvalue\[i \* b->T + last + 1\]/p->dvalue[i * b->T + last]/~test_gradient pairs~the score's gradient at another token
 drpt/policy.c~s/^    memset(p->dvalue.*//~test_policy policy/scores~the last batch's scores have gradients still
-drpt/policy.c~s/\&\& !is_reward ? 1.0f/? 1.0f/~test_policy policy/scores~a reward model learns the tokens as well as the scores
+drpt/policy.c~s/^        memset(b->weight + at.*//~test_policy policy/scores~a reward model learns the tokens as well as the scores
 drpt/policy.c~s/d->plain || from_target ? 1.0 :/d->plain ? 1.0 :/~test_policy policy/reward_shares~the target's head scaled twice
 drpt/policy.c~s/ || d->method == METHOD_target;/;/~test_policy policy/reward_shares~the head of general pairs where the target's train
 drpt/policy.c~s/items += usable\[i\] != 0/items++/~test_policy policy/broken_scores~the head's mean over pairs left out
 drpt/policy.c~s/(i >= general) == from_target ? (float)mean : 0.0f/(float)mean/~test_policy policy/reward_shares~the head learns from general and target pairs
 drpt/run.c~s/^        if (T > 0) { T += scored; }//~test_policy policy/scores~no place for the token that is scored
+
+# ---- rounds of PPO
+drpt/policy.c~s/ || objective == OBJECTIVE_ppo; }/; }/~test_ppo ppo/first_step~PPO without a head
+drpt/round.c~s/is_ppo(run) ? 1 : 8/8/~test_ppo ppo/first_step~PPO in groups of 8
+drpt/round.c~s/^    check(run->round_options.kl_target == 0.0.*//~test_ppo ppo/refused~PPO: a target for a KL that does not count
+drpt/round_draw.c~s/rows->old, r->kl);/rows->old, 0.0);/~test_ppo ppo/advantages~PPO: rewards without the KL
+drpt/round_draw.c~s/^    whiten_advantages(.*//~test_ppo ppo/advantages~PPO: advantages as they are
+drpt/round_draw.c~s/r->after, o->gamma, o->lambda/r->after, o->lambda, o->gamma/~test_ppo ppo/advantages~PPO: gamma for lambda
+drpt/round_draw.c~s/rows->value + (size_t)first \* (size_t)b->T/rows->value/~test_ppo ppo/advantages~PPO: every batch the first batch's values
+drpt/round_draw.c~s/^    if (rows != \&r->general .*//~test_ppo ppo/adaptive_kl~PPO: the KL follows the target's responses
+drpt/round_draw.c~s/o->kl_target, r->responses,/o->kl_target, 1e9,/~test_ppo ppo/adaptive_kl~PPO: the KL adapted at once, however few responses
+drpt/round_draw.c~s/^    if (o->kl_target > 0.0) {.*//~test_ppo ppo/adaptive_kl~PPO: a KL that stays
+drpt/round_step.c~s/double kl = plain || r->objective == OBJECTIVE_ppo ?/double kl = plain ?/~test_ppo ppo/first_step~PPO: the KL twice, in rewards and loss
+drpt/round_step.c~s/^    for (size_t k = 0; k < N; k++) { dvalue\[k\] .*//~test_ppo ppo/first_step~PPO: --value-weight not heeded
+drpt/round_step.c~s/{ memset(dvalue, 0, sizeof(float) \* N); return; }/{ return; }/~test_ppo ppo/shares~PPO: the last pass' values
+drpt/round_step.c~s/^    if (part == 1 \&\& r->target_objective != TARGET_objective) { memset.*//~test_ppo ppo/shares~PPO: values in every target's gradient
+drpt/round_step.c~s/^            weigh_values(run, \&w, 1, .*//~test_ppo ppo/shares~PPO: a target's objective without values
+drpt/round_step.c~s/^        if (!b->usable\[at + (size_t)i\]) { memset.*//~test_ppo ppo/broken_values~PPO: values of responses that were left out
+drpt/round_step.c~s/c->value_loss = each(s\[0\].value_loss, .*/c->value_loss = s[0].value_loss; }/~test_ppo ppo/shares~PPO: the value's loss of rows added up
+drpt/round_step.c~s/r->step.value + n, r->step.returns + n/r->step.returns + n, r->step.value + n/~test_ppo ppo/first_step~PPO: values held near what they are to learn
+drpt/round_step.c~s/if (a == b->accumulate - 1 \&\& too_far(run, \&w)) { return 0; }//~test_ppo ppo/kl_stop~PPO: a step of a policy that has moved too far
+drpt/round_step.c~s/^        forget_gradients(run);//~test_ppo ppo/kl_stop_in_parts~PPO: gradients of a step that is not taken
+drpt/round_file.c~s/^    r->divergence = numbers.*//~test_ppo ppo/resume~PPO: the divergence of the round forgotten
+drpt/round_file.c~s/^    r->responses = numbers.*//~test_ppo ppo/resume~PPO: the responses of the round forgotten
+
+# ---- rounds: prompts and their texts; what is drawn and when; which rows a step has, and their weights; the file
+drpt/prompts.c~s/if (tokens\[i\] == p->end) { continue; }//~test_grpo grpo/texts~the end of a text is a text
+drpt/prompts.c~s/shown++ ? " " : ""/""/~test_grpo grpo/prompts_without_an_answer~numbers without blanks
+drpt/prompts.c~s/} else if (tokens\[i\] >= tokenizer_vocab_size(p->tokenizer)) {/} else if (0) {/~test_grpo grpo/texts~tokens that the tokenizer does not have
+drpt/prompts.c~s/first < T ? first + 1 : T + 1/first < T ? first : T + 1/~test_grpo grpo/texts~the last token of a prompt is missing
+drpt/prompts.c~s/while (first == T \&\& count > 1 .*//~test_grpo grpo/prompts_without_an_answer~a prompt with what fills up its row
+drpt/prompts.c~s/while (first == T \&\& count > 1/while (first == T/~test_grpo grpo/prompts_without_an_answer~a prompt of nothing
+drpt/prompts.c~s/p->bytes = p->count = 0/p->count = 0/~test_grpo grpo/texts~texts are never forgotten
+drpt/prompts.c~s/check(prompt.count < T,/check(prompt.count <= T,/~test_grpo grpo/prompts_without_an_answer~a prompt that fills its row
+drpt/prompts.c~s/(RewardCase){ part\[0\], part\[1\], part\[2\] }/(RewardCase){ part[0], part[2], part[1] }/~test_grpo grpo/texts~the answer judged instead of the response
+drpt/round_draw.c~s/memcpy(to->mask + at, drawn->mask + at + 1, T - 1);/memcpy(to->mask + at, drawn->mask + at, T - 1);/~test_grpo grpo/rows~a mask on tokens, not on targets
+drpt/round_draw.c~s/memcpy(to->old + at, drawn->log_prob + at + 1,/memcpy(to->old + at, drawn->log_prob + at,/~test_grpo grpo/rows~log-probabilities of the token before
+drpt/round_draw.c~s/rollouts_prompt(\&r->rollouts, i, p.tokens, p.count)/rollouts_prompt(\&r->rollouts, i, p.tokens, p.count - 1)/~test_grpo grpo/rows~a prompt without its last token
+drpt/round_draw.c~s/drawn->tokens + (size_t)i \* (size_t)drawn->T + drawn->prompt\[i\]/drawn->tokens + (size_t)i * (size_t)drawn->T/~test_grpo grpo/rows~the prompt judged with the response
+drpt/round_draw.c~s/log_probabilities(logp + (size_t)first \* T,/log_probabilities(logp,/~test_grpo grpo/rows~every batch the first batch's reference
+drpt/round_draw.c~s/memset(rows->usable + first, 0, (size_t)group);//~test_grpo grpo/degenerate~degenerate groups are part of the mean
+drpt/round_draw.c~s/round_compare(\&r->target, r->target.rows); }/round_compare(\&r->target, r->group); }/~test_grpo grpo/target_weights~the mean reward within groups
+drpt/round_draw.c~s/(uint64_t)number \* (uint64_t)to->rows/0/~test_grpo grpo/random_numbers~the same random numbers each round
+drpt/round_draw.c~s/TARGET = (uint64_t)2/TARGET = (uint64_t)1/~test_grpo grpo/random_numbers~the target has the random numbers of the general responses
+drpt/round_step.c~s/(uint64_t)r->number, (uint64_t)epoch/(uint64_t)r->number, 0/~test_grpo grpo/epochs~the same order each epoch
+drpt/round_step.c~s/first = r->done % of_an_epoch \* n/first = 0/~test_grpo grpo/epochs~the first responses each step
+drpt/round_step.c~s/first + a \* b->n + i\]/first + i]/~test_grpo grpo/epochs~the same responses in every micro-batch
+drpt/round_step.c~s/r->own_target ? (int)r->order\[first + a \* b->n + j\] : a \* b->m + j/a * b->m + j/~test_grpo grpo/own_target~other responses than the step's are its target
+drpt/round_step.c~s/if (!b->usable\[row\]) { continue; }//~test_grpo grpo/degenerate~tokens of rows that do not take part
+drpt/round_step.c~s/(drpt->plain ? 1.0 : (double)usable\[0\].rows)/1.0/~test_grpo grpo/shares~a row is a share of the mean, not itself
+drpt/round_step.c~s/int plain = part == 1 .*REINFORCE.*/int plain = 0;/~test_grpo grpo/target_off_the_policy~ratios in the mean reward
+drpt/round_step.c~s/int plain = part == 1 .*REINFORCE.*/int plain = part == 1;/~test_grpo grpo/target_off_the_policy~the objective itself without its ratios
+drpt/round_step.c~s/run->round->done > 0 \&\& //~test_grpo grpo/kl_stop~a round that never begins
+drpt/round_step.c~s/s->tokens + s->broken > 0.0 \&\& /s->tokens > 0.0 \&\& /~test_grpo grpo/broken_rows~a round goes on with rows that are all broken
+drpt/round_step.c~s/^        forget_gradients(run);//~test_grpo grpo/kl_stop~gradients of a round that was ended
+drpt/round_step.c~s/^    r->target_age++;//~test_grpo grpo/target_off_the_policy~the target's responses never age
+drpt/round_step.c~s/r->target_age >= o->target_refresh/r->target_age > o->target_refresh/~test_grpo grpo/file~the target's responses a step too old
+drpt/round_file.c~s/^    r->target_age = h\[8\];//~test_grpo grpo/file~the age of the target's responses forgotten
+drpt/round_file.c~s/^    r->target_draws = h\[9\];//~test_grpo grpo/file~how often there were responses to the target forgotten
+drpt/round_file.c~s/r->tokens\[n\] >= 0 \&\& //~test_grpo grpo/file~tokens below 0
+drpt/round_file.c~s/ \&\& (size_t)r->domain\[i\] < prompts->num_files//~test_grpo grpo/file~files that are not there
+drpt/round_file.c~s/^    check(bytes == want,.*//~test_grpo grpo/file~a file that was cut
+drpt/run.c~s/run->options.own_rows = own \&\& run->round_options.leave_one_out/run->options.own_rows = own/~test_grpo grpo/own_target~--leave-one-out not heeded

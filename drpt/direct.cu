@@ -14,7 +14,7 @@ static size_t least(size_t a, size_t b) { return a < b ? a : b; }
 // At least one row of a site; whole ones, if they are as in GPT-2, where the longest rows are a quarter of their number, and fit.
 size_t direct_scratch(int n, int m, int, int widest) {
     size_t V = (size_t)n + (size_t)m + 2, row = (size_t)widest + 8;
-    return table_room((int)V) + V * most(row, least(SLAB / V, row * ((size_t)widest / 4 + 16)));
+    return V * most(row, least(SLAB / V, row * ((size_t)widest / 4 + 16)));
 }
 
 // One thread an element. grid (count / BLOCK), block (BLOCK)
@@ -39,9 +39,9 @@ static void add_metric(float* x, const float* target, const Site* s, const Gathe
 
 void gather_direct(Statistics* st, const Site* s, const Gather* g) {
     Vectors v = vectors_of(g, g->metric ? 0 : gram_first(g)); // where only q is asked for, t alone
-    Table table = table_open(g->scratch, v.count + g->metric);
-    float* x = g->scratch + table_room(table.V);
-    size_t room = least(g->part - table_room(table.V), most(SLAB, (size_t)table.V * (slab_length(s, 1) + 7)));
+    Table table = table_open(g, st, v.count + g->metric);
+    float* x = g->scratch;
+    size_t room = least(g->part, most(SLAB, (size_t)table.V * (slab_length(s, 1) + 7)));
     int slab = slab_rows(s, (room / (size_t)table.V - 7) / slab_length(s, 1));
     for (int o = 0; o < s->rows; o += slab) {
         int rows = s->rows - o < slab ? s->rows - o : slab;
@@ -50,5 +50,4 @@ void gather_direct(Statistics* st, const Site* s, const Gather* g) {
         if (g->metric) { add_metric(x + (size_t)(v.count - v.first) * step, x + (size_t)(g->n - v.first) * step, s, g, o, rows); }
         table_add(table, x, step, slab_length(s, rows), v.first, gram_from(g));
     }
-    table_to_statistics(st, table, g);
 }

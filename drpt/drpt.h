@@ -41,6 +41,7 @@
 #include "sketch.h"
 #include "solve.h"
 #include "../llmc/arena.h"
+#include "../llmc/device.h"
 #include "../llmc/options.h"
 
 #include <stdint.h>
@@ -126,6 +127,7 @@ typedef struct {
     uint64_t sketch_age;      // how often they were refreshed
     const float *grads, *v;   // Adam's metric: gradients and AdamW's second moments, laid out alike
     double beta2;
+    Stopwatch stopwatch;      // of gathering and solving
 
     // Of the step, on the host: copied and added up by drpt_end().
     GroupLabel* label;        // (num_groups)

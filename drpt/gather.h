@@ -27,6 +27,7 @@ typedef enum { DRPT_ROUTES(ROUTE_ENUM) NUM_ROUTES } Route;
 #undef ROUTE_ENUM
 
 struct SketchStore;
+struct Tables;
 
 typedef struct {
     int n, m, T, threads;            // general and target rows of the batch, tokens of a row
@@ -40,6 +41,7 @@ typedef struct {
     float* kept;                     // room for n+1 gradients of a site
     size_t kept_size;                // floats of it
     struct SketchStore* sketches;    // or NULL
+    struct Tables* tables;           // of gather_tables()
     float* scratch;                  // `threads` parts of
     size_t part;                     // gather_scratch() floats
 } Gather;
@@ -52,6 +54,12 @@ typedef struct {
 // Adds the site's part of q, and of what is asked for: K (n,n); s (n), with NEEDS_S, K or ROWS; S (n,m) and Q (m,m); score (n)
 // if a metric is, and then s only where it costs nothing. partial is overwritten. The same thread count gives the same bits.
 Gathered drpt_gather(Statistics* statistics, const Site* site, const Gather* g);
+
+// A GPU adds the inner products of several sites to their statistics at once: before the statistics are read, gather_end() adds what waits.
+// For n and m rows; NULL on a CPU, where nothing waits.
+struct Tables* gather_tables(int n, int m);
+void gather_tables_free(struct Tables* tables);
+void gather_end(const Gather* g);
 
 // The route that drpt_gather() takes.
 Route gather_route(const Site* site, const Gather* g);

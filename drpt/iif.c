@@ -70,10 +70,11 @@ static void weigh_target(const Run* run, Batch* b, int at, int count, int first,
     const Round* r = run->round;
     size_t to = (size_t)at * (size_t)b->T, from = (size_t)first * (size_t)b->T;
     int plain = r->target_objective != TARGET_objective;
+    double kl = plain || r->objective == OBJECTIVE_ppo ? 0.0 : r->kl; // ppo has it in the rewards
     ObjectiveStats stats = {0};
     policy_weights(b->weight + to, &stats, responses(b, at, there(&r->target, first, count)), logp + to, plain ? logp + to : r->target.old + from,
                    r->reference && !plain ? r->target.reference + from : NULL, r->target.advantage + from,
-                   run->round_options.clip_ratio, plain ? 0.0 : r->kl, share);
+                   run->round_options.clip_ratio, kl, share);
 }
 
 static void weigh_general(const Run* run, Batch* b, int count, int first, const float* logp) {

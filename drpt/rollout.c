@@ -77,11 +77,22 @@ void rollouts_prompt(Rollouts* r, int row, const int* tokens, int count) {
     r->queue[r->waiting++] = row;
 }
 
-// Free places of the decoder for rows that wait: it gets all of their prompts but the last token, in one forward.
+// The first of those that run that begins with the prompt of number `at` of them: what is kept of it in the decoder is what this one needs.
+static int first_with_prompt(const Rollouts* r, int at) {
+    const int *prompt = r->tokens + (size_t)r->row[at] * (size_t)r->T, count = r->prompt[r->row[at]];
+    for (int i = 0; i < at; i++) {
+        const int* other = r->tokens + (size_t)r->row[i] * (size_t)r->T;
+        if (r->length[r->row[i]] >= count && memcmp(other, prompt, sizeof(int) * (size_t)count) == 0) { return i; }
+    }
+    return at;
+}
+
+// Free places of the decoder for rows that wait: it gets all of their prompts but the last token, in one forward; those it has are copied.
 static void admit(Rollouts* r, const GPT2* model) {
-    int N = 0, admitted = 0;
+    int N = 0, admitted = 0, copies = 0, first = r->running;
     for (; r->running < r->width && admitted < r->waiting; admitted++) {
         int at = r->running++, row = r->row[at] = r->queue[admitted];
+        if (first_with_prompt(r, at) < at) { continue; }
         for (int t = 0; t < r->length[row] - 1; t++, N++) {
             r->fed[N] = r->tokens[(size_t)row * (size_t)r->T + (size_t)t];
             r->fed_row[N] = r->place[at];
@@ -91,6 +102,14 @@ static void admit(Rollouts* r, const GPT2* model) {
     r->waiting -= admitted;
     memmove(r->queue, r->queue + admitted, sizeof(int) * (size_t)r->waiting);
     gpt2_prefill(model, r->decoder, r->fed, r->fed_row, r->fed_place, N);
+    for (int at = first; at < r->running; at++) {
+        int from = first_with_prompt(r, at);
+        if (from == at) { continue; }
+        r->fed[copies] = r->place[from];
+        r->fed_row[copies] = r->place[at];
+        r->fed_place[copies++] = r->prompt[r->row[at]] - 1;
+    }
+    decoder_copy(r->decoder, r->fed, r->fed_row, r->fed_place, copies);
 }
 
 // The rows' last tokens through the model.

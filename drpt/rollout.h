@@ -44,7 +44,8 @@ void rollouts_free(Rollouts* r);
 void rollouts_begin(Rollouts* r, uint64_t seed, uint64_t stream, uint64_t first);
 
 // A prompt of at most T tokens for a row that is new or done, from anywhere or the row itself; its random numbers go on where they
-// were. An empty one becomes `end`: a text from its beginning.
+// were. An empty one becomes `end`: a text from its beginning. A prompt that a running row begins
+// with is not computed again, so those of a group are best given one after another.
 void rollouts_prompt(Rollouts* r, int row, const int* tokens, int count);
 
 // One token more for each of `width` rows; returns how many rows are not done. Call it until that is 0. The model stays as it is until then.

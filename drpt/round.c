@@ -153,11 +153,11 @@ static void open_prompts(Run* run) {
     }
 }
 
-// A decoder's memory for a row is a small part of what training on one takes.
+// As many at a time as a step has rows, since a decoder's memory for a row is a small part of what training on one takes.
 static void open_rollouts(Run* run, int most) {
     const Config* c = &run->config;
     Round* r = run->round;
-    int rows = r->general.rows > r->target.rows ? r->general.rows : r->target.rows, width = most > 8 ? 4 * most : 32;
+    int rows = r->general.rows > r->target.rows ? r->general.rows : r->target.rows, width = most > 32 ? most : 32;
     if (rows < c->batch) { rows = c->batch; } // an evaluation's
     r->rollouts = rollouts_create(gpt2_config(run->model), rows, run->T, width);
     r->rollouts.sampling = (Sampling){ .temperature = c->temperature, .top_p = c->top_p, .top_k = c->top_k };

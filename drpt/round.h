@@ -84,6 +84,7 @@ typedef struct Round {
     int steps;                // of a whole round
     int number, done;         // rounds begun; steps of the last one that are done
     int target_age, target_draws;
+    int idle;                 // 1: there is nothing to learn from in the last step
     int degenerate, kept;     // of the round: groups where no response is better than another; rows kept by --iif, -1 without
 } Round;
 
@@ -125,6 +126,7 @@ void round_batch_row(Batch* b, size_t at, const RoundRows* rows, int row); // as
 // The round's rows, drawn and judged, with their advantages (round_draw.c).
 void round_begin(struct Run* run);
 void round_draw_target(struct Run* run);
+int round_compare(RoundRows* rows, int group); // advantages by reward within groups; returns how many are degenerate: no longer usable
 
 #ifdef __cplusplus
 }

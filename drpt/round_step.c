@@ -150,6 +150,7 @@ static int compute_rows(Run* run, int step, int first, StepRow* row) {
         gpt2_backward(run->model, b->inputs + n, b->targets + n, b->weight + n, values, drpt, rows - first, b->T);
     }
     tell(run, row, &w, usable);
+    run->round->idle = usable[0].rows + usable[1].rows == 0;
     return 1;
 }
 
@@ -199,7 +200,5 @@ void round_update(Run* run, int step, StepRow* row) {
     tell_round(r, &row->round);
     r->done++;
     r->target_age++;
-    drpt_end(&run->drpt);
     row->tokens = (long)b->accumulate * (b->n + b->m - first) * b->T;
-    row->projecting_ms = run->drpt.plain ? NAN : 1e3 * run->drpt.seconds;
 }

@@ -2,10 +2,63 @@
 #include "sampler.h"
 #include "softmax.h"
 
-static int most_likely(const float* logits, int V) {
-    int best = 0;
-    for (int v = 1; v < V; v++) { if (logits[v] > logits[best]) { best = v; } }
-    return best;
+// The vocabulary in pieces, so that most of it need not be looked at again.
+enum { MOST_PIECES = 256, UNIT = 64 };
+typedef struct {
+    const float* logits;
+    float* weight;                                // of each token e to the logit less the largest, divided by the temperature
+    int V, size, pieces;                          // tokens; of a piece, the last may be smaller; how many
+    float top[MOST_PIECES], sum[MOST_PIECES];     // of each piece the largest logit, and the weight
+    float largest, least;                         // logit; no token below the least weighs anything
+} Choice;
+
+static int end_of(const Choice* c, int piece) { return c->V - piece * c->size < c->size ? c->V : (piece + 1) * c->size; }
+
+static void begin(Choice* c, const float* logits, float* weight, int V) {
+    c->logits = logits;
+    c->weight = weight;
+    c->V = V;
+    c->size = (V / (MOST_PIECES * UNIT) + 1) * UNIT;
+    c->pieces = (V - 1) / c->size + 1;
+    c->largest = -INFINITY;
+    for (int p = 0; p < c->pieces; p++) {
+        int end = end_of(c, p);
+        float top = -INFINITY;
+        #pragma omp simd reduction(max:top)
+        for (int v = p * c->size; v < end; v++) { top = logits[v] > top ? logits[v] : top; }
+        c->top[p] = top;
+        c->largest = top > c->largest ? top : c->largest;
+    }
+}
+
+static int most_likely(const Choice* c) {
+    int p = 0;
+    while (p < c->pieces - 1 && c->top[p] < c->largest) { p++; }
+    int v = p * c->size;
+    while (v < end_of(c, p) - 1 && c->logits[v] < c->largest) { v++; }
+    return v;
+}
+
+// Weighs all tokens; returns their sum, which is not finite if a logit is no number or none is finite. Too little for a float is zero.
+static double weigh(Choice* c, double temperature) {
+    float scale = (float)fmin(fmax(1.0 / temperature, 1e-30), 1e30);
+    const float* logits = c->logits;
+    float *weight = c->weight, largest = c->largest;
+    double all = 0.0;
+    c->least = (float)((double)largest - 88.0 * temperature);
+    for (int p = 0; p < c->pieces; p++) {
+        int end = end_of(c, p);
+        float sum = 0.0f;
+        #pragma omp simd reduction(+:sum)
+        for (int v = p * c->size; v < end; v++) {
+            float x = (logits[v] - largest) * scale, w = fast_exp(x);
+            weight[v] = x < -87.0f ? 0.0f : w;
+            sum += weight[v];
+        }
+        c->sum[p] = sum;
+        all += (double)sum;
+    }
+    return all;
 }
 
 // The bits of a float as a number that grows with it, and back.
@@ -18,68 +71,115 @@ static int32_t order_of(float x) {
 static float at_order(int32_t order) {
     float x = 0.0f;
     int32_t bits = order ^ (order >> 31 & INT32_MAX);
-    memcpy(&x, &bits, sizeof(x));
+    memcpy(&x, &bits, sizeof(bits));
     return x;
 }
 
-// How much of `weight` stands at logits of at least `bound`, in pieces: single precision is fast, and exact enough for so few.
-static double weight_above(const float* logits, const float* weight, int V, float bound) {
-    enum { PIECE = 1024 };
+// How much of the weight stands at logits of at least `bound`. Single precision is fast, and exact enough for the few of a piece.
+static double weight_above(const Choice* c, float bound) {
+    const float *logits = c->logits, *weight = c->weight;
     double all = 0.0;
-    for (int first = 0; first < V; first += PIECE) {
-        int end = V - first < PIECE ? V : first + PIECE;
+    for (int p = 0; p < c->pieces; p++) {
+        int end = end_of(c, p);
         float sum = 0.0f;
+        if (c->top[p] < bound) { continue; }
         #pragma omp simd reduction(+:sum)
-        for (int v = first; v < end; v++) { sum += logits[v] >= bound ? weight[v] : 0.0f; }
+        for (int v = p * c->size; v < end; v++) { sum += logits[v] >= bound ? weight[v] : 0.0f; }
         all += (double)sum;
     }
     return all;
 }
 
-static int count_above(const float* logits, int V, float bound) {
+static int count_above(const Choice* c, float bound) {
+    const float* logits = c->logits;
     int count = 0;
-    #pragma omp simd reduction(+:count)
-    for (int v = 0; v < V; v++) { count += logits[v] >= bound; }
+    for (int p = 0; p < c->pieces; p++) {
+        int end = end_of(c, p);
+        if (c->top[p] < bound) { continue; }
+        #pragma omp simd reduction(+:count)
+        for (int v = p * c->size; v < end; v++) { count += logits[v] >= bound; }
+    }
     return count;
 }
 
-// Takes the weight from all but the most likely tokens that have `wanted` of it together, or (count) are so many. The least logit among
-// them is found by halving the range of floats, at most 32 times; a sort would take longer.
-static void keep_top(float* weight, const float* logits, int V, double wanted, int count, float largest) {
-    int32_t low = order_of(-INFINITY), high = order_of(largest);
+// The largest bound above which there is `wanted` of the weight, or (count) so many tokens: found by halving the range of floats, at most
+// 32 times; a sort would take longer. What it leaves too many of is equal.
+static float bound_of(const Choice* c, double wanted, int count) {
+    int32_t low = order_of(c->least), high = order_of(c->largest);
     while (low < high) {
         int32_t middle = (int32_t)(((int64_t)low + high + 1) >> 1);
-        float bound = at_order(middle);
-        double above = count ? count_above(logits, V, bound) : weight_above(logits, weight, V, bound);
+        double above = count ? count_above(c, at_order(middle)) : weight_above(c, at_order(middle));
         if (above >= wanted) { low = middle; } else { high = middle - 1; }
+        if (above == wanted) { break; }
     }
-    float last = at_order(low);
-    double kept = 0.0;
-    for (int v = 0; v < V; v++) { if (logits[v] > last) { kept += count ? 1.0 : (double)weight[v]; } }
-    for (int v = 0; v < V; v++) {
-        if (logits[v] > last) { continue; }
-        if (logits[v] < last || kept >= wanted) { weight[v] = 0.0f; } else { kept += count ? 1.0 : (double)weight[v]; }
+    return at_order(low);
+}
+
+// Of the tokens at the bound itself, keeps the first that make up what is still wanted.
+static void keep_first(Choice* c, float bound, double wanted, int count) {
+    for (int p = 0; p < c->pieces; p++) {
+        int end = c->top[p] >= bound ? end_of(c, p) : 0;
+        for (int v = p * c->size; v < end; v++) {
+            if (c->logits[v] != bound) { continue; }
+            if (wanted <= 0.0) { c->weight[v] = 0.0f; }
+            wanted -= count ? 1.0 : (double)c->weight[v];
+        }
     }
 }
 
+// Takes the weight from all but the most likely tokens that have `wanted` of it together, or (count) are so many; returns what is left.
+static double keep_top(Choice* c, double wanted, int count) {
+    float bound = bound_of(c, wanted, count), next = at_order(order_of(bound) + 1), *weight = c->weight;
+    const float* logits = c->logits;
+    double all = 0.0;
+    if (count_above(c, bound) - count_above(c, next) > 1) {
+        keep_first(c, bound, wanted - (count ? count_above(c, next) : weight_above(c, next)), count);
+    }
+    for (int p = 0; p < c->pieces; p++) {
+        int end = end_of(c, p);
+        float sum = 0.0f;
+        #pragma omp simd reduction(+:sum)
+        for (int v = p * c->size; v < end; v++) {
+            weight[v] = logits[v] >= bound ? weight[v] : 0.0f;
+            sum += weight[v];
+        }
+        c->sum[p] = sum;
+        all += (double)sum;
+    }
+    c->least = bound;
+    return all;
+}
+
+// The token at which the weights from the first on pass `coin`, or, where rounding leaves none, the last that weighs anything.
+static int token_at(const Choice* c, double coin) {
+    double passed = 0.0, before = 0.0;
+    int piece = 0, token = 0;
+    for (int p = 0; p < c->pieces && passed <= coin; p++) {
+        if (c->sum[p] == 0.0f) { continue; }
+        piece = p;
+        before = passed;
+        passed += (double)c->sum[p];
+    }
+    for (int v = piece * c->size; v < end_of(c, piece) && before <= coin; v++) {
+        if (c->weight[v] == 0.0f) { continue; }
+        token = v;
+        before += (double)c->weight[v];
+    }
+    return token;
+}
+
 int sample_token(const float* logits, int V, Sampling how, Rng* rng, float* weight, float* log_prob) {
-    float lse = log_sum_exp(logits, V);
-    if (!isfinite(lse)) { return -1; }
-    int token = most_likely(logits, V);
-    float largest = logits[token];
-    *log_prob = largest - lse;
-    if (how.temperature == 0.0) { return token; }
-    for (int v = 0; v < V; v++) {
-        float x = (float)(((double)logits[v] - (double)largest) / how.temperature);
-        weight[v] = x > -87.0f ? fast_exp(x) : 0.0f;
+    Choice c;
+    begin(&c, logits, weight, V);
+    int token = most_likely(&c);
+    double all = weigh(&c, 1.0), log_all = log(all);
+    if (!isfinite(all)) { return -1; }
+    if (how.temperature > 0.0) {
+        if (how.temperature != 1.0) { all = weigh(&c, how.temperature); }
+        if (how.top_k > 0 && how.top_k < V) { all = keep_top(&c, how.top_k, 1); }
+        if (how.top_p < 1.0) { all = keep_top(&c, how.top_p * all, 0); }
+        token = token_at(&c, rng_uniform(rng) * all);
     }
-    if (how.top_k > 0 && how.top_k < V) { keep_top(weight, logits, V, how.top_k, 1, largest); }
-    if (how.top_p < 1.0) { keep_top(weight, logits, V, how.top_p * weight_above(logits, weight, V, -INFINITY), 0, largest); }
-    double coin = rng_uniform(rng) * weight_above(logits, weight, V, -INFINITY), passed = 0.0;
-    for (int v = 0; v < V && passed <= coin; v++) {
-        passed += (double)weight[v];
-        if (weight[v] > 0.0f) { token = v; }
-    }
-    *log_prob = logits[token] - lse;
+    *log_prob = (float)((double)logits[token] - (double)c.largest - log_all);
     return token;
 }

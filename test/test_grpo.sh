@@ -56,9 +56,9 @@ prep three --prompts 1
 prep copy --prompts 1
 prep few --prompts 1
 prep pairs
-train --init L1,H2,C16,V257,T12 --seed 3 --threads 2 --general any.bin --batch 16 --lr 1e-2 --steps 120 --val-every 0 --out base
-train --init L1,H2,C16,V257,T12 --seed 3 --threads 2 --general either.bin --batch 16 --lr 1e-2 --steps 120 --val-every 0 --out silent
-model='--init base/model_final.bin --seed 5 --threads 2 --objective grpo --max-new 3 --val-batches -1 --schedule constant'
+train --init L1,H2,C16,V257,T12 --seed 3 --threads 1 --general any.bin --batch 16 --lr 1e-2 --steps 120 --val-every 0 --out base
+train --init L1,H2,C16,V257,T12 --seed 3 --threads 1 --general either.bin --batch 16 --lr 1e-2 --steps 120 --val-every 0 --out silent
+model='--init base/model_final.bin --seed 5 --threads 1 --objective grpo --max-new 3 --val-batches -1 --schedule constant'
 run="$model --general three.bin --reward exact --batch 32 --lr 3e-3"
 
 # ---- what is learnt, and the log
@@ -72,7 +72,7 @@ same "tokens of a step: 32 rows of 8" "$(column learnt tokens | sort -u)" 256
 holds "rewards of 0 and 1, one update a round" learnt 'c["reward"] >= 0 && c["reward"] <= 1 && c["reward"] * 32 % 1 == 0 && c["kl_old"] < 1e-9 && c["clipped"] + 0 == 0 && c["kl"] == "" && c["target_reward"] == ""'
 grep -q '| val 0' out.txt && grep -q '| reward ' out.txt && grep -q '| kl ' out.txt || { fail "the terminal should show reward, val and kl:"; cat out.txt; }
 # --steps 0 evaluates, with the random numbers of any evaluation; --steps -1: one pass over 16 prompts, in groups of 8
-train --init learnt/model_final.bin --seed 5 --threads 2 --objective grpo --max-new 3 --val-batches -1 --reward exact --val three.bin --steps 0 --out judged
+train --init learnt/model_final.bin --seed 5 --threads 1 --objective grpo --max-new 3 --val-batches -1 --reward exact --val three.bin --steps 0 --out judged
 same "an evaluation of a trained model" "$(tail -n 1 judged/eval.csv | cut -d, -f2-)" "$(tail -n 1 learnt/eval.csv | cut -d, -f2-)"
 train $run --rollouts 64 --epochs 2 --steps -1 --out pass
 same "steps of a pass: 2 rounds of 2 epochs of 2 steps" "$(column pass reward | wc -l)" 8
@@ -119,8 +119,8 @@ cmp -s own/model_final.bin with_own/model_final.bin && fail "--leave-one-out is 
 
 # ---- the same bits, and after an interruption
 
-train $run --steps 6 --rollouts 64 --save-every 1 --keep-checkpoints 6 --out once
-train $run --steps 6 --rollouts 64 --save-every 1 --keep-checkpoints 6 --out twice
+train $run --threads 2 --steps 6 --rollouts 64 --save-every 1 --keep-checkpoints 6 --out once
+train $run --threads 2 --steps 6 --rollouts 64 --save-every 1 --keep-checkpoints 6 --out twice
 same_run once twice
 cmp once/round_00000005.bin twice/round_00000005.bin || fail "another round"
 train $run --steps 1 --rollouts 64 --save-every 1 --threads 1 --out thread
@@ -204,7 +204,7 @@ refuses 'reward command' $model --general three.bin --batch 8 --steps 1 --reward
 refuses 'in 0.3 seconds' $model --general three.bin --batch 8 --steps 1 --reward-command 'sleep 60' --reward-restarts 0 --reward-seconds 0.3
 refuses 'reward command' $model --general three.bin --batch 8 --steps 1 --reward-command "sed -u 's/.*/good/'"
 refuses 'gave 4 of 8 answers' $model --general three.bin --batch 8 --steps 1 --reward-command "sed -u -n 'p;n' | sed -u 's/.*/1/'" --reward-restarts 0 --reward-seconds 0.5
-train --init L1,H2,C16,V257,T12 --seed 3 --threads 2 --objective reward --general pairs.bin --batch 8 --lr 1e-2 --steps 60 --val-every 0 --out scores
+train --init L1,H2,C16,V257,T12 --seed 3 --threads 1 --objective reward --general pairs.bin --batch 8 --lr 1e-2 --steps 60 --val-every 0 --out scores
 train $model --general three.bin --val three.bin --reward-model scores/model_final.bin --reward exact --batch 32 --lr 3e-3 --steps 40 --out modelled
 tail -n 1 modelled/eval.csv | awk -F, '{ exit !($3 > 0.8) }' || { fail "the reward model is not followed:"; cat modelled/eval.csv; }
 column modelled reward | awk '$1 == int($1) { bad = 1 } END { exit bad }' || fail "rewards should be the model's: $(column modelled reward | tr '\n' ' ')"

@@ -2,6 +2,8 @@
 // cut into passes; what is kept; and that a step learns from that alone.
 #include "trainer.h"
 
+#include <sys/stat.h>
+
 enum { T = 9, V = 23, MOST = 16 };
 
 static float* g[MOST];           // of the round's rows: as they are scored; as the target has them
@@ -93,11 +95,22 @@ static void prompts(const char* name, int rows) {
     examples_write(scratch(name), tokens, mask, (size_t)rows, T, V, KIND_PROMPTS, TOKENIZER_NONE);
 }
 
+// Rewards that say something of every response.
+static void write_judge(void) {
+    FILE* f = fopen(scratch("judge"), "w");
+    if (f == NULL) { perror("judge"); exit(1); }
+    fputs("#!/bin/sh\nwhile read -r line; do echo $((${#line} % 5)); done\n", f);
+    if (fclose(f) != 0 || chmod(scratch("judge"), 0700) != 0) { perror("judge"); exit(1); }
+}
+
 static void begin(const char* options) {
+    char judge[512];
+    snprintf(judge, sizeof(judge), "%s", scratch("judge"));
+    write_judge();
     prompts("general.bin", 12);
     prompts("target.bin", 6);
-    run_begin("--init L2,H2,C12,V%d,T20 --seed 3 --general %s --objective grpo --reward number --reward-form 0.5 --group-size 2 --max-new 7 --steps 4 --lr 0.05 --iif 1 %s",
-              V, scratch("general.bin"), options);
+    run_begin("--init L2,H2,C12,V%d,T20 --seed 3 --general %s --objective grpo --reward-command %s --group-size 2 --max-new 7 --reward-seconds 5 --steps 4 --lr 0.05 --iif 1 %s",
+              V, scratch("general.bin"), judge, options);
     fill_params(run.model, 0.3f);
     take_memory();
 }
@@ -240,6 +253,31 @@ static void test_steps_learn_from_the_kept(void) {
     }
 }
 
+// Rounds are filtered as they begin, with the responses of the target that were drawn then, and once.
+static void test_rounds_are_filtered(void) {
+    for (int own = 0; own < 2; own++) {
+        char text[512];
+        snprintf(text, sizeof(text), "--batch 2 --rollouts 8 --epochs 2%s%s", own ? "" : " --method full --target-batch 4 --target ", own ? "" : scratch("target.bin"));
+        begin(text);
+        Round* r = run.round;
+        double scores[8];
+        int kept = -1, changed = 0;
+        for (int step = 0; step < 20; step++) {
+            StepRow row = runlog_row(step);
+            if (step % 8 > 0) { r->iif->score[0] = 42.0; } // it stays, or is found anew
+            round_update(&run, step, &row);
+            memset(run.model->grads, 0, sizeof(float) * num_params());
+            if (step % 8 > 0) { expect(r->iif->score[0] == 42.0 && row.round.kept == kept); continue; }
+            kept = (int)row.round.kept;
+            changed += step > 0 && memcmp(scores + 1, r->iif->score + 1, sizeof(scores) - sizeof(double)) != 0;
+            memcpy(scores, r->iif->score, sizeof(scores));
+            for (int i = 0; i < 8; i++) { expect(!r->general.usable[i] == !(r->iif->score[i] >= 0.0)); }
+        }
+        expect(changed == 2 && r->number == 3);
+        give_back();
+    }
+}
+
 // One row left, and the target against it: then nothing is learnt, and it is said.
 static void test_nothing_is_kept(void) {
     char line[1024] = "", folder[512];
@@ -285,6 +323,7 @@ int main(int argc, char** argv) {
         { "iif/broken_rows", test_broken_rows },
         { "iif/target_without_gradient", test_target_without_gradient },
         { "iif/steps_learn_from_the_kept", test_steps_learn_from_the_kept },
+        { "iif/rounds_are_filtered", test_rounds_are_filtered },
         { "iif/nothing_is_kept", test_nothing_is_kept },
         { "iif/what_makes_no_sense", test_what_makes_no_sense },
     };

@@ -140,6 +140,63 @@ static void test_same_bits(void) {
     gpt2_free(model);
 }
 
+// The responses to one prompt have it computed once, and each is to the last bit what it is alone.
+static void test_groups(void) {
+    GPT2* model = random_model("L2,H4,C148,V700,T30", 0.15f);
+    random_prompts(22, 700);
+    for (int i = 3; i < ROWS; i++) {
+        memcpy(prompts[i], prompts[i / 3 * 3], sizeof(prompts[i]));
+        prompt_length[i] = prompt_length[i / 3 * 3];
+    }
+    prompt_length[3] = prompt_length[4] = 20; // the third begins like them
+    prompt_length[5] = 17;
+    memset(prompts[9], 0, sizeof(prompts[9])); // what is behind the end of the seventh, too
+    memcpy(prompts[10], prompts[9], sizeof(prompts[9]));
+    prompts[9][0] = prompts[10][0] = prompts[6][0];
+    prompt_length[9] = prompt_length[10] = 8;
+    prompt_length[6] = 1;
+    Rollouts want = rollouts_of(model, ROWS, 31, 1, ways[4], 6);
+    roll_out(&want, model, 0);
+    for (int i = 0; i < 3; i++) {
+        static const int widths[3] = { 2, 5, ROWS };
+        Rollouts r = rollouts_of(model, ROWS, 31, widths[i], ways[4], 6);
+        roll_out(&r, model, 0);
+        for (int k = 0; k < ROWS; k++) { expect(same_row(&r, k, &want, k)); }
+        rollouts_free(&r);
+    }
+    rollouts_free(&want);
+    gpt2_free(model);
+}
+
+// That it is computed once: place 0 cannot be any more when the others come, and nobody needs it; but a prompt that differs does.
+static void test_prompt_once(void) {
+    GPT2* model = random_model("L2,H3,C18,V13,T23", 0.3f);
+    int prompt[9] = { 1, 5, 2, 7, 0, 8, 4, 6, 9 }, threads = omp_get_max_threads();
+    for (int late = 0; late < 2; late++) {
+        Rollouts r = rollouts_of(model, 3, 24, 3, ways[0], 1000), want = rollouts_of(model, 3, 24, 3, ways[0], 1000);
+        r.end = want.end = -1;
+        rollouts_begin(&r, 1, 2, 0);
+        rollouts_begin(&want, 1, 2, 0);
+        rollouts_prompt(&r, 0, prompt, 9);
+        for (int i = 0; i < 3; i++) { rollouts_prompt(&want, i, prompt, 9); }
+        while (rollouts_step(&want, model) > 0) { }
+        rollouts_step(&r, model);
+        for (int i = 0; i < 18; i++) { model->weight.wpe[i] = NAN; }
+        prompt[7] += late;
+        rollouts_prompt(&r, 1, prompt, 9);
+        rollouts_prompt(&r, 2, prompt, 9);
+        omp_set_num_threads(1); // a child that expect_dies() starts has no others
+        if (late) { expect_dies("rollout 2: the logits of its token 9", rollouts_step(&r, model)); }
+        omp_set_num_threads(threads);
+        while (!late && rollouts_step(&r, model) > 0) { }
+        for (int i = 0; i < 3 && !late; i++) { expect(same_row(&r, i, &want, i) && r.length[i] == 24); }
+        fill_params(model, 0.3f);
+        rollouts_free(&r);
+        rollouts_free(&want);
+    }
+    gpt2_free(model);
+}
+
 // The end of text is the likeliest: every row ends with its first token, the place is the next one's, and nobody is decoded in vain.
 static void test_end_at_once(void) {
     GPT2* model = random_model("L1,H2,C16,V13,T23", 0.3f);
@@ -226,6 +283,8 @@ int main(int argc, char** argv) {
     static const Test tests[] = {
         { "rollout/without_cache", test_without_cache },
         { "rollout/same_bits", test_same_bits },
+        { "rollout/groups", test_groups },
+        { "rollout/prompt_once", test_prompt_once },
         { "rollout/end_at_once", test_end_at_once },
         { "rollout/prompt_again", test_prompt_again },
         { "rollout/faults", test_faults },

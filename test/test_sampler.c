@@ -3,7 +3,7 @@
 #include "../llmc/softmax.h"
 #include "test.h"
 
-enum { MOST = 60 };
+enum { FEW = 60, MOST = 1000 };
 static uint64_t state = 1;
 
 static int below(int n) { return (int)((test_uniform(&state) + 1.0f) / 2.0f * (float)n) % n; }
@@ -30,13 +30,14 @@ static void plain_probabilities(double* probability, const float* logits, int V,
 static void test_weights(void) {
     for (int i = 0; i < 20000; i++) {
         float logits[MOST], weight[MOST], log_prob;
-        double want[MOST], sum = 0.0, all = 0.0;
-        int V = 1 + below(MOST), kinds = 1 + below(12);
+        double want[MOST], sum = 0.0, all = 0.0, passed = 0.0;
+        int V = 1 + below(i % 50 ? FEW : MOST), kinds = 1 + below(12);
         for (int v = 0; v < V; v++) { logits[v] = i % 2 ? 8.0f * test_uniform(&state) : (float)(below(kinds) - 5); }
         if (i % 7 == 0) { logits[below(V)] = -INFINITY; logits[0] = 1.5f; }
         Sampling s = { 0.2 + below(20) / 8.0, i % 3 ? 0.03 + 0.96 * (test_uniform(&state) + 1.0) / 2.0 : 1.0, below(V + 3) };
         Rng rng = rng_seed((uint64_t)i, 0, 0);
         plain_probabilities(want, logits, V, s);
+        Rng same = rng;
         int token = sample_token(logits, V, s, &rng, weight, &log_prob);
         for (int v = 0; v < V; v++) {
             sum += weight[v];
@@ -44,6 +45,9 @@ static void test_weights(void) {
         }
         for (int v = 0; v < V; v++) { expect(fabs(weight[v] / sum - want[v]) <= 1e-6 && (weight[v] > 0.0f) == (want[v] > 1e-37)); }
         expect(token >= 0 && token < V && want[token] > 0.0);
+        for (int v = 0; v < token; v++) { passed += weight[v]; }
+        double coin = rng_uniform(&same) * sum;
+        expect(passed <= coin + 1e-6 * sum && passed + weight[token] >= coin - 1e-6 * sum);
         expect(fabs(log_prob + log(all)) <= 1e-5 * (1.0 + fabs(log_prob))); // of the model: whatever s is
     }
 }
@@ -75,6 +79,29 @@ static int sample(const float* logits, int V, Sampling s, Rng* rng) {
     return sample_token(logits, V, s, rng, weight, &log_prob);
 }
 
+// A vocabulary in as many pieces as there may be, or nearly: the largest are kept wherever they stand.
+static void test_large(void) {
+    static const int sizes[] = { 16383, 16384, 40000, 65536 };
+    for (int i = 0; i < 8; i++) {
+        int V = sizes[i / 2], kept = 0;
+        float *logits = malloc(sizeof(float) * (size_t)V), *weight = malloc(sizeof(float) * (size_t)V), log_prob, least = INFINITY, most = -INFINITY;
+        Rng rng = rng_seed((uint64_t)i, 1, 0);
+        expect(logits && weight);
+        for (int v = 0; v < V; v++) { logits[v] = 4.0f * test_uniform(&state); }
+        logits[V - 1] = 5.0f;
+        int token = sample_token(logits, V, (Sampling){ 0.9, i % 2 ? 0.5 : 1.0, 99 }, &rng, weight, &log_prob);
+        for (int v = 0; v < V; v++) {
+            kept += weight[v] > 0.0f;
+            if (weight[v] > 0.0f) { least = fminf(least, logits[v]); } else { most = fmaxf(most, logits[v]); }
+        }
+        expect(token >= 0 && weight[token] > 0.0f && weight[V - 1] > 0.0f);
+        expect(i % 2 ? kept > 10 && kept < 99 : kept == 99);
+        expect(least > most);
+        free(logits);
+        free(weight);
+    }
+}
+
 // The numbers that are drawn: one for a token, none where there is no choice to make.
 static void test_stream(void) {
     const float logits[4] = { 1.0f, 3.0f, 3.0f, -2.0f };
@@ -104,6 +131,7 @@ int main(int argc, char** argv) {
     static const Test tests[] = {
         { "sampler/weights", test_weights },
         { "sampler/frequencies", test_frequencies },
+        { "sampler/large", test_large },
         { "sampler/stream", test_stream },
         { "sampler/no_probabilities", test_no_probabilities },
     };
