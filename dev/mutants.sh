@@ -706,6 +706,15 @@ drpt/run_probe.c~s/^    probe_recorder(probe)->places = run->T;//~test_run_probe
 drpt/run_probe.c~s/of_pairs ? run->policy.domain : b->domain/b->domain/~test_run_probe run_probe/pairs~the sources of rows for those of pairs
 drpt/run_probe.c~s/(uint64_t)c->seed + 1 + (uint64_t)a, 1/(uint64_t)c->seed + 1, 1/~test_run_probe run_probe/examples~all draws of a population are the same
 drpt/run_probe.c~s/rows\[j\] = reader_next(.*); }/rows[j] = (size_t)j; }/~test_run_probe run_probe/examples~the same target rows in every draw
+drpt/run_probe_round.c~s/^    round_compare_target(run, \&all);//~test_run_probe run_probe/responses~the reference without advantages of its own
+drpt/run_probe_round.c~s/REFERENCE + ((uint64_t)half << 32)/REFERENCE/~test_run_probe run_probe/responses~the same random numbers for both halves
+drpt/run_probe_round.c~s/reader, REFERENCE + \(.*\), number);/reader, REFERENCE + \1, 0);/~test_run_probe run_probe/responses~the same random numbers for all of a half
+drpt/run_probe_round.c~s/reader_seek(\&reader, 0, first);//~test_run_probe run_probe/responses~the first prompts for both halves
+drpt/run_probe_round.c~s/refresh > 0 \&\& batch % refresh == 0/0/~test_run_probe run_probe/responses~no new responses to a draw's prompts
+drpt/run_probe_round.c~s/batch == 0 || (refresh > 0/1 || (refresh > 0/~test_run_probe run_probe/responses~new responses with every batch
+drpt/run_probe_round.c~s/^        reader_seek(\&run->target_reader, epoch, position);//~test_run_probe run_probe/responses~other prompts with a draw's new responses
+drpt/run_probe_round.c~s/^    round_begin(run);//~test_run_probe run_probe/responses~no general responses
+drpt/run_probe.c~s/is_population ? rows : half);/half);/~test_run_probe run_probe/responses~half of a population's prompts
 drpt/probe_list.c~s/end\[-1\] == '.r' || //~test_probe probe/files~the end of a line of Windows
 drpt/probe_list.c~s/ \&\& \*line != '#'//~test_probe probe/family~comments are variants
 drpt/probe_list.c~s/ \&\& !strchr(line, ',')//~test_probe probe/faults_of_a_list~a label with a comma
@@ -918,7 +927,7 @@ drpt/round_draw.c~s/rollouts_prompt(\&r->rollouts, i, p.tokens, p.count)/rollout
 drpt/round_draw.c~s/drawn->tokens + (size_t)i \* (size_t)drawn->T + drawn->prompt\[i\]/drawn->tokens + (size_t)i * (size_t)drawn->T/~test_grpo grpo/rows~the prompt judged with the response
 drpt/round_draw.c~s/log_probabilities(logp + (size_t)first \* T,/log_probabilities(logp,/~test_grpo grpo/rows~every batch the first batch's reference
 drpt/round_draw.c~s/memset(rows->usable + first, 0, (size_t)group);//~test_grpo grpo/degenerate~degenerate groups are part of the mean
-drpt/round_draw.c~s/round_compare(\&r->target, r->target.rows); }/round_compare(\&r->target, r->group); }/~test_grpo grpo/target_weights~the mean reward within groups
+drpt/round_draw.c~s/round_compare(rows, rows->rows); }/round_compare(rows, r->group); }/~test_grpo grpo/target_weights~the mean reward within groups
 drpt/round_draw.c~s/(uint64_t)number \* (uint64_t)to->rows/0/~test_grpo grpo/random_numbers~the same random numbers each round
 drpt/round_draw.c~s/TARGET = (uint64_t)2/TARGET = (uint64_t)1/~test_grpo grpo/random_numbers~the target has the random numbers of the general responses
 drpt/round_step.c~s/(uint64_t)r->number, (uint64_t)epoch/(uint64_t)r->number, 0/~test_grpo grpo/epochs~the same order each epoch

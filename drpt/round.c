@@ -119,6 +119,7 @@ static int has_judge(const Run* run) { return run->reward_options.rule || run->r
 
 void round_check_options(const Run* run) {
     const Config* c = &run->config;
+    const RoundOptions* o = &run->round_options;
     RoundOptions rounds = run->round_options;
     RewardOptions rewards = run->reward_options;
     if (!objective_has_rounds(c->objective)) {
@@ -128,7 +129,8 @@ void round_check_options(const Run* run) {
         return;
     }
     if (!is_ppo(run)) { check_changed(ppo_option_table(&rounds), &round_defaults, c->objective, "values and no adaptive KL"); }
-    check(!c->probe, "--probe: does not work with --objective %s", c->objective);
+    check(!c->probe || (o->rollouts == 0 && o->epochs == 1 && o->kl_stop == 0.0 && o->kl_target == 0.0 && !o->iif),
+          "--probe: has no rounds but of one step; leave --rollouts, --epochs, --kl-stop, --kl-target and --iif out");
     check(strcmp(run->options.weigh, drpt_defaults.weigh) == 0, "--weigh %s: the tokens of a step count alike in --objective %s", run->options.weigh, c->objective);
     check(c->temperature > 0.0, "--temperature 0: all responses to a prompt would be the same one");
     check(run->round_options.kl_target == 0.0 || run->round_options.kl > 0.0, "--kl-target: needs --kl, the coefficient that it begins with");
@@ -185,6 +187,7 @@ static float* numbers(size_t count) {
 static void open_values(Run* run, size_t pass) {
     Round* r = run->round;
     size_t T = (size_t)run->T, rows = (size_t)(r->general.rows > r->target.rows ? r->general.rows : r->target.rows);
+    if (run->config.probe && rows < run->val.rows * (size_t)r->group) { rows = run->val.rows * (size_t)r->group; } // its reference is one step
     r->token_reward = numbers(rows * T);
     r->after = numbers(rows);
     r->values = numbers(pass * T);

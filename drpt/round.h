@@ -135,6 +135,16 @@ void round_begin(struct Run* run);
 void round_draw_target(struct Run* run);
 int round_compare(RoundRows* rows, int group); // advantages by reward within groups; returns how many are degenerate: no longer usable
 
+// Of these: responses to the next prompts of a reader, a group to each, by the random numbers that belong to their number in the stream; and
+// advantages of target rows.
+void round_draw(struct Run* run, RoundRows* to, Reader* reader, uint64_t stream, int number);
+void round_compare_target(struct Run* run, RoundRows* rows);
+
+// A step (round_step.c): its rows into the batch, of all micro-batches the general ones and then the target's; and forward and backward of all
+// micro-batches, of each its rows from `first` on. 0: the policy has moved too far, and there is no gradient.
+void round_fill(struct Run* run);
+int round_compute(struct Run* run, Drpt* drpt, int step, int first, StepRow* row);
+
 #ifdef __cplusplus
 }
 #endif

@@ -30,8 +30,7 @@ static void put_row(Run* run, size_t at, const RoundRows* rows, int row) {
     round_rows_copy(&run->round->step, (int)at, rows, row);
 }
 
-// The rows of the step: of all micro-batches the general ones, then the target's.
-static void fill(Run* run) {
+void round_fill(Run* run) {
     Round* r = run->round;
     const Batch* b = &run->batch;
     int rows = b->n + b->m, n = b->accumulate * b->n, of_an_epoch = n > 0 ? r->general.rows / n : 1, first = r->done % of_an_epoch * n;
@@ -100,14 +99,14 @@ static void weigh_values(Run* run, Weights* w, int part, size_t at, int count, i
 }
 
 // What the backward of a pass is to be told of the values, NULL where there are none. A row that the policy's loss left out is out of theirs too.
-static const HeadGradient* value_head(Run* run, HeadGradient* head, size_t at, int rows, int general) {
+static const HeadGradient* value_head(Run* run, const Drpt* drpt, HeadGradient* head, size_t at, int rows, int general) {
     Round* r = run->round;
     const Batch* b = &run->batch;
     if (r->objective != OBJECTIVE_ppo) { return NULL; }
     for (int i = 0; i < rows; i++) {
         if (!b->usable[at + (size_t)i]) { memset(r->dvalue + (size_t)i * (size_t)b->T, 0, sizeof(float) * (size_t)b->T); }
     }
-    head_shares(r->share, &run->drpt, b->usable + at, 1, rows, general);
+    head_shares(r->share, drpt, b->usable + at, 1, rows, general);
     *head = (HeadGradient){ r->dvalue, r->share };
     return head;
 }
@@ -135,10 +134,8 @@ static void tell(const Run* run, StepRow* row, const Weights* w, const Count* us
     c->kl = r->kl;
 }
 
-// Forward and backward of all micro-batches, of each its rows from `first` on. 0: the policy has moved too far, and there is no gradient.
-static int compute_rows(Run* run, int step, int first, StepRow* row) {
+int round_compute(Run* run, Drpt* drpt, int step, int first, StepRow* row) {
     Batch* b = &run->batch;
-    Drpt* drpt = &run->drpt;
     int rows = b->n + b->m, general = b->n - first;
     Count usable[2] = { count_usable(b, first, b->n), count_usable(b, b->n, rows) };
     // The mean over tokens; where the feasible set weighs rows, each stands for itself.
@@ -155,7 +152,7 @@ static int compute_rows(Run* run, int step, int first, StepRow* row) {
         weigh_part(run, &w, 1, begin + (size_t)b->n, b->m, run->losses + (size_t)general * (size_t)b->T);
         if (a == b->accumulate - 1 && too_far(run, &w)) { return 0; }
         HeadGradient head;
-        const HeadGradient* values = value_head(run, &head, at, rows - first, general);
+        const HeadGradient* values = value_head(run, drpt, &head, at, rows - first, general);
         drpt_begin(drpt, (uint64_t)step, b->usable + begin, b->domain + begin);
         gpt2_backward(run->model, b->inputs + n, b->targets + n, b->weight + n, values, drpt, rows - first, b->T);
     }
@@ -202,8 +199,8 @@ void round_update(Run* run, int step, StepRow* row) {
         int due = r->target_draws == 0 || (o->target_refresh > 0 ? r->target_age >= o->target_refresh : ended);
         if (due && r->target.rows > 0 && !r->own_target) { round_draw_target(run); }
         if (ended && r->iif) { iif_filter(run); }
-        fill(run);
-        if (compute_rows(run, step, first, row)) { break; }
+        round_fill(run);
+        if (round_compute(run, &run->drpt, step, first, row)) { break; }
         forget_gradients(run);
         row->round_ended = 1;
     }
