@@ -158,6 +158,7 @@ cpu gpu --target few.bin --target-batch 2 --method inside --rank 3 --refresh 5
 gpu cpu --target few.bin --target-batch 2 --method outside --rank 3 --refresh 5
 cpu gpu --objective grpo --batch 4 --group-size 4 --rollouts 8 --epochs 2 --reward-command ./judge.sh --max-new 3 --kl 0.1
 gpu cpu --objective grpo --batch 4 --group-size 4 --rollouts 8 --epochs 2 --reward-command ./judge.sh --max-new 3 --target few.bin --target-batch 4 --method subset
+cpu gpu --objective ppo --reward-command ./judge.sh --max-new 4 --rollouts 6 --epochs 2
 LIST
 
 # ---- bf16: another program, which the GPU trainer starts. It stays close, resumes bit for bit, and ends with half a file that both read.
