@@ -132,6 +132,8 @@ done <<'LIST'
 --objective grpo --batch 8 --group-size 4 --reward-command ./judge.sh --method full --max-new 3 --epochs 2 --kl 0.1 --accumulate 2
 --objective grpo --batch 8 --group-size 4 --reward-command ./judge.sh --method subset --max-new 3 --rollouts 16 --log-geometry 1
 --objective grpo --batch 8 --group-size 4 --reward-command ./judge.sh --method cone --group global --target few.bin --target-batch 4 --target-objective objective --max-new 3 --top-k 9
+--objective grpo --reward-command ./judge.sh --max-new 4 --group-size 3 --rollouts 6 --iif 1
+--objective ppo --reward-command ./judge.sh --max-new 4 --target few.bin --target-batch 2 --method full --target-objective objective --rollouts 6 --epochs 2 --iif 1
 LIST
 
 # ---- what one saves the other continues, bases included
@@ -156,6 +158,7 @@ cpu gpu --target few.bin --target-batch 2 --method inside --rank 3 --refresh 5
 gpu cpu --target few.bin --target-batch 2 --method outside --rank 3 --refresh 5
 cpu gpu --objective grpo --batch 4 --group-size 4 --rollouts 8 --epochs 2 --reward-command ./judge.sh --max-new 3 --kl 0.1
 gpu cpu --objective grpo --batch 4 --group-size 4 --rollouts 8 --epochs 2 --reward-command ./judge.sh --max-new 3 --target few.bin --target-batch 4 --method subset
+cpu gpu --objective ppo --reward-command ./judge.sh --max-new 4 --rollouts 6 --epochs 2
 LIST
 
 # ---- bf16: another program, which the GPU trainer starts. It stays close, resumes bit for bit, and ends with half a file that both read.
