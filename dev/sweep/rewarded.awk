@@ -3,7 +3,7 @@
 #     awk -v folder= -v name= -v label= -v seed= -v options= -v known= -f dev/sweep/rewarded.awk config.txt eval.csv log.csv
 #
 # reward: of the test prompts, at the end, after a sixth of the steps, at its best, before training; right: the share of test prompts whose
-# reward is full. sampled_reward: what training is rewarded for, the mean of the last ten steps' rounds; target_reward: of the target's responses.
+# reward is full. sampled_reward: what training is rewarded for, the mean of the last ten steps; target_reward: of the target's responses.
 
 BEGIN {
     FS = ","

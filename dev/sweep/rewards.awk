@@ -92,7 +92,7 @@ END {
     if (learned) table_of_model(); else table_of_rule()
     print "\nMean" pm "standard error over " count["base"] " seeds."
     if (learned) {
-        print "Learned: what the model of the reward gives the sampled responses, mean of the last ten rounds; it has no zero and no unit."
+        print "Learned: what the model of the reward gives the sampled responses, mean of the last ten steps; it has no zero and no unit."
         print "True, in percent: small letters of those asked for, in one response to each of 256 test prompts. Right: responses without a"
         print "capital. Best true: the highest of the run, which only an oracle could stop at. The model of the reward puts"
         print percent("base", "known") " % of clean held-out pairs in the right order.\n"
