@@ -91,7 +91,8 @@ run_plan() {
     make_data
     do_jobs base reward trajectory ngram probe run
     collect
-    printf '%s: %s/results.csv\nnow: make report PLAN=%s\n' "$took" "$out" "$title"
+    printf '%s: %s/results.csv\n' "$took" "$out"
+    is_of_prompts || echo "now: make report PLAN=$title"
 }
 
 # ---------------------------------------------------------------------------------------------

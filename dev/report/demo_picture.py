@@ -101,7 +101,7 @@ def what_to_draw(run):
         return PANELS, "Post-training on 16 target rows, alone or with a general pool"
     if run["learned"]:
         return LEARNED, "PPO with a learned reward, and what the true rule says of it"
-    return PROMPTS, "GRPO on 16 target prompts, alone or with general prompts of which three in ten are judged wrongly"
+    return PROMPTS, "GRPO on 16 target prompts, alone or with misjudged general ones"
 
 
 def main():

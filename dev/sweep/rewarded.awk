@@ -2,8 +2,8 @@
 #
 #     awk -v folder= -v name= -v label= -v seed= -v options= -v known= -f dev/sweep/rewarded.awk config.txt eval.csv log.csv
 #
-# reward: of the test prompts, at the end, after a quarter of the steps, at its best, before training; right: the share of test prompts whose
-# reward is full. sampled_reward: what training is rewarded for, the mean of the last ten steps' rounds; target_reward: of the target's responses.
+# reward: of the test prompts, at the end, after a sixth of the steps, at its best, before training; right: the share of test prompts whose
+# reward is full. sampled_reward: what training is rewarded for, the mean of the last ten steps; target_reward: of the target's responses.
 
 BEGIN {
     FS = ","
@@ -15,7 +15,7 @@ FNR == 1 { for (i = 1; i <= NF; i++) column[$i] = i; next }
 file == 2 && $2 == "val" {
     if (first == "") { first = $1; best = $1 }
     reward[$1] = $3; right[$1] = $4; last = $1
-    if ($1 + 0 <= config["steps"] / 4) early = $1
+    if ($1 + 0 <= config["steps"] / 6) early = $1
     if ($3 + 0 > reward[best] + 0) best = $1
 }
 file == 3 && $(column["reward"]) != "" { sampled[++samples] = $(column["reward"]) }

@@ -46,7 +46,7 @@ function rule() { if (markdown) print "|---|---|---|---|---|---|" }
 function plain_mean(name, quantity, format, scale,    m) { m = mean(name, quantity); return m == "nan" ? "" : sprintf(format, scale * m) }
 
 function table_of_rule(    i, name) {
-    line("method", "lr", "a quarter", "at the end", "at its best", "target")
+    line("method", "lr", "a sixth", "at the end", "at its best", "target")
     rule()
     line("base, before", "", "", percent("base", "reward"), "", "")
     for (i = 1; i <= methods; i++) {
@@ -76,10 +76,10 @@ function comparison(    i, j, text, shown) {
     text = ""
     for (j = 1; j <= methods; j++) if (is_baseline(order[j])) text = text (shown++ ? ", " : "") label[order[j]]
     printf "Seeds of %d in which the reward is above that of %s:\n\n", count["base"], text
-    if (markdown) print "| method | " (learned ? "" : "after a quarter | ") "at the end |\n|---|" (learned ? "" : "---|") "---|"
+    if (markdown) print "| method | " (learned ? "" : "after a sixth | ") "at the end |\n|---|" (learned ? "" : "---|") "---|"
     for (i = 1; i <= methods; i++) if (!is_baseline(order[i])) {
         if (markdown) printf "| %s |%s %s |\n", label[order[i]], learned ? "" : " " row_of(order[i], "early_reward") " |", row_of(order[i], "reward")
-        else printf "%-22s %s%s\n", label[order[i]], learned ? "" : row_of(order[i], "early_reward") " after a quarter, ", row_of(order[i], "reward") " at the end"
+        else printf "%-22s %s%s\n", label[order[i]], learned ? "" : row_of(order[i], "early_reward") " after a sixth, ", row_of(order[i], "reward") " at the end"
     }
     print ""
 }
@@ -92,12 +92,12 @@ END {
     if (learned) table_of_model(); else table_of_rule()
     print "\nMean" pm "standard error over " count["base"] " seeds."
     if (learned) {
-        print "Learned: what the model of the reward gives the sampled responses, mean of the last ten rounds; it has no zero and no unit."
+        print "Learned: what the model of the reward gives the sampled responses, mean of the last ten steps; it has no zero and no unit."
         print "True, in percent: small letters of those asked for, in one response to each of 256 test prompts. Right: responses without a"
         print "capital. Best true: the highest of the run, which only an oracle could stop at. The model of the reward puts"
         print percent("base", "known") " % of clean held-out pairs in the right order.\n"
     } else {
-        print "In percent: right answers to 256 test prompts, one response each, after a quarter of the steps, after the last, and the"
+        print "In percent: right answers to 256 test prompts, one response each, after a sixth of the steps, after the last, and the"
         print "highest of the run, which only an oracle could stop at. Target: to the 16 target prompts, in the last ten steps.\n"
     }
     comparison()

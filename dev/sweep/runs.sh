@@ -21,6 +21,8 @@ from_plan() { # SHOW
     awk -v show="$1" -v seeds="$seeds" -v first_rate="$first_rate" -v steps="$steps" -v base_steps="$base_steps" -f dev/sweep/plan.awk "$plan"
 }
 
+world() { awk '$1 == "world" { name = $2 } END { print name == "" ? "tasks" : name }' "$plan"; }
+
 # Runs a command of the list. Its words are those that stand there: what a variable holds is neither split nor a pattern.
 as_written() { set -f; IFS=; eval "$1"; }
 
@@ -57,7 +59,7 @@ read_plan() {
 # The program that does a job: when it changes, the job is done again.
 version() { # KIND
     case $1 in
-        data)  cat "$BUILD"/dev/tasks "$BUILD"/dev/prep "$BUILD"/dev/sums "$BUILD"/dev/letters ;;
+        data)  cat "$BUILD/dev/prep" "$BUILD/dev/$(world)" ;; # instruct is no program
         ngram) cat "$BUILD/dev/ngram" ;;
         probe) cat "$BUILD/train_gpt2_drpt" ;;
         *)     cat "$TRAINER" ;;
@@ -298,7 +300,7 @@ put() { # FILE
     if [ -s "$out/$1.new" ]; then mv "$out/$1.new" "$out/$1"; else rm -f "$out/$1.new" "$out/$1"; fi
 }
 
-is_of_prompts() { grep -qE '^[[:blank:]]*world[[:blank:]]+(sums|letters)' "$plan"; }
+is_of_prompts() { case $(world) in sums | letters) ;; *) return 1 ;; esac; }
 
 # Of runs on prompts: rewards instead of losses.
 # shellcheck disable=SC2034
