@@ -107,13 +107,13 @@ def check_numbers(report, setting, objective, rows, sampler, o, kl, who):
     return mine
 
 
-def check_update(report, what, run, objective, general, target, o, options):
+def check_update(report, run, objective, general, target, o, options):
     """--dump-update of a step that took all these rows. target: its rows, or "self". Returns the target's gradient."""
     state = rl.now(run.c, run.w, general)
     G, counts = rl.step_gradients("objective", objective, general, state, o)
     head = slice(gpt2_numpy.count(run.c) - (run.c["C"] + 1) * run.c["head"], None)
     if target is None:
-        report.numbers(what + " update", run.dump, G.sum(0), 2e-5)
+        report.numbers("update", run.dump, G.sum(0), 2e-5)
         return None
     G = G[counts] * counts.sum()  # a row stands for itself
     if target == "self":
@@ -127,9 +127,9 @@ def check_update(report, what, run, objective, general, target, o, options):
     worst, where, compared, ties = check_methods.compare_update(
         run.c, G, rows, general.domain[counts], o.method, o.group, run.dump, k, own=own)
     report.ties += ties
-    report.add(f"{what} update, {compared} groups {where}", worst if compared else np.nan, 3e-5)
+    report.add(f"update, {compared} groups {where}", worst if compared else np.nan, 3e-5)
     if run.c["head"] and (objective == "ppo" or np.abs(run.dump[head]).max() > 0):
-        report.numbers(what + " update of the head", run.dump[head], (rows.sum(0) if o.method == "target" else G.mean(0))[head], 2e-5)
+        report.numbers("update of the head", run.dump[head], (rows.sum(0) if o.method == "target" else G.mean(0))[head], 2e-5)
     return rows.sum(0)
 
 
@@ -145,6 +145,7 @@ def check_round(report, setting, objective, options, steps, at=None, drawn=0):
     run = setting.run({**more, **{name: x for name, x in options.items() if name != "held_out"}}, steps)
     r = run.file(steps)
     report.same("header", (r.rows, r.T, r.group, r.round, r.step), (n, 24, o.group_size, *at))
+    report.numbers("the coefficient of the KL", r.numbers[0], o.kl, 1e-12)
     sampler = run.model(steps - at[1])
     check_rows(report, setting, r.general, ("general0", "general1"), o.group_size, 12, "general", o)
     general = check_numbers(report, setting, objective, r.general, sampler, o, r.numbers[0], "general")
@@ -161,7 +162,7 @@ def check_round(report, setting, objective, options, steps, at=None, drawn=0):
     if o.iif:
         check_iif(report, run, objective, r, general, target, sampler, o)
         general.usable, target = r.general.usable, None
-    t = check_update(report, "the", run, objective, general, target, o, options)
+    t = check_update(report, run, objective, general, target, o, options)
     check_log(report, run.log[steps - 1], run, objective, r, general, o)
     check_log_of_target(report, run.log[steps - 1], run, objective, r, general if target == "self" else target, t, o)
 
