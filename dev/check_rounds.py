@@ -58,7 +58,7 @@ def judgement(setting, o, prompt, response, answer, row):
     if hasattr(o, "reward_model"):
         return gpt2_numpy.Pass(setting.c, setting.models["judge"], np.array([row])).values[0, -1]
     texts = (text_of(setting, [x for x in part if x != EOT or not setting.byte_tokens]) for part in (prompt, response, answer))
-    return sum(map(ord, "".join(texts))) % 3 / 2
+    return min(1, sum(map(ord, "".join(texts))) % 3)
 
 
 def check_rows(report, setting, rows, files, group, most, who, o):
@@ -107,13 +107,13 @@ def check_numbers(report, setting, objective, rows, sampler, o, kl, who):
     return mine
 
 
-def check_update(report, what, run, objective, general, target, o, options):
+def check_update(report, run, objective, general, target, o, options):
     """--dump-update of a step that took all these rows. target: its rows, or "self". Returns the target's gradient."""
     state = rl.now(run.c, run.w, general)
     G, counts = rl.step_gradients("objective", objective, general, state, o)
     head = slice(gpt2_numpy.count(run.c) - (run.c["C"] + 1) * run.c["head"], None)
     if target is None:
-        report.numbers(what + " update", run.dump, G.sum(0), 2e-5)
+        report.numbers("update", run.dump, G.sum(0), 2e-5)
         return None
     G = G[counts] * counts.sum()  # a row stands for itself
     if target == "self":
@@ -127,9 +127,9 @@ def check_update(report, what, run, objective, general, target, o, options):
     worst, where, compared, ties = check_methods.compare_update(
         run.c, G, rows, general.domain[counts], o.method, o.group, run.dump, k, own=own)
     report.ties += ties
-    report.add(f"{what} update, {compared} groups {where}", worst if compared else np.nan, 3e-5)
+    report.add(f"update, {compared} groups {where}", worst if compared else np.nan, 3e-5)
     if run.c["head"] and (objective == "ppo" or np.abs(run.dump[head]).max() > 0):
-        report.numbers(what + " update of the head", run.dump[head], (rows.sum(0) if o.method == "target" else G.mean(0))[head], 2e-5)
+        report.numbers("update of the head", run.dump[head], (rows.sum(0) if o.method == "target" else G.mean(0))[head], 2e-5)
     return rows.sum(0)
 
 
@@ -145,6 +145,7 @@ def check_round(report, setting, objective, options, steps, at=None, drawn=0):
     run = setting.run({**more, **{name: x for name, x in options.items() if name != "held_out"}}, steps)
     r = run.file(steps)
     report.same("header", (r.rows, r.T, r.group, r.round, r.step), (n, 24, o.group_size, *at))
+    report.numbers("the coefficient of the KL", r.numbers[0], o.kl, 1e-12)
     sampler = run.model(steps - at[1])
     check_rows(report, setting, r.general, ("general0", "general1"), o.group_size, 12, "general", o)
     general = check_numbers(report, setting, objective, r.general, sampler, o, r.numbers[0], "general")
@@ -161,7 +162,7 @@ def check_round(report, setting, objective, options, steps, at=None, drawn=0):
     if o.iif:
         check_iif(report, run, objective, r, general, target, sampler, o)
         general.usable, target = r.general.usable, None
-    t = check_update(report, "the", run, objective, general, target, o, options)
+    t = check_update(report, run, objective, general, target, o, options)
     check_log(report, run.log[steps - 1], run, objective, r, general, o)
     check_log_of_target(report, run.log[steps - 1], run, objective, r, general if target == "self" else target, t, o)
 
@@ -182,6 +183,7 @@ def check_iif(report, run, objective, r, general, target, sampler, o):
     clear = (np.abs(score) > 1e-5 * np.abs(score).max()) | nothing
     report.ties += (~clear & general.usable).sum()
     want = general.usable & ((score >= 0) | nothing)
+    report.seen["rows that --iif left out"] += (general.usable & ~want).sum()
     report.same(f"kept rows, {want.sum()} of {general.usable.sum()}", r.general.usable[clear], want[clear])
 
 
@@ -200,6 +202,7 @@ def check_log(report, row, run, objective, r, general, o):
         if objective == "grpo":
             degenerate = (~rl.of_groups(r.general.reward, o.group_size)[1]).sum() / o.group_size
             report.numbers("log: degenerate", row["degenerate"], degenerate, 1e-6)
+            report.seen["degenerate groups"] += degenerate
             if o.kl:
                 report.numbers("log: kl_reference", row["kl_reference"], of(rl.k3(state.logp, general.reference)), 1e-5)
                 policy = policy + o.kl * rl.k3(state.logp, general.reference)
@@ -208,6 +211,7 @@ def check_log(report, row, run, objective, r, general, o):
         report.add("log: loss", abs(row["loss"] - of(policy)), 2e-6 * (1 + np.abs(policy[tokens]).mean()))
     ratio = np.exp(moved)
     flat = (general.advantage > 0) & (ratio > 1 + o.clip_ratio) | (general.advantage < 0) & (ratio < 1 - o.clip_ratio)
+    report.seen["clipped tokens"] += flat[tokens].sum()
     report.add(f"log: clipped, {of(flat):.3f}", min(abs(row["clipped"] - of(flat)), abs(row["clipped"] - flat[tokens].sum())), 1e-6)
 
 
@@ -343,8 +347,8 @@ def check_reward(report, setting, options):
 
 # Without --thorough: one of each kind.
 QUICK = ["reward full, accumulate 3", "reward subset layer", "grpo full, far", "grpo full, accumulate", "grpo subset layer, held out, avg",
-         "grpo cone block, self, objective", "grpo iif, self, pre-clip", "grpo epochs", "ppo full, far", "ppo subset layer, self, objective",
-         "ppo cone block, held out, pre-clip", "ppo full, stopped", "ppo adaptive KL, target 2.0"]
+         "grpo cone block, self, objective", "grpo filter layer, self with", "grpo iif, self, pre-clip", "grpo mix, fresh", "grpo epochs", "ppo full, far",
+         "ppo subset layer, self, objective", "ppo cone block, held out, pre-clip", "ppo full, stopped", "ppo adaptive KL, target 2.0"]
 
 
 def reward_cases():
@@ -409,14 +413,15 @@ def all_checks(setting):
 
 def main():
     parser = argparse.ArgumentParser(description="Whole steps of the objectives with rewards against an oracle in NumPy.")
-    parser.add_argument("--build", default="build", help="where train_gpt2_drpt is")
+    parser.add_argument("--build", default="build", help="where the trainer is")
+    parser.add_argument("--trainer", default="train_gpt2_drpt", help="what it is called there; train_gpt2_drpt_cuda: run with --precision fp32")
     parser.add_argument("--only", default="", help="of these the cases whose name has this in it")
     parser.add_argument("--thorough", action="store_true", help="all cases, not one of each kind")
     parser.add_argument("--verbose", action="store_true", help="a line for each thing compared")
     options = parser.parse_args()
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     gpt2_numpy.self_test()
-    report, trainer = Report(options.verbose), os.path.join(options.build, "train_gpt2_drpt")
+    report, trainer = Report(options.verbose), os.path.join(options.build, options.trainer)
     with tempfile.TemporaryDirectory() as folder:
         for setting in (Setting(trainer, folder, "text", 1), Setting(trainer, folder, "ids", 2, byte_tokens=False)):
             for name, check, *arguments in all_checks(setting):
@@ -424,6 +429,10 @@ def main():
                 quick = setting.byte_tokens and any(name.startswith(kind) for kind in QUICK)
                 if wanted and (options.thorough or quick):
                     report.attempt(f"{setting.name} {name}", check, setting, *arguments)
+    for what, count in report.seen.items():
+        if not count and not options.only:
+            report.failed += 1
+            print(f"there were no {what}: nothing is known about them")
     print(f"{report.compared} things compared; " + (f"{report.failed} cases FAILED" if report.failed else "all within tolerance"))
     return 1 if report.failed else 0
 
