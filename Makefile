@@ -148,6 +148,7 @@ bench: $(BUILD)/dev/bench
 	$< $(if $(OPS),--ops) --flags "$(CC) $(CFLAGS) $(FLAGS)" $(ARGS)
 $(BUILD)/dev/bench: LDLIBS += -ldl
 $(BUILD)/dev/bench: $(patsubst %,$(BUILD)/%.o,$(wildcard dev/timing/*.c))
+$(BUILD)/dev/sums $(BUILD)/dev/letters: $(BUILD)/dev/text/rows.c.o
 $(BUILD)/dev/ngram $(BUILD)/test/test_probe: $(patsubst %,$(BUILD)/%.o,$(wildcard dev/world/*.c))
 
 help:

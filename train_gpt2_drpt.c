@@ -61,12 +61,13 @@ static void layernorm_forward(float* out, float* mean, float* rstd,
 
 // With xhat = (x - mean) * rstd and dxhat = dout * weight, the chain rule through mean and rstd takes from dxhat its
 // average and its component along xhat:
-//     dinp = rstd * (dxhat - avg(dxhat) - xhat * avg(dxhat * xhat))
-static void layernorm_backward_input(float* dinp, // added to
-                                     const float* dout, const float* inp, const float* weight,
+//     dinp = dstream + rstd * (dxhat - avg(dxhat) - xhat * avg(dxhat * xhat))
+// where dstream is the gradient of what goes past the layer; NULL: nothing does.
+static void layernorm_backward_input(float* dinp, const float* dstream, const float* dout, const float* inp, const float* weight,
                                      const float* mean, const float* rstd, int N, int C) {
     #pragma omp parallel for
     for (int n = 0; n < N; n++) {
+        const float* past = dstream ? dstream + (size_t)n * C : NULL;
         const float* x = inp + (size_t)n * C;
         const float* dy = dout + (size_t)n * C;
         float* dx = dinp + (size_t)n * C;
@@ -78,7 +79,7 @@ static void layernorm_backward_input(float* dinp, // added to
         }
         average /= C;
         along /= C;
-        for (int c = 0; c < C; c++) { dx[c] += r * (dy[c] * weight[c] - average - (x[c] - m) * r * along); }
+        for (int c = 0; c < C; c++) { dx[c] = (past ? past[c] : 0.0f) + r * (dy[c] * weight[c] - average - (x[c] - m) * r * along); }
     }
 }
 
@@ -366,12 +367,6 @@ static void residual_forward(float* out, // added to
     for (size_t i = 0; i < n; i++) { out[i] += inp[i]; }
 }
 
-// The branch's gradient is a copy: the stream's moves on while a site still points to the branch's.
-static void residual_backward(float* dbranch, const float* dstream, size_t n) {
-    #pragma omp parallel for simd
-    for (size_t i = 0; i < n; i++) { dbranch[i] = dstream[i]; }
-}
-
 static int argmax(const float* x, int V) {
     int best = 0;
     for (int v = 1; v < V; v++) { if (x[v] > x[best]) { best = v; } }
@@ -458,28 +453,27 @@ static void block_forward(const BlockActs* a, const float* x, const BlockParams*
     residual_forward(a->residual3, a->residual2, (size_t)N * C);
 }
 
-// dx is the gradient of residual3 on entry, that of the block's input x on return.
+// d->fcproj is the gradient of residual3 on entry, and so that of the branch which is added there; d->attproj likewise of residual2. dx
+// becomes that of the block's input x: it is no buffer of d, as sites point to them while the stream's gradient moves on.
 static void block_backward(const BlockParamGrads* g, const BlockGrads* d, float* dx,
                            const BlockParams* w, const BlockActs* a, const float* x,
                            Drpt* drpt, float* scratch, int B, int T, int C, int NH) {
     int N = B * T;
     size_t NC = (size_t)N * C;
-    residual_backward(d->fcproj, dx, NC);
     matmul_backward_input(d->fch, d->fcproj, w->fcprojw, N, 4*C, C);
     drpt_site(drpt, "fcproj", g->fcprojw, g->fcprojb, d->fcproj, a->fch_gelu, 4*C, C);
     gelu_backward(d->fch, a->fch, 4*NC);
     matmul_backward_input(d->ln2, d->fch, w->fcw, N, C, 4*C);
     drpt_site(drpt, "fc", g->fcw, g->fcb, d->fch, a->ln2, C, 4*C);
-    layernorm_backward_input(dx, d->ln2, a->residual2, w->ln2w, a->ln2_mean, a->ln2_rstd, N, C);
+    layernorm_backward_input(d->attproj, d->fcproj, d->ln2, a->residual2, w->ln2w, a->ln2_mean, a->ln2_rstd, N, C);
     drpt_site_layernorm(drpt, "ln2", g->ln2w, g->ln2b, d->ln2, a->residual2, a->ln2_mean, a->ln2_rstd, C);
     drpt_project(drpt, DRPT_SUBLAYER);
-    residual_backward(d->attproj, dx, NC);
     matmul_backward_input(d->atty, d->attproj, w->attprojw, N, C, C);
     drpt_site(drpt, "attproj", g->attprojw, g->attprojb, d->attproj, a->atty, C, C);
     attention_backward(d->qkv, d->atty, a->qkv, a->atty, a->lse, scratch, B, T, C, NH);
     matmul_backward_input(d->ln1, d->qkv, w->qkvw, N, C, 3*C);
     drpt_site_fused(drpt, "qkv", g->qkvw, g->qkvb, d->qkv, a->ln1, C, 3*C);
-    layernorm_backward_input(dx, d->ln1, x, w->ln1w, a->ln1_mean, a->ln1_rstd, N, C);
+    layernorm_backward_input(dx, d->attproj, d->ln1, x, w->ln1w, a->ln1_mean, a->ln1_rstd, N, C);
     drpt_site_layernorm(drpt, "ln1", g->ln1w, g->ln1b, d->ln1, x, a->ln1_mean, a->ln1_rstd, C);
     drpt_project(drpt, DRPT_BLOCK);
 }
@@ -494,10 +488,11 @@ struct GPT2 {
     Params weight;
     ParamGrads grad;
     float *params, *grads, *m, *v;    // (num_params) each; the last three only for training
+    Clip* clip;                       // of the last update
     int B, T;                         // the largest batch there is memory for
     int recompute;                    // 1: the blocks share their activations, residual3 apart
     BlockActs* act;                   // (L)
-    BlockGrads* dact;                 // (L), all the same memory unless a group reaches across blocks
+    BlockGrads* dact;                 // (L), all the same memory unless a group reaches across blocks; fcproj in turn another and dx
     float *encoded, *lnf, *lnf_mean, *lnf_rstd, *logits, *losses;
     float *dx, *dlnf;
     float* scratch;                   // of attention, a part for each thread
@@ -516,6 +511,7 @@ static void layout_params(GPT2* model, int training) {
     model->grads = take(arena, model->num_params);
     model->m = take(arena, model->num_params);
     model->v = take(arena, model->num_params);
+    model->clip = arena_take(arena, sizeof(Clip));
 }
 
 static void layout_block_acts(BlockActs* a, Arena* arena, size_t N, size_t C, size_t NH) {
@@ -562,7 +558,10 @@ static void layout_acts(GPT2* model, int training, int keep_blocks) {
     for (size_t l = 0; l < L; l++) {
         BlockGrads* d = model->dact ? &model->dact[l] : NULL;
         if (l == 0 || keep_blocks) { layout_block_grads(d, arena, N, C); }
-        else if (d) { *d = model->dact[0]; }
+        else if (d) {
+            *d = model->dact[0];
+            if (l % 2 == 1) { d->fcproj = model->dx; }
+        }
     }
 }
 
@@ -635,16 +634,16 @@ void gpt2_backward(GPT2* model, const int* tokens, const int* targets, const flo
         value_backward_params(model->grad.headw, model->grad.headb, head->dvalue, head->share, model->lnf, B, T, C);
         value_backward_input(model->dlnf, head->dvalue, model->weight.headw, N, C);
     }
-    memset(model->dx, 0, sizeof(float) * (size_t)N * C);
-    layernorm_backward_input(model->dx, model->dlnf, last, model->weight.lnfw, model->lnf_mean, model->lnf_rstd, N, C);
+    layernorm_backward_input(model->dact[L - 1].fcproj, NULL, model->dlnf, last, model->weight.lnfw, model->lnf_mean, model->lnf_rstd, N, C);
     drpt->block = -1;
     drpt_site_layernorm(drpt, "lnf", model->grad.lnfw, model->grad.lnfb, model->dlnf, last, model->lnf_mean, model->lnf_rstd, C);
     drpt_project(drpt, DRPT_BLOCK);
     for (int l = L - 1; l >= 0; l--) {
         const float* x = l > 0 ? model->act[l - 1].residual3 : model->encoded;
+        float* dx = l > 0 ? model->dact[l - 1].fcproj : model->dx;
         drpt->block = l;
         if (model->recompute && l < L - 1) { block_hidden(&model->act[l], x, &model->weight.block[l], model->scratch, B, T, C, NH); }
-        block_backward(&model->grad.block[l], &model->dact[l], model->dx, &model->weight.block[l], &model->act[l], x,
+        block_backward(&model->grad.block[l], &model->dact[l], dx, &model->weight.block[l], &model->act[l], x,
                        drpt, model->scratch, B, T, C, NH);
     }
     drpt->block = -1;
@@ -653,22 +652,25 @@ void gpt2_backward(GPT2* model, const int* tokens, const int* targets, const flo
     drpt_project(drpt, DRPT_GLOBAL);
 }
 
-void gpt2_losses(const GPT2* model, float* losses, int B, int T) { memcpy(losses, model->losses, sizeof(float) * (size_t)B * (size_t)T); }
+const float* gpt2_losses(const GPT2* model) { return model->losses; }
 
-void gpt2_update(GPT2* model, const Config* c, double lr, double scale, int step) {
+void gpt2_update(GPT2* model, const Config* c, double lr, int step) {
+    gradient_clip(model->clip, model->grads, model->num_params, c->clip);
     for (int i = 0; i < NUM_TENSORS; i++) {
         const Tensor* t = &model->tensor[i];
         size_t at = t->begin, size = t->blocks * t->rows * t->cols;
         if (size == 0) { continue; } // of a head that the model has not
         float decay = t->rows > 1 ? (float)c->weight_decay : 0.0f;
         if (strcmp(c->optimizer, "sgd") == 0) {
-            sgd_update(model->params + at, model->grads + at, size, (float)lr, decay, (float)scale);
+            sgd_update(model->params + at, model->grads + at, size, (float)lr, decay, model->clip);
         } else {
             AdamW a = { (float)lr, (float)c->beta1, (float)c->beta2, (float)c->eps, decay };
-            adamw_update(model->params + at, model->grads + at, model->m + at, model->v + at, size, a, (float)scale, step);
+            adamw_update(model->params + at, model->grads + at, model->m + at, model->v + at, size, a, model->clip, step);
         }
     }
 }
+
+double gpt2_norm(const GPT2* model) { return model->clip->norm; }
 
 // ---------------------------------------------------------------------------------------------
 // Generation: positions of several rows at a time, whose keys and values stay.

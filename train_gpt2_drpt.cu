@@ -82,11 +82,12 @@ static void layernorm_forward(Real* out, float* mean, float* rstd,
 }
 
 // One warp a row. grid (N / WARPS), block (WARP, WARPS)
-template <int W> static __global__ void layernorm_backward_input_kernel(Real* dinp, const Real* dout, const Real* inp, const Real* weight,
+template <int W> static __global__ void layernorm_backward_input_kernel(Real* dinp, const Real* dstream, const Real* dout, const Real* inp, const Real* weight,
                                                                         const float* mean, const float* rstd, int N, int C) {
     int n = blockIdx.x * WARPS + threadIdx.y, first = threadIdx.x * W;
     if (n >= N) { return; }
     const Real* x = inp + (size_t)n * C;
+    const Real* past = dstream ? dstream + (size_t)n * C : NULL;
     const Real* dy = dout + (size_t)n * C;
     Real* dx = dinp + (size_t)n * C;
     float m = mean[n], r = rstd[n], average = 0.0f, along = 0.0f;
@@ -101,7 +102,7 @@ template <int W> static __global__ void layernorm_backward_input_kernel(Real* di
     average = warp_sum(average) / C;
     along = warp_sum(along) / C;
     for (int c = first; c < C; c += WARP * W) {
-        Pack<W> xs = load<W>(x + c), dys = load<W>(dy + c), w = load<W>(weight + c), dxs = load<W>(dx + c);
+        Pack<W> xs = load<W>(x + c), dys = load<W>(dy + c), w = load<W>(weight + c), dxs = past ? load<W>(past + c) : Pack<W>{};
         for (int k = 0; k < W; k++) {
             float d = (float)dys.at[k] * (float)w.at[k];
             dxs.at[k] = (Real)((float)dxs.at[k] + r * (d - average - ((float)xs.at[k] - m) * r * along));
@@ -110,12 +111,11 @@ template <int W> static __global__ void layernorm_backward_input_kernel(Real* di
     }
 }
 
-static void layernorm_backward_input(Real* dinp, // added to
-                                     const Real* dout, const Real* inp, const Real* weight,
+static void layernorm_backward_input(Real* dinp, const Real* dstream, const Real* dout, const Real* inp, const Real* weight,
                                      const float* mean, const float* rstd, int N, int C) {
     dim3 grid(blocks_of((size_t)N, WARPS)), block(WARP, WARPS);
-    if (C % WIDE == 0) { layernorm_backward_input_kernel<WIDE><<<grid, block>>>(dinp, dout, inp, weight, mean, rstd, N, C); }
-    else { layernorm_backward_input_kernel<1><<<grid, block>>>(dinp, dout, inp, weight, mean, rstd, N, C); }
+    if (C % WIDE == 0) { layernorm_backward_input_kernel<WIDE><<<grid, block>>>(dinp, dstream, dout, inp, weight, mean, rstd, N, C); }
+    else { layernorm_backward_input_kernel<1><<<grid, block>>>(dinp, dstream, dout, inp, weight, mean, rstd, N, C); }
     LAUNCHED();
 }
 
@@ -380,7 +380,7 @@ static void attention_backward(Real* dqkv, const Real* dout, const Real* qkv, co
 #define GELU_A 1.5957691216057308f // 2 sqrt(2/pi)
 #define GELU_B 0.044715f
 
-// W elements a thread, from here to residual_backward. grid (n / W / THREADS), block (THREADS)
+// W elements a thread, from here to residual_forward. grid (n / W / THREADS), block (THREADS)
 template <int W> static __global__ void gelu_forward_kernel(Real* out, const Real* inp, size_t n) {
     size_t i = ((size_t)blockIdx.x * THREADS + threadIdx.x) * W;
     if (i >= n) { return; }
@@ -432,9 +432,6 @@ static void residual_forward(Real* out, // added to
     else { residual_forward_kernel<1><<<blocks_of(n, THREADS), THREADS>>>(out, inp, n); }
     LAUNCHED();
 }
-
-// The branch's gradient is a copy: the stream's moves on while a site still points to the branch's.
-static void residual_backward(Real* dbranch, const Real* dstream, size_t n) { device_copy(dbranch, dstream, sizeof(Real) * n); }
 
 // A row of logits is long and read twice: the fewer rows are at work at a time, the more of them are still in the second-level cache then.
 enum { ROW_THREADS = 1024 };
@@ -594,28 +591,27 @@ static void block_forward(const BlockActs* a, const Real* x, const BlockParams* 
     residual_forward(a->residual3, a->residual2, (size_t)N * C);
 }
 
-// dx is the gradient of residual3 on entry, that of the block's input x on return.
+// d->fcproj is the gradient of residual3 on entry, and so that of the branch which is added there; d->attproj likewise of residual2. dx
+// becomes that of the block's input x: it is no buffer of d, as sites point to them while the stream's gradient moves on.
 static void block_backward(const BlockParamGrads* g, const BlockGrads* d, Real* dx,
                            const BlockParams* w, const BlockActs* a, const Real* x,
                            Drpt* drpt, float* scratch, int B, int T, int C, int NH) {
     int N = B * T;
     size_t NC = (size_t)N * C;
-    residual_backward(d->fcproj, dx, NC);
     matmul_backward_input(d->fch, d->fcproj, w->fcprojw, N, 4*C, C);
     drpt_site(drpt, "fcproj", g->fcprojw, g->fcprojb, d->fcproj, a->fch_gelu, 4*C, C);
     gelu_backward(d->fch, a->fch, 4*NC);
     matmul_backward_input(d->ln2, d->fch, w->fcw, N, C, 4*C);
     drpt_site(drpt, "fc", g->fcw, g->fcb, d->fch, a->ln2, C, 4*C);
-    layernorm_backward_input(dx, d->ln2, a->residual2, w->ln2w, a->ln2_mean, a->ln2_rstd, N, C);
+    layernorm_backward_input(d->attproj, d->fcproj, d->ln2, a->residual2, w->ln2w, a->ln2_mean, a->ln2_rstd, N, C);
     drpt_site_layernorm(drpt, "ln2", g->ln2w, g->ln2b, d->ln2, a->residual2, a->ln2_mean, a->ln2_rstd, C);
     drpt_project(drpt, DRPT_SUBLAYER);
-    residual_backward(d->attproj, dx, NC);
     matmul_backward_input(d->atty, d->attproj, w->attprojw, N, C, C);
     drpt_site(drpt, "attproj", g->attprojw, g->attprojb, d->attproj, a->atty, C, C);
     attention_backward(d->qkv, d->atty, a->qkv, a->atty, a->lse, scratch, B, T, C, NH);
     matmul_backward_input(d->ln1, d->qkv, w->qkvw, N, C, 3*C);
     drpt_site_fused(drpt, "qkv", g->qkvw, g->qkvb, d->qkv, a->ln1, C, 3*C);
-    layernorm_backward_input(dx, d->ln1, x, w->ln1w, a->ln1_mean, a->ln1_rstd, N, C);
+    layernorm_backward_input(dx, d->attproj, d->ln1, x, w->ln1w, a->ln1_mean, a->ln1_rstd, N, C);
     drpt_site_layernorm(drpt, "ln1", g->ln1w, g->ln1b, d->ln1, x, a->ln1_mean, a->ln1_rstd, C);
     drpt_project(drpt, DRPT_BLOCK);
 }
@@ -651,11 +647,12 @@ struct GPT2 {
     Params weight;
     ParamGrads grad;
     float *params, *grads, *m, *v;    // (num_params) each; the last three only for training
+    Clip* clip;                       // of the last update
     Real* weights;                    // (num_params) what the layers compute with: params itself, or a rounded copy
     int B, T;                         // the largest batch there is memory for
     int recompute;                    // 1: the blocks share their activations, residual3 apart
     BlockActs* act;                   // (L)
-    BlockGrads* dact;                 // (L), all the same memory unless a group reaches across blocks
+    BlockGrads* dact;                 // (L), all the same memory unless a group reaches across blocks; fcproj in turn another and dx
     Real *encoded, *lnf, *logits, *dx, *dlnf;
     float *lnf_mean, *lnf_rstd, *losses;
     float* scratch;                   // of attention
@@ -695,6 +692,7 @@ static void layout_params(GPT2* model, int training) {
     model->grads = take_params(model, "the gradients");
     model->m = take_params(model, "AdamW's first moments");
     model->v = take_params(model, "AdamW's second moments");
+    model->clip = TAKE_ARRAY(&model->pieces, Clip, 1, "the gradient's norm");
 }
 
 static void layout_block_acts(BlockActs* a, Pieces* pieces, size_t N, size_t C, size_t NH, const char* what) {
@@ -746,7 +744,11 @@ static void layout_acts(GPT2* model, int training, int keep_blocks) {
     model->dx = TAKE_ARRAY(pieces, Real, N * C, what);
     model->dlnf = TAKE_ARRAY(pieces, Real, N * C, what);
     for (size_t l = 0; l < L; l++) {
-        if (l == 0 || keep_blocks) { layout_block_grads(&model->dact[l], pieces, N, C, what); } else { model->dact[l] = model->dact[0]; }
+        if (l == 0 || keep_blocks) { layout_block_grads(&model->dact[l], pieces, N, C, what); }
+        else {
+            model->dact[l] = model->dact[0];
+            if (l % 2 == 1) { model->dact[l].fcproj = model->dx; }
+        }
     }
 }
 
@@ -830,16 +832,16 @@ void gpt2_backward(GPT2* model, const int* tokens, const int* targets, const flo
         value_backward_params(model->grad.headw, model->grad.headb, model->dvalue, model->head_share, model->lnf, B, T, C);
         value_backward_input(model->dlnf, model->dvalue, model->weight.headw, N, C);
     }
-    device_zero(model->dx, sizeof(Real) * (size_t)N * C);
-    layernorm_backward_input(model->dx, model->dlnf, last, model->weight.lnfw, model->lnf_mean, model->lnf_rstd, N, C);
+    layernorm_backward_input(model->dact[L - 1].fcproj, NULL, model->dlnf, last, model->weight.lnfw, model->lnf_mean, model->lnf_rstd, N, C);
     drpt->block = -1;
     drpt_site_layernorm(drpt, "lnf", model->grad.lnfw, model->grad.lnfb, model->dlnf, last, model->lnf_mean, model->lnf_rstd, C);
     drpt_project(drpt, DRPT_BLOCK);
     for (int l = L - 1; l >= 0; l--) {
         const Real* x = l > 0 ? model->act[l - 1].residual3 : model->encoded;
+        Real* dx = l > 0 ? model->dact[l - 1].fcproj : model->dx;
         drpt->block = l;
         if (model->recompute && l < L - 1) { block_hidden(&model->act[l], x, &model->weight.block[l], model->scratch, B, T, C, NH); }
-        block_backward(&model->grad.block[l], &model->dact[l], model->dx, &model->weight.block[l], &model->act[l], x,
+        block_backward(&model->grad.block[l], &model->dact[l], dx, &model->weight.block[l], &model->act[l], x,
                        drpt, model->scratch, B, T, C, NH);
     }
     drpt->block = -1;
@@ -848,22 +850,29 @@ void gpt2_backward(GPT2* model, const int* tokens, const int* targets, const flo
     drpt_project(drpt, DRPT_GLOBAL);
 }
 
-void gpt2_losses(const GPT2* model, float* losses, int B, int T) { device_read(losses, model->losses, sizeof(float) * (size_t)B * T); }
+const float* gpt2_losses(const GPT2* model) { return model->losses; }
 
-void gpt2_update(GPT2* model, const Config* c, double lr, double scale, int step) {
+void gpt2_update(GPT2* model, const Config* c, double lr, int step) {
+    gradient_clip(model->clip, model->grads, model->num_params, c->clip);
     for (int i = 0; i < NUM_TENSORS; i++) {
         const Tensor* t = &model->tensor[i];
         size_t at = t->begin, size = t->blocks * t->rows * t->cols;
         if (size == 0) { continue; } // of a head that the model has not
         float decay = t->rows > 1 ? (float)c->weight_decay : 0.0f;
         if (strcmp(c->optimizer, "sgd") == 0) {
-            sgd_update(model->params + at, model->grads + at, size, (float)lr, decay, (float)scale);
+            sgd_update(model->params + at, model->grads + at, size, (float)lr, decay, model->clip);
         } else {
             AdamW a = { (float)lr, (float)c->beta1, (float)c->beta2, (float)c->eps, decay };
-            adamw_update(model->params + at, model->grads + at, model->m + at, model->v + at, size, a, (float)scale, step);
+            adamw_update(model->params + at, model->grads + at, model->m + at, model->v + at, size, a, model->clip, step);
         }
     }
     round_weights(model);
+}
+
+double gpt2_norm(const GPT2* model) {
+    Clip clip;
+    device_read(&clip, model->clip, sizeof(clip));
+    return clip.norm;
 }
 
 // ---------------------------------------------------------------------------------------------

@@ -6,7 +6,8 @@
 llmc/objective.c is compiled as it is into a library of its own. A policy is a table of random logits, and what is compared is dL/dlogits:
 weight (softmax - onehot) here, autograd of the loss there, so that the coefficients and what they are used for are both put to
 the test. PPO and GRPO go the whole way from scores to gradients. With DPO the trainer is compared too, on whole small models, with
-check_torch.py's GPT-2. Debian: apt-get install python3-torch python3-numpy.
+check_torch.py's GPT-2; so is rl_oracle.py, with which check_rounds.py compares the trainer in the other objectives and which needs NumPy alone.
+Debian: apt-get install python3-torch python3-numpy.
 """
 import argparse
 import ctypes
@@ -15,6 +16,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -22,6 +24,8 @@ import torch.nn.functional as F
 
 sys.dont_write_bytecode = True
 import check_torch
+import gpt2_numpy
+import rl_oracle
 
 STATS = ["empty", "broken", "loss", "pairs", "correct", "margin", "responses", "kl_penalty", "groups", "degenerate",
          "tokens", "clipped", "kl_old", "kl_reference", "value_loss", "value_clipped"]
@@ -228,6 +232,81 @@ def check_grpo(library, case, d, group, clip, kl, rows):
 
 
 # ------------------------------------------------------------------------------------------------
+# rl_oracle.py, on a round that is made up, of a whole model with a head.
+
+def made_up_round(rng, c, B, T):
+    begin, length = rng.integers(1, T - 2, B), rng.integers(1, T, B)
+    at = np.arange(T)[None]
+    mask = (at >= begin[:, None]) & (at < np.minimum(begin + length, T - 1)[:, None])
+    mask[3] = False  # an empty response
+    noise = lambda size: size * rng.standard_normal((B, T))
+    rows = SimpleNamespace(tokens=rng.integers(0, c["V"], (B, T)), mask=mask, value=noise(1.0), old=noise(0.3), reference=noise(0.5),
+                           reward=rng.integers(0, 3, B) / 2.0, usable=np.ones(B, bool))
+    rows.reward[:3] = 0.5  # a group without a best
+    return rows
+
+
+def check_oracle(seed):
+    case, rng = f"rl_oracle.py, {seed}", np.random.default_rng(seed)
+    c = dict(L=2, H=2, C=8, V=13, Vp=16, T=12, head=1)
+    w, B, T, group, clip = gpt2_numpy.random_model(c, rng), 12, 12, 3, 0.2
+    rows = made_up_round(rng, c, B, T)
+    state = rl_oracle.now(c, w, rows)
+    rows.old, rows.reference = rows.old + state.logp, rows.reference + state.logp
+    mask, reward = torch.tensor(rows.mask), torch.tensor(rows.reward)
+    groups = reward.view(-1, group)
+    usable = (groups != groups[:, :1]).any(1, True).expand(-1, group).reshape(-1, 1) & mask.any(1, True)
+    o = SimpleNamespace(clip_ratio=clip, kl=0.04, value_weight=0.3, value_clip=0.25)
+
+    def compare(what, kind, objective, loss_of):
+        """loss_of(logp, value): the scalar that a step's rows are parts of."""
+        v = {name: torch.tensor(x, requires_grad=True) for name, x in w.items()}
+        x = check_torch.hidden(c, v, torch.tensor(rows.tokens))
+        logp = F.linear(x, v["wte"][:c["V"]]).log_softmax(2).gather(2, torch.tensor(state.targets)[:, :, None])[:, :, 0]
+        loss_of(logp, x @ v["headw"] + v["headb"]).backward()
+        G, _ = rl_oracle.step_gradients(kind, objective, rows, state, o)
+        want = np.concatenate([(v[name].grad if v[name].grad is not None else torch.zeros(shape)).numpy().ravel()
+                               for name, shape, _ in gpt2_numpy.tensors(c)])
+        report(case, what, G.sum(0), want, 1e-7)
+
+    old, reference = torch.tensor(rows.old), torch.tensor(rows.reference)
+    A, of_best = rl_oracle.of_groups(rows.reward, group)
+    rows.advantage, rows.usable = np.where(rows.mask, A[:, None], 0), of_best
+    want = ((groups - groups.mean(1, True)) / (groups.std(1, keepdim=True) + 1e-6)).view(-1, 1) * mask
+    report(case, "grpo: advantages", rows.advantage, want.numpy(), 1e-12)
+
+    def grpo(logp, value):
+        gap = reference - logp
+        return surrogate(logp, old, want, mask & usable, clip) + o.kl * ((gap.exp() - gap - 1) * (mask & usable)).sum() / (mask & usable).sum()
+    compare("grpo: gradient", "objective", "grpo", grpo)
+    compare("grpo: pre-clip gradient", "pre-clip", "grpo", lambda logp, value: -(want * logp * (mask & usable)).sum() / (mask & usable).sum())
+    plain = (reward - reward.mean()) / (reward.std() + 1e-6)
+    compare("avg-reward gradient", "avg-reward", "grpo", lambda logp, value: -(plain[:, None] * logp * mask).sum() / mask.sum())
+
+    beta, gamma, lam, after = 0.1, 0.97, 0.9, rng.standard_normal(B)
+    _, raw, rows.returns = rl_oracle.of_values(rows, rows.value, after, beta, gamma, lam)
+    rows.advantage, rows.usable = rl_oracle.whitened(raw, rows.mask), rows.mask.any(1)
+    token_reward = -beta * (old - reference) * mask
+    advantage, next_a, next_v = torch.zeros(B, T), torch.zeros(B), torch.tensor(after)
+    for t in reversed(range(T)):
+        last = mask[:, t] & ~mask[:, t + 1:].any(1)
+        a = token_reward[:, t] + torch.where(last, reward, 0.0) + gamma * next_v - torch.tensor(rows.value)[:, t] + gamma * lam * next_a
+        advantage[:, t] = torch.where(mask[:, t], a, 0.0)
+        next_a, next_v = torch.where(mask[:, t], a, next_a), torch.where(mask[:, t], torch.tensor(rows.value)[:, t], next_v)
+    white = (advantage - advantage[mask].mean()) / (advantage[mask].var() + 1e-8).sqrt()
+    returns = advantage + torch.tensor(rows.value)
+    report(case, "ppo: advantages", rows.advantage, (white * mask).numpy(), 1e-12)
+    report(case, "ppo: returns", rows.returns, (returns * mask).numpy(), 1e-12)
+
+    def ppo(logp, value):
+        before = torch.tensor(rows.value)
+        near = before + (value - before).clamp(-o.value_clip, o.value_clip)
+        of_value = 0.5 * (torch.max((value - returns) ** 2, (near - returns) ** 2) * mask).sum() / mask.sum()
+        return surrogate(logp, old, white, mask, clip) + o.value_weight * of_value
+    compare("ppo: gradient", "objective", "ppo", ppo)
+
+
+# ------------------------------------------------------------------------------------------------
 # The trainer.
 
 def log_probabilities(c, w, tokens, mask):
@@ -299,6 +378,8 @@ def main():
             check_reward(library, case, d)
             check_ppo(library, case, d, 0.05, [1.0, 0.99, 0.9][seed], [0.95, 0.8, 1.0][seed], 0.2, rows)
             check_grpo(library, case, d, [2, 4, 6][seed], 0.2, 0.04, rows)
+    for seed in range(3):
+        check_oracle(seed)
     for seed, (descriptor, pairs, T) in enumerate([("L2,H3,C12,V17,T9", 3, 9), ("L1,H1,C7,V300,T8", 2, 5), ("L3,H4,C64,V257,T40", 4, 40)]):
         check_trainer_dpo(options.trainer, descriptor, pairs, T, [0.1, 0.5, 1.0][seed], seed)
     print(f"{failures} too large" if failures else "all within tolerance")

@@ -9,10 +9,8 @@ rows take part, the log, and --dump-update. A group whose choice hangs on roundi
 thing compared with --verbose, else for each case; exit code 1 if anything is wrong. Debian: apt-get install python3-numpy.
 """
 import argparse
-import csv
 import itertools
 import os
-import subprocess
 import sys
 import tempfile
 from types import SimpleNamespace
@@ -24,115 +22,7 @@ import check_methods
 import gpt2_numpy
 import rl_oracle as rl
 from oracle import KNOBS, knobs
-
-EOT = 256  # of the tokenizer of bytes
-JUDGE = """
-import json, sys
-for line in sys.stdin:
-    case = json.loads(line)
-    print(sum(ord(x) for name in case for x in case[name] if ord(x) < 128) % 3 / 2, flush=True)
-"""
-
-
-class Report:
-    """Errors in units of what is compared; the worst of a case."""
-
-    def __init__(self, verbose):
-        self.verbose, self.failed, self.compared = verbose, 0, 0
-
-    def begin(self, case):
-        self.case, self.worst, self.bad, self.count, self.ties = case, (0.0, ""), 0, 0, 0
-
-    def add(self, what, error, allowed):
-        bad = not error <= allowed  # so phrased that a NaN fails
-        self.bad, self.count = self.bad + bad, self.count + 1
-        self.worst = max(self.worst, (error / allowed if error == error else np.inf, f"{error:.1e} of {allowed:.0e} allowed, {what}"))
-        if bad or self.verbose:
-            print(f"    {self.case:44} {what:32} {error:8.1e}  (allowed {allowed:.0e}){'  TOO LARGE' if bad else ''}", flush=True)
-
-    def numbers(self, what, got, want, allowed):
-        got, want = np.asarray(got, "f8"), np.asarray(want, "f8")
-        same = got.shape == want.shape
-        self.add(what, np.abs(got - want).max(initial=0) / max(np.abs(want).max(initial=0), 1e-30) if same and want.any() else
-                 np.abs(got).max(initial=0) if same else np.nan, allowed)
-
-    def same(self, what, got, want):
-        self.add(what, 0.0 if np.array_equal(got, want) else np.nan, 0.5)
-
-    def end(self):
-        self.failed += self.bad > 0
-        self.compared += self.count
-        ties = f", {self.ties} groups left out for ties" if self.ties else ""
-        print(f"{self.case:44} {self.count:3} compared{ties}; nearest to failing: {self.worst[1]}{'  FAILED' if self.bad else ''}", flush=True)
-
-
-# ------------------------------------------------------------------------------------------------
-# Models, prompts, runs.
-
-def talkative_model(c, rng):
-    """Random, but most of what it says is text, and about one token in ten ends it. Channel 0 is a bias of the tokens."""
-    w = gpt2_numpy.random_model(c, rng)
-    if c["V"] == 257:
-        w["lnfb"][0] = 3
-        w["wte"][:, 0] = np.where((np.arange(c["Vp"]) >= 32) & (np.arange(c["Vp"]) < 127), 0, -1.5)
-        w["wte"][EOT, 0] = 1
-    return {name: x.astype("f4").astype("f8") for name, x in w.items()}
-
-
-def random_prompts(rng, rows, T, byte_tokens):
-    """Rows of a prompt, an answer with an end that may be missing, and padding; the last without an answer."""
-    tokens, mask = np.zeros((rows, T + 1), int), np.zeros((rows, T), int)
-    for i in range(rows):
-        prompt, answer = 2 + rng.integers(T // 2), rng.integers(1, T // 2 - 1) if i + 1 < rows else 0
-        tokens[i, : prompt + answer] = rng.integers(33, 127, prompt + answer) if byte_tokens else rng.integers(1, 20, prompt + answer)
-        mask[i, prompt - 1 : prompt - 1 + answer] = 1
-        if answer > 1 and i % 2 and byte_tokens:
-            tokens[i, prompt + answer - 1] = EOT
-    return tokens, mask
-
-
-class Setting:
-    """A model, a reference, files of prompts, and a program that judges."""
-
-    def __init__(self, trainer, folder, name, seed, byte_tokens=True):
-        self.trainer, self.folder, self.name, self.byte_tokens, self.runs = trainer, folder, name, byte_tokens, 0
-        rng = np.random.default_rng(seed)
-        self.c = dict(L=2, H=2, C=16, V=257 if byte_tokens else 23, Vp=264 if byte_tokens else 24, T=26, head=1)
-        self.models = {}
-        for which in ("policy", "reference", "judge"):
-            self.models[which] = talkative_model(self.c, rng)
-            gpt2_numpy.write_model(self.path(which + ".bin"), self.c, self.models[which])
-        for which, rows in (("general0", 5), ("general1", 3), ("target", 6)):
-            tokens, mask = random_prompts(rng, rows, 10, byte_tokens)
-            gpt2_numpy.write_examples(self.path(which + ".bin"), tokens, mask, self.c["V"], 2, 0 if byte_tokens else 2)
-        with open(self.path("judge.py"), "w") as f:
-            f.write(JUDGE)
-
-    def path(self, name):
-        return os.path.join(self.folder, f"{self.name}_{name}")
-
-    def run(self, options, steps):
-        """The round's files, the models and the dump of the last step, and the log."""
-        self.runs += 1
-        out, dump = self.path(f"run{self.runs}"), self.path("dump.bin")
-        options = dict(dict(general=self.path("general*.bin"), init=self.path("policy.bin"), reference=self.path("reference.bin"), seq=24,
-                            schedule="constant", lr=0.02, clip=0, optimizer="sgd", threads=1, save_every=1, val_every=0, seed=7,
-                            reward_command=f"exec {sys.executable} {self.path('judge.py')}"), **options)
-        command = [self.trainer, "--steps", str(steps), "--out", out, "--dump-update", dump]
-        command += [str(x) for name, value in options.items() if value is not None for x in ("--" + name.replace("_", "-"), value)]
-        done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        if done.returncode:
-            raise RuntimeError(f"{' '.join(command)}\nends with {done.returncode}: {done.stderr.strip()}")
-        with open(os.path.join(out, "log.csv")) as f:
-            log = [{name: float(x) if x else None for name, x in row.items()} for row in csv.DictReader(f)]
-        model = lambda step: gpt2_numpy.read_model(os.path.join(out, f"model_{step:08d}.bin")) if step else (self.c, self.models["policy"])
-        c, _ = model(steps)
-        start = dict(zip(("c", "w"), model(steps - 1)))
-        if not c["head"]:
-            start = dict(c=c, w={name: start["w"][name] for name, _, _ in gpt2_numpy.tensors(c)})
-        return SimpleNamespace(out=out, log=log, **start, model=model, dump=np.fromfile(dump, "<f4", offset=1024).astype("f8"),
-                               file=lambda step: rl.read_round(os.path.join(out, f"round_{step:08d}.bin")))
-
+from rl_runs import EOT, Report, Setting
 
 # ------------------------------------------------------------------------------------------------
 # A round, from its tokens and what was said about it.
@@ -154,7 +44,7 @@ def prompts_of(setting, which):
     mask = body[2 * rows * (T + 1) :].reshape(rows, T) > 0
     found = {}
     for x, m in zip(tokens, mask):
-        first = m.argmax() + 1 if m.any() else np.flatnonzero(x).max() + 1
+        first = m.argmax() + 1 if m.any() else np.flatnonzero(x != EOT).max() + 1
         found[tuple(x[:first])] = tuple(x[1:][m])
     return found
 
@@ -163,36 +53,42 @@ def text_of(setting, tokens):
     return "".join(chr(x) for x in tokens if x < 128) if setting.byte_tokens else " ".join(map(str, tokens))
 
 
-def check_rows(report, setting, rows, files, group, most, who):
+def judgement(setting, o, prompt, response, answer, row):
+    """What the program says, or the model of rewards of the row."""
+    if hasattr(o, "reward_model"):
+        return gpt2_numpy.Pass(setting.c, setting.models["judge"], np.array([row])).values[0, -1]
+    texts = (text_of(setting, [x for x in part if x != EOT or not setting.byte_tokens]) for part in (prompt, response, answer))
+    return sum(map(ord, "".join(texts))) % 3 / 2
+
+
+def check_rows(report, setting, rows, files, group, most, who, o):
     """Prompts are of the files, `group` rows of one; what was sampled is masked, at most so many, and nothing stands behind; judged as the
-    program does. Returns whether each row ended by itself."""
+    program does."""
     prompts = {prompt: (answer, d) for d, which in enumerate(files) for prompt, answer in prompts_of(setting, which).items()}
-    T, wrong, ended = rows.tokens.shape[1], [], np.zeros(len(rows.tokens), bool)
+    T, wrong = rows.tokens.shape[1], []
     for i, (tokens, mask, length) in enumerate(zip(rows.tokens, rows.mask, rows.length)):
         first = mask.argmax() + 1 if mask.any() else length
         prompt, response = tuple(tokens[:first]), tokens[first:length]
-        ended[i] = setting.byte_tokens and EOT in response
+        ended = setting.byte_tokens and EOT in response
         wrong += [f"row {i}: no prompt of the files"] if prompt not in prompts else []
         wrong += [f"row {i}: mask"] if not np.array_equal(np.flatnonzero(mask), np.arange(first - 1, length - 1)) else []
         wrong += [f"row {i}: padding"] if tokens[length:].any() else []
-        wrong += [f"row {i}: goes on behind its end"] if ended[i] and EOT in response[:-1] else []
-        wrong += [f"row {i}: too short"] if not ended[i] and not (len(response) == most or length == T) else []
+        wrong += [f"row {i}: goes on behind its end"] if ended and EOT in response[:-1] else []
+        wrong += [f"row {i}: too short"] if not ended and not (len(response) == most or length == T) else []
         wrong += [f"row {i}: too long"] if len(response) > most else []
         wrong += [f"row {i}: another prompt than its group"] if prompt != tuple(rows.tokens[i - i % group][:first]) else []
         if prompt in prompts:
             answer, domain = prompts[prompt]
             wrong += [f"row {i}: domain"] if rows.domain[i] != domain else []
-            texts = (text_of(setting, [x for x in part if x != EOT or not setting.byte_tokens]) for part in (prompt, response, answer))
-            want = sum(map(ord, "".join(texts))) % 3 / 2
-            wrong += [f"row {i}: reward {rows.reward[i]}, not {want}"] if rows.reward[i] != want else []
+            want = judgement(setting, o, prompt, response, answer, tokens[:length])
+            wrong += [f"row {i}: reward {rows.reward[i]}, not {want}"] if not abs(rows.reward[i] - want) <= 1e-5 * (1 + abs(want)) else []
     report.same(f"{who}: tokens, masks, rewards {'; '.join(wrong[:2])}", len(wrong), 0)
-    return ended
 
 
-def check_numbers(report, setting, objective, rows, ended, sampler, o, kl, who, rewards_of=None):
+def check_numbers(report, setting, objective, rows, sampler, o, kl, who):
     """log-probabilities, values and advantages; returns the rows with those of the oracle and with who takes part."""
     state = rl.now(*sampler, rows)
-    reference = rl.now(*setting.reference, rows)
+    reference = rl.now(setting.c, setting.models["reference"], rows)
     report.numbers(who + ": old", np.where(rows.mask, rows.old, 0), np.where(rows.mask, state.logp, 0), 1e-5)
     if kl or o.kl:
         report.numbers(who + ": reference", np.where(rows.mask, rows.reference, 0), np.where(rows.mask, reference.logp, 0), 1e-5)
@@ -202,23 +98,23 @@ def check_numbers(report, setting, objective, rows, ended, sampler, o, kl, who, 
         mine = SimpleNamespace(**{**vars(rows), "advantage": advantage, "usable": usable & rows.mask.any(1)})
     else:
         report.numbers(who + ": values", np.where(rows.mask, rows.value, 0), np.where(rows.mask, state.value, 0), 1e-5)
-        after = np.where(ended, 0, state.value[np.arange(len(ended)), rows.length - 1])
+        after = np.zeros(len(rows.length))  # a response is judged as it stands, cut or not: nothing comes after it
         _, raw, returns = rl.of_values(rows, rows.value, after, kl, o.gamma, getattr(o, "lambda"))
         advantage = rl.whitened(raw, rows.mask)
-        report.numbers(who + ": returns", np.where(rows.mask, rows.returns, 0), np.where(rows.mask, returns, 0), 2e-5)
+        if who == "general" or o.target_objective != "avg-reward":
+            report.numbers(who + ": returns", np.where(rows.mask, rows.returns, 0), np.where(rows.mask, returns, 0), 2e-5)
         mine = SimpleNamespace(**{**vars(rows), "advantage": advantage, "returns": returns, "usable": rows.mask.any(1)})
     return mine
 
 
-def check_update(report, what, run, objective, general, target, o, options, candidates=None):
-    """--dump-update of a step from the rows that it took: all, or one of the candidates."""
+def check_update(report, what, run, objective, general, target, o, options):
+    """--dump-update of a step that took all these rows. target: its rows, or "self"."""
     state = rl.now(run.c, run.w, general)
     G, counts = rl.step_gradients("objective", objective, general, state, o)
     head = slice(gpt2_numpy.count(run.c) - (run.c["C"] + 1) * run.c["head"], None)
     if target is None:
-        want = G.sum(0)
-        report.numbers(what + " update", run.dump, want, 2e-5)
-        return G
+        report.numbers(what + " update", run.dump, G.sum(0), 2e-5)
+        return
     G = G[counts] * counts.sum()  # a row stands for itself
     if target == "self":
         rows, _ = rl.step_gradients(o.target_objective, objective, general, state, o)
@@ -234,43 +130,38 @@ def check_update(report, what, run, objective, general, target, o, options, cand
     report.add(f"{what} update, {compared} groups {where}", worst if compared else np.nan, 3e-5)
     if run.c["head"] and (objective == "ppo" or np.abs(run.dump[head]).max() > 0):
         report.numbers(what + " update of the head", run.dump[head], (rows.sum(0) if o.method == "target" else G.mean(0))[head], 2e-5)
-    return G
 
 
-def check_round(report, setting, objective, case, options, steps, files=("general0", "general1")):
-    """The last of so many steps of the first round, each of which takes all of its rows."""
-    report.begin(f"{setting.name} {objective} {case}")
-    o = told(options)
-    n = 16
-    more = dict(objective=objective, batch=n // options.get("accumulate", 1), rollouts=n, epochs=4, group_size=o.group_size, max_new=9)
-    held_out = options.pop("held_out", False)
+def check_round(report, setting, objective, options, steps, at=None, drawn=0):
+    """The last of so many steps, each of which takes all rows of its round. at: number of the round and of its step, counted from 1;
+    drawn: the step before which the target's responses were."""
+    o, at = told(options), at or (1, steps)
+    n = 16 if o.method == "full" else 8  # the oracle looks at every face of a feasible set
+    more = dict(objective=objective, method=o.method, batch=n // options.get("accumulate", 1), rollouts=n, epochs=4, group_size=o.group_size, max_new=12)
+    held_out = options.get("held_out", False)
     if held_out:
         more.update(target=setting.path("target.bin"), target_batch=8 // options.get("accumulate", 1))
-    run = setting.run({**more, **options}, steps)
+    run = setting.run({**more, **{name: x for name, x in options.items() if name != "held_out"}}, steps)
     r = run.file(steps)
-    report.same("header", (r.rows, r.T, r.group, r.round, r.step), (n, 24, o.group_size, 1, steps))
-    sampler = run.model(0)
-    if not run.c["head"]:
-        sampler = (run.c, {name: sampler[1][name] for name, _, _ in gpt2_numpy.tensors(run.c)})
-    ended = check_rows(report, setting, r.general, files, o.group_size, 9, "general")
-    general = check_numbers(report, setting, objective, r.general, ended, sampler, o, r.numbers[0], "general")
+    report.same("header", (r.rows, r.T, r.group, r.round, r.step), (n, 24, o.group_size, *at))
+    sampler = run.model(steps - at[1])
+    check_rows(report, setting, r.general, ("general0", "general1"), o.group_size, 12, "general", o)
+    general = check_numbers(report, setting, objective, r.general, sampler, o, r.numbers[0], "general")
     if not o.iif:
         report.same("general: usable", r.general.usable, general.usable)
     filled = r.general.mask & general.usable[:, None]
     report.numbers("general: advantages", np.where(filled, r.general.advantage, 0), np.where(filled, general.advantage, 0), 2e-5)
     target = None
     if held_out:
-        ended = check_rows(report, setting, r.target, ("target",), o.group_size, 9, "target")
-        target = check_numbers(report, setting, objective, r.target, ended, sampler, o, r.numbers[0], "target")
+        check_rows(report, setting, r.target, ("target",), o.group_size, 12, "target", o)
+        target = check_numbers(report, setting, objective, r.target, run.model(drawn), o, r.numbers[0], "target")
     elif o.method != "full":
         target = "self"
     if o.iif:
         check_iif(report, run, objective, r, general, target, sampler, o)
         general.usable, target = r.general.usable, None
-    check_update(report, f"step {steps}:", run, objective, general, target, o, options)
+    check_update(report, "the", run, objective, general, target, o, options)
     check_log(report, run.log[steps - 1], run, objective, r, general, o)
-    report.end()
-    return run
 
 
 def check_iif(report, run, objective, r, general, target, sampler, o):
@@ -285,9 +176,10 @@ def check_iif(report, run, objective, r, general, target, sampler, o):
     score = G[:, body] @ rows.sum(0)[body]
     if target is None and o.leave_one_out:
         score -= (G * rows)[:, body].sum(1)
-    clear = np.abs(score) > 1e-5 * np.abs(score).max()
+    nothing = ~G.any(1)  # speaks neither for nor against
+    clear = (np.abs(score) > 1e-5 * np.abs(score).max()) | nothing
     report.ties += (~clear & general.usable).sum()
-    want = general.usable & (score >= 0)
+    want = general.usable & ((score >= 0) | nothing)
     report.same(f"kept rows, {want.sum()} of {general.usable.sum()}", r.general.usable[clear], want[clear])
 
 
@@ -317,12 +209,73 @@ def check_log(report, row, run, objective, r, general, o):
     report.add(f"log: clipped, {of(flat):.3f}", min(abs(row["clipped"] - of(flat)), abs(row["clipped"] - flat[tokens].sum())), 1e-6)
 
 
+def check_epochs(report, setting, objective):
+    """Steps of half a round: each epoch takes every row once, in another order, and a step's tokens count alike."""
+    o, n = told({}), 16
+    halves = []
+    for steps in (1, 2, 3, 4):
+        run = setting.run(dict(objective=objective, batch=n // 2, rollouts=n, epochs=3, group_size=o.group_size, max_new=12), steps)
+        r = run.file(steps)
+        rows = r.general
+        if objective == "grpo":
+            rows.advantage, rows.usable = (lambda A, best: (np.where(rows.mask, A[:, None], 0), best & rows.mask.any(1)))(*rl.of_groups(rows.reward, 4))
+        G = rl.step_gradients("objective", objective, rows, rl.now(run.c, run.w, rows), o)[0]
+        tokens = (rows.mask & rows.usable[:, None]).sum(1)
+        subsets = np.array([[i in chosen for i in range(n)] for chosen in itertools.combinations(range(n), n // 2)], float)
+        Q, R = np.linalg.qr(G.T)
+        u = subsets @ R.T * tokens.sum() / np.maximum(subsets @ tokens, 1)[:, None]
+        inner = Q.T @ run.dump
+        errors = np.hypot(np.linalg.norm(u - inner, axis=1), np.linalg.norm(run.dump - Q @ inner)) / np.linalg.norm(run.dump)
+        report.add(f"step {steps}: update of some 8 rows", errors.min(), 2e-5)
+        near = subsets[errors <= errors.min() + 1e-5] > 0  # rows without a part may go either way
+        halves.append({frozenset(np.flatnonzero(x & rows.usable)) for x in near})
+    everything = frozenset(np.flatnonzero(rows.usable))
+    for first in (0, 2):
+        disjoint = any(a | b == everything and not a & b for a in halves[first] for b in halves[first + 1])
+        report.same(f"epoch {first // 2 + 1}: every row once", disjoint, True)
+    report.same("another order in the second epoch", bool(halves[0] & (halves[2] | halves[3])), False)
+
+
+def check_own_rewards(report, setting):
+    """Self-reference where a step is half a round: rewards are standardised over the round, as its file says."""
+    o, n = told({}), 16
+    run = setting.run(dict(objective="grpo", batch=n // 2, rollouts=n, epochs=2, group_size=o.group_size, max_new=12, method="mix", mix=1), 1)
+    rows = run.file(1).general
+    state, tokens = rl.now(run.c, run.w, rows), rows.mask.sum(1)
+    best = {}
+    for scope in ("round", "step"):
+        best[scope] = np.inf
+        G = rl.row_gradients(state, rows.mask, lambda x: -x)
+        Q, R = np.linalg.qr(G.T)
+        inner, size = Q.T @ run.dump, np.linalg.norm(run.dump)
+        whole = rl.standardised(rows.reward)
+        for chosen in itertools.combinations(range(n), n // 2):
+            chosen = list(chosen)
+            A = whole[chosen] if scope == "round" else rl.standardised(rows.reward[chosen])
+            u = R[:, chosen] @ A / tokens[chosen].sum()
+            best[scope] = min(best[scope], np.linalg.norm(u - inner) / size)
+    scope = min(best, key=lambda x: best[x])
+    report.add(f"update, standardised over the {scope}", best[scope], 2e-5)
+    report.same("over the round", scope, "round")
+
+
+def check_adaptive_kl(report, setting, target):
+    """The coefficient of the next round, from the mean KL of a response of the last one."""
+    kl, horizon = 0.1, 100
+    run = setting.run(dict(objective="ppo", batch=16, rollouts=16, epochs=2, max_new=12, kl=kl, kl_target=target, kl_horizon=horizon), 5)
+    for step in (1, 3, 5):
+        r = run.file(step)
+        report.numbers(f"step {step}: the coefficient", r.numbers[0], kl, 1e-6)
+        g = r.general
+        mean = np.where(g.mask, g.old - g.reference, 0).sum(1).mean()
+        kl = rl.next_kl(kl, mean, target, len(g.mask), horizon)
+
+
 # ------------------------------------------------------------------------------------------------
 # Reward models.
 
-def check_reward(report, setting, case, options):
+def check_reward(report, setting, options):
     """Loss, accuracy, margin and gradient of a step of pairs; of methods with a target, check_methods.py has more."""
-    report.begin(f"{setting.name} reward {case}")
     rng, c, T, pairs = np.random.default_rng(11), setting.c, 9, 6
     data = {}
     for which, count in (("pairs", pairs), ("target_pairs", 2)):
@@ -343,7 +296,7 @@ def check_reward(report, setting, case, options):
         return G[0::2] + G[1::2], np.log1p(np.exp(-margin)), margin
     with_target = options.get("method", "full") != "full"
     more = dict(target=setting.path("target_pairs.bin"), target_batch=2) if with_target else {}
-    run = setting.run(dict(dict(objective="reward", reference=None, reward_command=None, general=setting.path("pairs.bin"), seq=None,
+    run = setting.run(dict(dict(objective="reward", reward_command=None, general=setting.path("pairs.bin"), seq=None,
                                 batch=pairs, lr=0, val_every=1, val=setting.path("pairs.bin")), **more, **options), 1)
     G, loss, margin = pair_gradients(run, "pairs")
     right = ((margin > 0) + 0.5 * (margin == 0)).mean()
@@ -363,21 +316,73 @@ def check_reward(report, setting, case, options):
         report.add(f"update, {compared} groups {where}", worst if compared else np.nan, 3e-5)
         want = rows.mean(0) if options["method"] == "target" else G.mean(0)
         report.numbers("update of the head", run.dump[head], want[head], 2e-5)
-    report.end()
 
 
 # ------------------------------------------------------------------------------------------------
 
-def reward_cases(thorough):
+# Without --thorough: one of each kind.
+QUICK = ["reward full, accumulate 3", "reward subset layer", "grpo full, far", "grpo full, accumulate", "grpo subset layer, held out, avg",
+         "grpo cone block, self, objective", "grpo iif, self, pre-clip", "grpo epochs", "ppo full, far", "ppo subset layer, self, objective",
+         "ppo cone block, held out, pre-clip", "ppo full, stopped", "ppo adaptive KL, target 2.0"]
+
+
+def reward_cases():
     yield "full", {}
     yield "full, accumulate 3", dict(batch=2, accumulate=3)
     yield "full, recompute", dict(recompute=1)
     yield "subset layer", dict(method="subset")
     yield "cone block", dict(method="cone", group="block")
-    if thorough:
-        for method in ("target", "mix", "filter", "greedy", "span", "simplex", "agem"):
-            for group in check_methods.GROUPS:
-                yield f"{method} {group}", dict(method=method, group=group)
+    for method in ("target", "mix", "filter", "greedy", "span", "simplex", "agem"):
+        for group in check_methods.GROUPS:
+            yield f"{method} {group}", dict(method=method, group=group)
+
+
+def round_cases(objective):
+    """Name, options, and the steps to look at."""
+    clip = dict(lr=0.5 if objective == "grpo" else 0.03)
+    yield "full", dict(kl=0.05), (1,)
+    yield "full, far from the old policy", dict(kl=0.05, **clip), (3,)
+    yield "full, accumulate 2, no KL", dict(accumulate=2, **clip), (2,)
+    yield "full, recompute", dict(kl=0.05, recompute=1, **clip), (2,)
+    yield "full, sampled at 0.8 of 40", dict(temperature=0.8, top_k=40, **clip), (2,)
+    yield "full, judged by a model", dict(reward_command=None, reward_model=True, **clip), (2,)
+    kinds = ["avg-reward", "pre-clip", "objective"]
+    for kind, held_out in itertools.product(kinds, (True, False)):
+        who = "held out" if held_out else "self"
+        common = dict(target_objective=kind, kl=0.05, held_out=held_out, **clip)
+        yield f"subset layer, {who}, {kind}", dict(common, method="subset"), (2,)
+        yield f"cone block, {who}, {kind}", dict(common, method="cone", group="block"), (2,)
+        yield f"cone layer, accumulate 4, {who}, {kind}", dict(common, method="cone", accumulate=4), (2,)
+        for method in ("target", "mix", "filter", "greedy", "span", "simplex", "capped", "agem", "agem_mirror"):
+            for group in ("matrix", "global") if held_out or method != "target" else ():
+                yield f"{method} {group}, {who}, {kind}", dict(common, method=method, group=group), (1, 3)
+    yield "filter layer, self with its own part", dict(method="filter", leave_one_out=0, **clip), (2,)
+    yield "cone global, self with its own part", dict(method="cone", group="global", leave_one_out=0, **clip), (2,)
+    for kind in kinds[:2]:
+        yield f"iif, held out, {kind}", dict(iif=1, held_out=True, target_objective=kind, **clip), (1, 3)
+        yield f"iif, self, {kind}", dict(iif=1, target_objective=kind, **clip), (2,)
+    yield "iif, self with its own part", dict(iif=1, leave_one_out=0, **clip), (2,)
+
+
+def all_checks(setting):
+    """(name, function, arguments) of everything there is to check."""
+    if setting.byte_tokens:
+        for case, more in reward_cases():
+            yield f"reward {case}", check_reward, more
+    for objective in ("grpo", "ppo"):
+        for case, more, steps in round_cases(objective):
+            if more.get("reward_model"):
+                more["reward_model"] = setting.path("judge.bin")
+            for step in steps:
+                yield f"{objective} {case}, step {step}", check_round, objective, more, step
+        stop, fresh = dict(kl_stop=1e-9, lr=0.1), dict(held_out=True, target_refresh=2, method="mix", lr=0.1)
+        yield f"{objective} epochs", check_epochs, objective
+        yield f"{objective} full, stopped by the KL", check_round, objective, stop, 2, (2, 1)
+        yield f"{objective} mix, older target", check_round, objective, fresh, 2, None, 0
+        yield f"{objective} mix, fresh target", check_round, objective, fresh, 3, None, 2
+    yield "grpo self-reference, half a round", check_own_rewards
+    for target in (0.02, 2.0, 50.0):
+        yield f"ppo adaptive KL, target {target}", check_adaptive_kl, target
 
 
 def main():
@@ -391,10 +396,12 @@ def main():
     gpt2_numpy.self_test()
     report, trainer = Report(options.verbose), os.path.join(options.build, "train_gpt2_drpt")
     with tempfile.TemporaryDirectory() as folder:
-        text = Setting(trainer, folder, "text", 1)
-        for case, more in reward_cases(options.thorough):
-            if options.only in f"{text.name} reward {case}":
-                check_reward(report, text, case, more)
+        for setting in (Setting(trainer, folder, "text", 1), Setting(trainer, folder, "ids", 2, byte_tokens=False)):
+            for name, check, *arguments in all_checks(setting):
+                wanted = options.only in f"{setting.name} {name}"
+                quick = setting.byte_tokens and any(name.startswith(kind) for kind in QUICK)
+                if wanted and (options.thorough or options.only or quick):
+                    report.attempt(f"{setting.name} {name}", check, setting, *arguments)
     print(f"{report.compared} things compared; " + (f"{report.failed} cases FAILED" if report.failed else "all within tolerance"))
     return 1 if report.failed else 0
 

@@ -138,8 +138,8 @@ drpt/sketch_gather.c~s/side\[0\] + from \* k->width\[0\], site_dout(g->scratch, 
 drpt/sketch_gather.c~s/to\[s->tokens\[at\]\] = 1.0f/to[0] = 1.0f/~test_gather gather/2_wide_sketch_is_exact~all tokens the first
 
 # ---- choosing a route
-drpt/gather.c~s/g->m > 0 \&\& !(g->needs \& (NEEDS_K | NEEDS_ROWS))/g->m > 0 \&\& !(g->needs \& NEEDS_K)/~test_gather gather/a_route_that_cannot_gives_way~no target rows from tokens
-drpt/gather.c~s/g->m > 0 \&\& !(g->needs \& (NEEDS_K | NEEDS_ROWS))/g->m > 0/~test_gather gather/1_7_11_routes~no K from tokens
+drpt/gather.c~s/!(g->needs \& (NEEDS_K | NEEDS_ROWS))/!(g->needs \& NEEDS_K)/~test_gather gather/a_route_that_cannot_gives_way~no target rows from tokens
+drpt/gather.c~s/ \&\& !(g->needs \& (NEEDS_K | NEEDS_ROWS))//~test_gather gather/1_7_11_routes~no K from tokens
 drpt/gather.c~s/case ROUTE_pairs:  return !g->metric;/case ROUTE_pairs:  return 1;/~test_gather gather/metric~pairs asked for the metric
 drpt/gather.c~s/if (!site_is_product(s)) { return 0; }//~test_gather gather/a_route_that_cannot_gives_way~a layer normalisation as a product
 drpt/gather.c~s/r <= ROUTE_tokens; r++/r <= ROUTE_sketch; r++/~test_gather gather/auto~a sketch by itself
@@ -370,6 +370,43 @@ drpt/drpt.c~s/o->own_rows \&\& solve_needs(d.method, d.knobs) \& NEEDS_S/0/~test
 drpt/drpt.c~s/if (o->own_rows) { check_own_rows/if (0) { check_own_rows/~test_drpt drpt/own_rows_that_make_no_sense~own rows: everything allowed
 drpt/drpt.c~s/^    check(n == m, "%d target rows are not.*//~test_drpt drpt/own_rows_that_make_no_sense~own rows: other rows allowed
 
+# ---- rows that are only scored
+drpt/direct.c~s/if (g->given) { memcpy/if (0) { memcpy/~test_gather gather/7_given~scores only: the given vector taken for moments
+drpt/gather.c~s/(g->m > 0 || g->given)/g->m > 0/~test_gather gather/7_given~scores only: no products with positions
+drpt/drpt.c~s/s.vbias = s.dbias;/s.vbias = s.dweight;/~test_drpt drpt/scores_only~scores only: weights for biases
+drpt/drpt.c~s/k < groups \&\& !d->scores_only/k < groups/~test_drpt drpt/scores_only~scores only: an update formed all the same
+drpt/drpt.c~s/if (!o->scores_only) { check_rows/if (1) { check_rows/~test_drpt drpt/scores_only~scores only: target rows asked for
+drpt/drpt.c~s/.given = o->scores_only/.given = 0/~test_drpt drpt/scores_only~scores only: in Adam s metric
+
+# ---- influence filtering
+drpt/iif.c~s/own ? most \/ 2 : most/most/~test_iif iif/scores~iif: more rows than the model has memory for
+drpt/iif.c~s/scores.own_rows = own;/scores.own_rows = 0;/~test_iif iif/scores~iif: rows score themselves
+drpt/iif.c~s/run->round->own_target \&\& run->round_options.leave_one_out/run->round->own_target/~test_iif iif/scores~iif: --leave-one-out not heeded
+drpt/iif.c~s/d.places = run->T;/d.places = run->T \/ 2;/~test_iif iif/scores~iif: positions counted anew in the middle
+drpt/iif.c~s/^        memset(b->mask + to \* T, 0, T);$//~test_iif iif/scores~iif: rows of before learnt from where there are no more
+drpt/iif.c~s/r->target.advantage + from/r->target.advantage/~test_iif iif/scores~iif: the target's first advantages for all
+drpt/iif.c~s/r->target.old + from/r->target.old/~test_iif iif/scores~iif: the target's first old probabilities for all
+drpt/iif.c~s/r->target.reference + from/r->target.reference/~test_iif iif/scores~iif: the reference of the first rows for all
+drpt/iif.c~s/plain ? 0.0 : r->kl, share/0.0, share/~test_iif iif/scores~iif: no divergence in the target
+drpt/iif.c~s/r->target_objective != TARGET_objective/0/~test_iif iif/scores~iif: the whole objective for every target
+drpt/iif.c~s/logp + to, logp + to, NULL, rows->advantage + to + (size_t)first \* (size_t)b->T/logp + to, logp + to, NULL, rows->advantage + to/~test_iif iif/scores~iif: the first advantages for all
+drpt/iif.c~s/1.0 \/ fmax(1.0, batch_trained(b, (size_t)i))/1.0/~test_iif iif/scores~iif: long responses count more
+drpt/iif.c~s/first < target->rows; first += rows/first < rows; first += rows/~test_iif iif/scores~iif: the first pass of the target alone
+drpt/iif.c~s/k < f->scorer.num_groups; k++/k < 1; k++/~test_iif iif/scores~iif: the first group alone
+drpt/iif.c~s/f->batch.usable\[i\] ? sum : NAN/sum/~test_iif iif/scores~iif: scores of rows that are not usable
+drpt/iif.c~s/f->score\[first + i\] = /f->score[i] = /~test_iif iif/scores~iif: scores of one pass
+drpt/iif.c~s/trained_tokens(round_responses(\&r->target))/1/~test_iif iif/scores~iif: the target as a sum
+drpt/iif.c~s/^    device_zero(a.grads, .*//~test_iif iif/scores~iif: gradients left behind
+drpt/iif.c~s/usable\[i\] \&\& r->iif->score\[i\] >= 0.0;/usable[i] \&\& !(r->iif->score[i] < 0.0);/~test_iif iif/broken_rows~iif: NaN is kept
+drpt/iif.c~s/score\[i\] >= 0.0/score[i] > 0.0/~test_iif iif/target_without_gradient~iif: a score of 0 is not kept
+drpt/iif.c~s/= r->general.usable\[i\] \&\& r->iif/= r->iif/~test_iif iif/scores~iif: rows usable again
+drpt/round.c~s/run->round_options.iif \&\& most < 2 ? 2 : most/most/~test_iif iif/scores~iif: room for one row
+drpt/round.c~s/^    check(!o->iif || (method .*//~test_iif iif/what_makes_no_sense~iif: before any method
+drpt/round.c~s/^    check(!o->iif || run->config.general.*//~test_iif iif/what_makes_no_sense~iif: without general rows
+drpt/round_step.c~s/if (ended \&\& r->iif) { iif_filter(run); }//~test_iif iif/rounds_are_filtered~iif: no round is filtered
+drpt/round_step.c~s/if (ended \&\& r->iif)/if (r->iif)/~test_iif iif/rounds_are_filtered~iif: every step filters
+drpt/round_step.c~s/r->kept >= 0 ? r->kept : NAN/NAN/~test_iif iif/steps_learn_from_the_kept~iif: not logged
+
 # ---- the trainer: layers
 train_gpt2_drpt.c~s/wpe + (size_t)(n % T) \* C/wpe + (size_t)(n \/ T) * C/~test_parity logits~a row's place for a token's
 llmc/softmax.h~s/p = p \* r + 1.0f\/120;//~test_gpt2 fast_exp~a term of the polynomial
@@ -377,7 +414,7 @@ llmc/softmax.h~s/x > 87.0f ? 87.0f : x/x/~test_gpt2 fast_exp~no upper end
 train_gpt2_drpt.c~s/squares \/ C + 1e-5f/squares \/ C/~test_parity logits~layernorm without its epsilon
 train_gpt2_drpt.c~s/(x\[c\] - m) \* (x\[c\] - m)/x[c] * x[c] - m * m/~test_gpt2 layernorm~variance by cancellation
 train_gpt2_drpt.c~s/weight\[c\] - average - (x/weight[c] - (x/~test_gradient layernorm~backward without the average
-train_gpt2_drpt.c~s/dx\[c\] += r \*/dx[c] = r */~test_gradient layernorm~the stream's gradient overwritten
+train_gpt2_drpt.c~s/(past ? past\[c\] : 0.0f) + r/r/~test_gradient layernorm~the stream's gradient overwritten
 train_gpt2_drpt.c~s/(size_t)3\*C, scale, a.queries/(size_t)3*C, 1.0f, a.queries/~test_gpt2 attention~scores not scaled
 train_gpt2_drpt.c~s/a.out, width, scale, a.queries/a.out, width, 1.0f, a.queries/~test_gradient attention~queries' gradient not scaled
 train_gpt2_drpt.c~s/S\[i\] = u <= first + i + a->ahead ? p : 0.0f/S[i] = p/~test_gpt2 attention~the future is seen
@@ -405,8 +442,8 @@ train_gpt2_drpt.c~s/if (x\[v\] > x\[best\])/if (x[v] >= x[best])/~test_gpt2 cros
 
 # ---- the trainer: block and model
 llmc/gpt2_tensors.h~s/+ (size_t)l \* tensor\[TENSOR_##name\].rows/+ 0 * tensor[TENSOR_##name].rows/~test_parity logits~all blocks are the first
-train_gpt2_drpt.c~s/    residual_backward(d->attproj, dx, NC);//~test_gradient plain_model~attention's branch without a gradient
-train_gpt2_drpt.c~s/    memset(model->dx, 0.*//~test_gradient gradients_add_up~the last pass's gradient kept
+train_gpt2_drpt.c~s/(dx, d->attproj, d->ln1,/(dx, d->fcproj, d->ln1,/~test_gradient plain_model~the stream without what attention's block did
+train_gpt2_drpt.c~s/if (l % 2 == 1) { d->fcproj/if (0) { d->fcproj/~test_update every_method~the stream's gradient moves on in place
 train_gpt2_drpt.c~s/if (l == 0 || keep_blocks)/if (l == 0)/~test_gradient mixed_model~blocks overwrite each other's gradients
 train_gpt2_drpt.c~s/    drpt_project(drpt, DRPT_SUBLAYER);//~test_update every_method~sublayers share
 train_gpt2_drpt.c~0,/    drpt_project(drpt, DRPT_BLOCK);/s///~test_update every_method~blocks share
@@ -480,7 +517,7 @@ llmc/optimizer.c~s/ + a.weight_decay \* params\[i\]//~test_gpt2 adamw~AdamW with
 llmc/optimizer.c~s/float g = scale \* grads\[i\]/float g = grads[i]/~test_gpt2 adamw~AdamW not clipped
 llmc/optimizer.c~s/        grads\[i\] = 0.0f;//~test_gpt2 adamw~gradients kept
 llmc/optimizer.c~s/scale \* grads\[i\] + weight_decay/scale * grads[i] - weight_decay/~test_gpt2 sgd~SGD decays the other way
-llmc/optimizer.c~s/p == PARTS - 1 ? n : begin/begin/~test_gpt2 squared_norm~the rest of a division left out
+llmc/optimizer.c~s/p == PARTS - 1 ? n : begin/begin/~test_gpt2 gradient_clip~the rest of a division left out
 llmc/schedule.c~s/lr \* (step + 1) \/ warmup/lr * step \/ warmup/~test_gpt2 schedules~a first step of rate 0
 llmc/schedule.c~s/0.8 \* steps/0.9 * steps/~test_gpt2 schedules~wsd decays late
 llmc/schedule.c~s/0.5 \* (1.0 + cos/(cos/~test_gpt2 schedules~another cosine
@@ -806,7 +843,7 @@ llmc/dataset.c~s/ \* together + row % together : row/ * together : row/~test_pol
 llmc/dataset.c~s/rng_shuffle(\&rng, r->order, count)/rng_shuffle(\&rng, r->order, count - 1)/~test_dataset reader_order_is_the_stream~the last pair always last
 drpt/policy.c~s/p->reference_logp + row \* T, p->beta/p->logp + row * T, p->beta/~test_policy policy/evaluation~the model its own reference
 drpt/policy.c~s/logp\[n\] = -logp\[n\]/logp[n] = logp[n]/~test_gradient pairs~losses for log-probabilities
-drpt/policy.c~s/b->mask\[n\] \&\& !is_reward ? 1.0f : 0.0f/b->mask[n] \&\& !is_reward ? 0.0f : 1.0f/~test_gradient pairs~log-probabilities of what is not trained on
+drpt/policy.c~s/b->mask\[n\] ? 1.0f : 0.0f/b->mask[n] ? 0.0f : 1.0f/~test_gradient pairs~log-probabilities of what is not trained on
 drpt/policy.c~s/p->beta, share\[part\]/1.0, share[part]/~test_gradient pairs~beta not heeded
 drpt/policy.c~s/, share\[part\])/, share[0])/~test_gradient pairs~target pairs count as general ones
 drpt/policy.c~s/b->usable + (size_t)first + row/b->usable + row/~test_policy policy/evaluation~the general rows' flags for the target
@@ -834,9 +871,72 @@ drpt/policy.c~s/^        if (last >= 0) { b->inputs.*//~test_policy policy/score
 drpt/policy.c~s/p->values\[i \* b->T + last + 1\]/p->values[i * b->T + last]/~test_policy policy/scores~the score of the last token but one
 drpt/policy.c~s/p->dvalue\[i \* b->T + last + 1\]/p->dvalue[i * b->T + last]/~test_gradient pairs~the score's gradient at another token
 drpt/policy.c~s/^    memset(p->dvalue.*//~test_policy policy/scores~the last batch's scores have gradients still
-drpt/policy.c~s/\&\& !is_reward ? 1.0f/? 1.0f/~test_policy policy/scores~a reward model learns the tokens as well as the scores
+drpt/policy.c~s/^        memset(b->weight + at.*//~test_policy policy/scores~a reward model learns the tokens as well as the scores
 drpt/policy.c~s/d->plain || from_target ? 1.0 :/d->plain ? 1.0 :/~test_policy policy/reward_shares~the target's head scaled twice
 drpt/policy.c~s/ || d->method == METHOD_target;/;/~test_policy policy/reward_shares~the head of general pairs where the target's train
 drpt/policy.c~s/items += usable\[i\] != 0/items++/~test_policy policy/broken_scores~the head's mean over pairs left out
 drpt/policy.c~s/(i >= general) == from_target ? (float)mean : 0.0f/(float)mean/~test_policy policy/reward_shares~the head learns from general and target pairs
 drpt/run.c~s/^        if (T > 0) { T += scored; }//~test_policy policy/scores~no place for the token that is scored
+
+# ---- rounds of PPO
+drpt/policy.c~s/ || objective == OBJECTIVE_ppo; }/; }/~test_ppo ppo/first_step~PPO without a head
+drpt/round.c~s/is_ppo(run) ? 1 : 8/8/~test_ppo ppo/first_step~PPO in groups of 8
+drpt/round.c~s/^    check(run->round_options.kl_target == 0.0.*//~test_ppo ppo/refused~PPO: a target for a KL that does not count
+drpt/round_draw.c~s/rows->old, r->kl);/rows->old, 0.0);/~test_ppo ppo/advantages~PPO: rewards without the KL
+drpt/round_draw.c~s/^    whiten_advantages(.*//~test_ppo ppo/advantages~PPO: advantages as they are
+drpt/round_draw.c~s/r->after, o->gamma, o->lambda/r->after, o->lambda, o->gamma/~test_ppo ppo/advantages~PPO: gamma for lambda
+drpt/round_draw.c~s/rows->value + (size_t)first \* (size_t)b->T/rows->value/~test_ppo ppo/advantages~PPO: every batch the first batch's values
+drpt/round_draw.c~s/^    if (rows != \&r->general .*//~test_ppo ppo/adaptive_kl~PPO: the KL follows the target's responses
+drpt/round_draw.c~s/o->kl_target, r->responses,/o->kl_target, 1e9,/~test_ppo ppo/adaptive_kl~PPO: the KL adapted at once, however few responses
+drpt/round_draw.c~s/^    if (o->kl_target > 0.0) {.*//~test_ppo ppo/adaptive_kl~PPO: a KL that stays
+drpt/round_step.c~s/double kl = plain || r->objective == OBJECTIVE_ppo ?/double kl = plain ?/~test_ppo ppo/first_step~PPO: the KL twice, in rewards and loss
+drpt/round_step.c~s/^    for (size_t k = 0; k < N; k++) { dvalue\[k\] .*//~test_ppo ppo/first_step~PPO: --value-weight not heeded
+drpt/round_step.c~s/{ memset(dvalue, 0, sizeof(float) \* N); return; }/{ return; }/~test_ppo ppo/shares~PPO: the last pass' values
+drpt/round_step.c~s/^    if (part == 1 \&\& r->target_objective != TARGET_objective) { memset.*//~test_ppo ppo/shares~PPO: values in every target's gradient
+drpt/round_step.c~s/^            weigh_values(run, \&w, 1, .*//~test_ppo ppo/shares~PPO: a target's objective without values
+drpt/round_step.c~s/^        if (!b->usable\[at + (size_t)i\]) { memset.*//~test_ppo ppo/broken_values~PPO: values of responses that were left out
+drpt/round_step.c~s/c->value_loss = each(s\[0\].value_loss, .*/c->value_loss = s[0].value_loss; }/~test_ppo ppo/shares~PPO: the value's loss of rows added up
+drpt/round_step.c~s/r->step.value + n, r->step.returns + n/r->step.returns + n, r->step.value + n/~test_ppo ppo/first_step~PPO: values held near what they are to learn
+drpt/round_step.c~s/if (a == b->accumulate - 1 \&\& too_far(run, \&w)) { return 0; }//~test_ppo ppo/kl_stop~PPO: a step of a policy that has moved too far
+drpt/round_step.c~s/^        forget_gradients(run);//~test_ppo ppo/kl_stop_in_parts~PPO: gradients of a step that is not taken
+drpt/round_file.c~s/^    r->divergence = numbers.*//~test_ppo ppo/resume~PPO: the divergence of the round forgotten
+drpt/round_file.c~s/^    r->responses = numbers.*//~test_ppo ppo/resume~PPO: the responses of the round forgotten
+
+# ---- rounds: prompts and their texts; what is drawn and when; which rows a step has, and their weights; the file
+drpt/prompts.c~s/if (tokens\[i\] == p->end) { continue; }//~test_grpo grpo/texts~the end of a text is a text
+drpt/prompts.c~s/shown++ ? " " : ""/""/~test_grpo grpo/prompts_without_an_answer~numbers without blanks
+drpt/prompts.c~s/} else if (tokens\[i\] >= tokenizer_vocab_size(p->tokenizer)) {/} else if (0) {/~test_grpo grpo/texts~tokens that the tokenizer does not have
+drpt/prompts.c~s/first < T ? first + 1 : T + 1/first < T ? first : T + 1/~test_grpo grpo/texts~the last token of a prompt is missing
+drpt/prompts.c~s/while (first == T \&\& count > 1 .*//~test_grpo grpo/prompts_without_an_answer~a prompt with what fills up its row
+drpt/prompts.c~s/while (first == T \&\& count > 1/while (first == T/~test_grpo grpo/prompts_without_an_answer~a prompt of nothing
+drpt/prompts.c~s/p->bytes = p->count = 0/p->count = 0/~test_grpo grpo/texts~texts are never forgotten
+drpt/prompts.c~s/check(prompt.count < T,/check(prompt.count <= T,/~test_grpo grpo/prompts_without_an_answer~a prompt that fills its row
+drpt/prompts.c~s/(RewardCase){ part\[0\], part\[1\], part\[2\] }/(RewardCase){ part[0], part[2], part[1] }/~test_grpo grpo/texts~the answer judged instead of the response
+drpt/round_draw.c~s/memcpy(to->mask + at, drawn->mask + at + 1, T - 1);/memcpy(to->mask + at, drawn->mask + at, T - 1);/~test_grpo grpo/rows~a mask on tokens, not on targets
+drpt/round_draw.c~s/memcpy(to->old + at, drawn->log_prob + at + 1,/memcpy(to->old + at, drawn->log_prob + at,/~test_grpo grpo/rows~log-probabilities of the token before
+drpt/round_draw.c~s/rollouts_prompt(\&r->rollouts, i, p.tokens, p.count)/rollouts_prompt(\&r->rollouts, i, p.tokens, p.count - 1)/~test_grpo grpo/rows~a prompt without its last token
+drpt/round_draw.c~s/drawn->tokens + (size_t)i \* (size_t)drawn->T + drawn->prompt\[i\]/drawn->tokens + (size_t)i * (size_t)drawn->T/~test_grpo grpo/rows~the prompt judged with the response
+drpt/round_draw.c~s/log_probabilities(logp + (size_t)first \* T,/log_probabilities(logp,/~test_grpo grpo/rows~every batch the first batch's reference
+drpt/round_draw.c~s/memset(rows->usable + first, 0, (size_t)group);//~test_grpo grpo/degenerate~degenerate groups are part of the mean
+drpt/round_draw.c~s/round_compare(\&r->target, r->target.rows); }/round_compare(\&r->target, r->group); }/~test_grpo grpo/target_weights~the mean reward within groups
+drpt/round_draw.c~s/(uint64_t)number \* (uint64_t)to->rows/0/~test_grpo grpo/random_numbers~the same random numbers each round
+drpt/round_draw.c~s/TARGET = (uint64_t)2/TARGET = (uint64_t)1/~test_grpo grpo/random_numbers~the target has the random numbers of the general responses
+drpt/round_step.c~s/(uint64_t)r->number, (uint64_t)epoch/(uint64_t)r->number, 0/~test_grpo grpo/epochs~the same order each epoch
+drpt/round_step.c~s/first = r->done % of_an_epoch \* n/first = 0/~test_grpo grpo/epochs~the first responses each step
+drpt/round_step.c~s/first + a \* b->n + i\]/first + i]/~test_grpo grpo/epochs~the same responses in every micro-batch
+drpt/round_step.c~s/r->own_target ? (int)r->order\[first + a \* b->n + j\] : a \* b->m + j/a * b->m + j/~test_grpo grpo/own_target~other responses than the step's are its target
+drpt/round_step.c~s/if (!b->usable\[row\]) { continue; }//~test_grpo grpo/degenerate~tokens of rows that do not take part
+drpt/round_step.c~s/(drpt->plain ? 1.0 : (double)usable\[0\].rows)/1.0/~test_grpo grpo/shares~a row is a share of the mean, not itself
+drpt/round_step.c~s/int plain = part == 1 .*REINFORCE.*/int plain = 0;/~test_grpo grpo/target_off_the_policy~ratios in the mean reward
+drpt/round_step.c~s/int plain = part == 1 .*REINFORCE.*/int plain = part == 1;/~test_grpo grpo/target_off_the_policy~the objective itself without its ratios
+drpt/round_step.c~s/run->round->done > 0 \&\& //~test_grpo grpo/kl_stop~a round that never begins
+drpt/round_step.c~s/s->tokens + s->broken > 0.0 \&\& /s->tokens > 0.0 \&\& /~test_grpo grpo/broken_rows~a round goes on with rows that are all broken
+drpt/round_step.c~s/^        forget_gradients(run);//~test_grpo grpo/kl_stop~gradients of a round that was ended
+drpt/round_step.c~s/^    r->target_age++;//~test_grpo grpo/target_off_the_policy~the target's responses never age
+drpt/round_step.c~s/r->target_age >= o->target_refresh/r->target_age > o->target_refresh/~test_grpo grpo/file~the target's responses a step too old
+drpt/round_file.c~s/^    r->target_age = h\[8\];//~test_grpo grpo/file~the age of the target's responses forgotten
+drpt/round_file.c~s/^    r->target_draws = h\[9\];//~test_grpo grpo/file~how often there were responses to the target forgotten
+drpt/round_file.c~s/r->tokens\[n\] >= 0 \&\& //~test_grpo grpo/file~tokens below 0
+drpt/round_file.c~s/ \&\& (size_t)r->domain\[i\] < prompts->num_files//~test_grpo grpo/file~files that are not there
+drpt/round_file.c~s/^    check(bytes == want,.*//~test_grpo grpo/file~a file that was cut
+drpt/run.c~s/run->options.own_rows = own \&\& run->round_options.leave_one_out/run->options.own_rows = own/~test_grpo grpo/own_target~--leave-one-out not heeded

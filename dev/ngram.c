@@ -96,7 +96,7 @@ static void pretrain(Lab* lab) {
     for (int step = 1; step <= STEPS; step++) {
         AdamW a = { .lr = (float)scheduled_lr("linear", 0.01, 0, 0.0, step, STEPS), .beta1 = 0.9f, .beta2 = 0.99f, .eps = 1e-8f };
         net_exact_gradient(&lab->net, &lab->base, &lab->grad, &lab->world, GENERAL);
-        adamw_update((float*)&lab->base, (float*)&lab->grad, (float*)&m, (float*)&v, NUM_PARAMS, a, 1.0f, step);
+        adamw_update((float*)&lab->base, (float*)&lab->grad, (float*)&m, (float*)&v, NUM_PARAMS, a, NULL, step);
     }
 }
 
@@ -172,7 +172,7 @@ static void train_step(Lab* lab, TextRows* rows, Rng general, int step, double l
     drpt_begin(&lab->drpt, (uint64_t)step, rows->usable, rows->domain);
     memset(&lab->grad, 0, sizeof(lab->grad));
     rows_pass(rows, &lab->net, &lab->w, &lab->grad, &lab->drpt);
-    sgd_update((float*)&lab->w, (float*)&lab->grad, NUM_PARAMS, (float)lr, 0.0f, 1.0f);
+    sgd_update((float*)&lab->w, (float*)&lab->grad, NUM_PARAMS, (float)lr, 0.0f, NULL);
 }
 
 // The weights at which the probe looks have not seen the rows that it draws.
@@ -195,7 +195,7 @@ static void probe_along_descent(Lab* lab) {
         for (; done < step; done++) {
             if (!exact) { train_step(lab, &rows, rng_seed(seed, ALONG_GENERAL, (uint64_t)done), done, c->descent); continue; }
             net_exact_gradient(&lab->net, &lab->w, &lab->grad, &lab->world, TARGET);
-            sgd_update((float*)&lab->w, (float*)&lab->grad, NUM_PARAMS, (float)c->descent, 0.0f, 1.0f);
+            sgd_update((float*)&lab->w, (float*)&lab->grad, NUM_PARAMS, (float)c->descent, 0.0f, NULL);
         }
         probe_here(lab, step);
         printf("probe after %d steps\n", step);

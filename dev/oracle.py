@@ -88,7 +88,8 @@ def certify(H, s, a, high, total):
 
 
 # ------------------------------------------------------------------------------------------------
-# The methods. G (n,d) general gradients, t (d) target gradient; own: target row i is general row i, and scores are of t without it. Each returns its candidates (N,d), of which there are several only
+# The methods. G (n,d) general gradients, t (d) target gradient; own: target row i < n is general row i, whose score is of t without it.
+# Each returns its candidates (N,d), of which there are several only
 # where something is drawn at random, and how far its decisions are from going the other way.
 
 SURE = math.inf
@@ -109,7 +110,7 @@ def score_scale(c, t):
 
 
 def scores(c, t):
-    return c.G @ t - ((c.G * c.rows).sum(1) if getattr(c, "own", False) else 0.0)
+    return c.G @ t - ((c.G * c.rows[: len(c.G)]).sum(1) if getattr(c, "own", False) else 0.0)
 
 
 def u_full(c, t, k):
@@ -137,8 +138,10 @@ def u_subset(c, t, k):
 
 def u_filter(c, t, k):
     score, scale = scores(c, t) if c.score is None else c.score, score_scale(c, t)
-    kept = score >= 0
-    return c.G[kept].mean(0) if kept.any() else 0 * t, np.abs(score).min() / scale if scale > 0 else SURE
+    nothing = np.linalg.norm(c.G, axis=1) <= 1e-14 * np.linalg.norm(c.G, axis=1).max()  # speaks neither for nor against
+    kept = (score >= 0) | nothing
+    sure = np.abs(score[~nothing]).min() / scale if scale > 0 and not nothing.all() else SURE
+    return c.G[kept].mean(0) if kept.any() else 0 * t, sure
 
 
 def objective(c, t, k, a):

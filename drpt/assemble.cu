@@ -32,36 +32,42 @@ static __device__ int weighed_row(const float* weight, int B, int place) {
 }
 
 // packed (positions, count) = the first columns of `from` (B*T, stride), of the rows with a weight from the `first`-th on; times their
-// weight if it is to be scaled; 0 where there are not as many rows. A block takes a position, a thread W neighbouring columns of it.
-// grid (positions), block (BLOCK)
-template <int W> static __global__ void pack_kernel(Real* packed, const Real* from, const float* weight, int B, int T, int first, int stride,
-                                                    int count, int scaled) {
+// weight if it is to be scaled; 0 where there are not as many rows.
+typedef struct { Real* packed; const Real* from; int stride, count, scaled; } Packing;
+typedef struct { Packing one[2]; } Packings; // of both factors
+
+// A block takes a position, a thread W neighbouring columns of it. grid (positions; packings), block (BLOCK)
+template <int W> static __global__ void pack_kernel(Packings all, const float* weight, int B, int T, int first) {
+    Packing p = all.one[blockIdx.y];
     int position = blockIdx.x, b = weighed_row(weight, B, first + position / T);
-    Real* to = packed + (size_t)position * count;
+    Real* to = p.packed + (size_t)position * p.count;
     if (b < 0) {
-        for (int c = threadIdx.x * W; c < count; c += BLOCK * W) { store<W>(to + c, Pack<W>{}); }
+        for (int c = threadIdx.x * W; c < p.count; c += BLOCK * W) { store<W>(to + c, Pack<W>{}); }
         return;
     }
-    float scale = scaled ? weight_of(weight, b) : 1.0f;
-    from += ((size_t)b * T + position % T) * stride;
-    for (int c = threadIdx.x * W; c < count; c += BLOCK * W) {
+    float scale = p.scaled ? weight_of(weight, b) : 1.0f;
+    const Real* from = p.from + ((size_t)b * T + position % T) * p.stride;
+    for (int c = threadIdx.x * W; c < p.count; c += BLOCK * W) {
         Pack<W> x = load<W>(from + c);
         for (int k = 0; k < W; k++) { x.at[k] = (Real)(scale * (float)x.at[k]); }
         store<W>(to + c, x);
     }
 }
 
-static void pack(Real* packed, const Real* from, const float* weight, int B, int T, int first, int positions, int stride, int count, int scaled) {
-    bool wide = stride % WIDE == 0 && count % WIDE == 0 && (uintptr_t)from % sizeof(Pack<WIDE>) == 0; // packed is as aligned as its rows are long
-    if (wide) { pack_kernel<WIDE><<<(unsigned)positions, BLOCK>>>(packed, from, weight, B, T, first, stride, count, scaled); }
-    else { pack_kernel<1><<<(unsigned)positions, BLOCK>>>(packed, from, weight, B, T, first, stride, count, scaled); }
+// packed is as aligned as its rows are long.
+static bool is_wide(Packing p) { return p.stride % WIDE == 0 && p.count % WIDE == 0 && (uintptr_t)p.from % sizeof(Pack<WIDE>) == 0; }
+
+static void pack(Packings all, int count, const float* weight, int B, int T, int first, int positions) {
+    dim3 grid((unsigned)positions, (unsigned)count);
+    if (is_wide(all.one[0]) && (count == 1 || is_wide(all.one[1]))) { pack_kernel<WIDE><<<grid, BLOCK>>>(all, weight, B, T, first); }
+    else { pack_kernel<1><<<grid, BLOCK>>>(all, weight, B, T, first); }
     LAUNCHED();
 }
 
 static size_t least(size_t a, size_t b) { return a < b ? a : b; }
 
 // inp is packed once, or, if it takes more than half of the room, as many rows of the batch at a time as half of it holds; dout in slabs of
-// its columns in what is left.
+// its columns in what is left; with the first slab in one kernel.
 static void linear(const Site* s, float* dbias, const float* weight, int B, int most, int T, float* scratch, size_t part) {
     enum { ALIGNED = 64 }; // slabs begin where products like it
     size_t room = part * sizeof(float) / sizeof(Real), cols = (size_t)s->cols, apart = (size_t)T * cols;
@@ -74,10 +80,10 @@ static void linear(const Site* s, float* dbias, const float* weight, int B, int 
         slab -= slab > ALIGNED && slab < (size_t)s->rows ? slab % ALIGNED : 0;
         check(slab > 0, "%s: %zu floats of scratch do not hold a slab of %d positions", s->name, part, N);
         Real *inp = (Real*)scratch, *dout = inp + used;
-        pack(inp, s->inp, weight, B, T, first, N, s->cols, s->cols, 0);
         for (int o = 0; o < s->rows; o += (int)slab) {
             int width = (int)least(slab, (size_t)(s->rows - o));
-            pack(dout, s->dout + o, weight, B, T, first, N, s->stride, width, 1);
+            Packings both = {{ { dout, s->dout + o, s->stride, width, 1 }, { inp, s->inp, s->cols, s->cols, 0 } }};
+            pack(both, o == 0 ? 2 : 1, weight, B, T, first, N);
             matmul_backward_params(s->dweight + (size_t)o * cols, dbias ? dbias + o : NULL, dout, inp, N, s->cols, width);
         }
     }

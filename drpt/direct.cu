@@ -14,7 +14,7 @@ static size_t least(size_t a, size_t b) { return a < b ? a : b; }
 // At least one row of a site; whole ones, if they are as in GPT-2, where the longest rows are a quarter of their number, and fit.
 size_t direct_scratch(int n, int m, int, int widest) {
     size_t V = (size_t)n + (size_t)m + 2, row = (size_t)widest + 8;
-    return table_room((int)V) + V * most(row, least(SLAB / V, row * ((size_t)widest / 4 + 16)));
+    return V * most(row, least(SLAB / V, row * ((size_t)widest / 4 + 16)));
 }
 
 // One thread an element. grid (count / BLOCK), block (BLOCK)
@@ -24,14 +24,14 @@ static __global__ void metric_kernel(float* x, const float* v, size_t count, flo
 }
 
 void gather_metric(float* x, const float* v, size_t count, const Gather* g) {
+    if (g->given) { CUDA(cudaMemcpyAsync(x, v, sizeof(float) * count, cudaMemcpyDeviceToDevice)); return; }
     metric_kernel<<<blocks_of(count, BLOCK), BLOCK>>>(x, v, count, g->correction, g->eps);
     LAUNCHED();
 }
 
-// The vector behind the target becomes the target in the metric.
-static void add_metric(float* target, size_t step, const Site* s, const Gather* g, int o, int rows) {
+// x becomes the target in the metric.
+static void add_metric(float* x, const float* target, const Site* s, const Gather* g, int o, int rows) {
     size_t weights = (size_t)rows * (size_t)s->cols;
-    float* x = target + step;
     CUDA(cudaMemcpyAsync(x, target, sizeof(float) * slab_length(s, rows), cudaMemcpyDeviceToDevice));
     gather_metric(x, s->vweight + (size_t)o * (size_t)s->cols, weights, g);
     if (s->dbias) { gather_metric(x + weights, s->vbias + o, (size_t)rows, g); }
@@ -39,16 +39,15 @@ static void add_metric(float* target, size_t step, const Site* s, const Gather* 
 
 void gather_direct(Statistics* st, const Site* s, const Gather* g) {
     Vectors v = vectors_of(g, g->metric ? 0 : gram_first(g)); // where only q is asked for, t alone
-    Table table = table_open(g->scratch, v.count + g->metric);
-    float* x = g->scratch + table_room(table.V);
-    size_t room = least(g->part - table_room(table.V), most(SLAB, (size_t)table.V * (slab_length(s, 1) + 7)));
+    Table table = table_open(g, st, v.count + g->metric);
+    float* x = g->scratch;
+    size_t room = least(g->part, most(SLAB, (size_t)table.V * (slab_length(s, 1) + 7)));
     int slab = slab_rows(s, (room / (size_t)table.V - 7) / slab_length(s, 1));
     for (int o = 0; o < s->rows; o += slab) {
         int rows = s->rows - o < slab ? s->rows - o : slab;
         size_t step = slab_step(s, rows);
         form_gradients(x, step, s, v, o, rows);
-        if (g->metric) { add_metric(x + (size_t)(g->n - v.first) * step, step, s, g, o, rows); }
+        if (g->metric) { add_metric(x + (size_t)(v.count - v.first) * step, x + (size_t)(g->n - v.first) * step, s, g, o, rows); }
         table_add(table, x, step, slab_length(s, rows), v.first, gram_from(g));
     }
-    table_to_statistics(st, table, g);
 }

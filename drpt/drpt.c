@@ -167,6 +167,7 @@ static void take_memory(Drpt* d, int widest) {
                               gather_partial(d->n, d->m, d->threads));
     d->gather.scratch = d->scratch;
     d->gather.part = d->scratch_size;
+    d->gather.tables = gather_tables(d->n, d->m);
 }
 
 // What the statistics are needed for: the method; the angle to the target, which every step logs; the geometry.
@@ -184,9 +185,9 @@ static double rows_weighed(const Drpt* d) {
 
 static Gather gather_plan(const Drpt* d, const DrptOptions* o) {
     return (Gather){
-        .n = d->n, .m = d->m, .T = d->T, .threads = d->threads, .metric = strcmp(o->metric, "adam") == 0,
+        .n = d->n, .m = d->m, .T = d->T, .threads = d->threads, .metric = o->scores_only || strcmp(o->metric, "adam") == 0, .given = o->scores_only,
         .route = (Route)position(route_names, NUM_ROUTES, o->score, "score"),
-        .weighed = rows_weighed(d), .keep_gradients = d->group <= DRPT_LAYER && group_batch() == 1,
+        .weighed = rows_weighed(d), .keep_gradients = d->group <= DRPT_LAYER && group_batch() == 1 && !o->scores_only,
     };
 }
 
@@ -199,7 +200,7 @@ DrptChoice drpt_choose(const DrptOptions* o, int n, int m, uint64_t seed) {
                    .rescale = (Rescale)position(rescale_names, NUM_RESCALES, o->rescale, "rescale"), .seed = seed },
         .normalise = o->normalise, .sides = (Sides)position(sides_names, NUM_SIDES, o->sides, "sides"),
     };
-    check_rows(c.method, method, n, m);
+    if (!o->scores_only) { check_rows(c.method, method, n, m); }
     check_knobs(o, c.method, method, c.knobs, m);
     if (o->own_rows) { check_own_rows(o, c.knobs, n, m); }
     return c;
@@ -208,7 +209,7 @@ DrptChoice drpt_choose(const DrptOptions* o, int n, int m, uint64_t seed) {
 Drpt drpt_create(const DrptOptions* o, int n, int m, int T, int widest, int domains, uint64_t seed) {
     DrptChoice c = drpt_choose(o, n, m, seed);
     Drpt d = { .method = c.method, .group = c.group, .knobs = c.knobs, .normalise = c.normalise, .n = n, .m = m, .T = T, .places = T,
-               .threads = device_threads(), .refresh = o->refresh, .plain = c.method == METHOD_full && m == 0,
+               .threads = device_threads(), .refresh = o->refresh, .scores_only = o->scores_only, .plain = c.method == METHOD_full && m == 0,
                .rows = { .n = n, .m = m, .domains = domains > 0 ? domains : 1 } };
     d.rows.own_rows = o->own_rows && solve_needs(d.method, d.knobs) & NEEDS_S;
     d.needs = needs_of(&d);
@@ -226,8 +227,10 @@ void drpt_free(Drpt* d) {
     basis_free(d->basis);
     sketch_free(d->sketches);
     free(d->gather.kept);
+    gather_tables_free(d->gather.tables);
     device_free(d->scratch);
     groups_free(&d->groups);
+    stopwatch_free(&d->stopwatch);
     arena_free(&d->arena);
 }
 
@@ -254,7 +257,6 @@ void drpt_begin(Drpt* d, uint64_t step, const unsigned char* usable, const int* 
     d->with_general = drpt_wants_general(d, step);
     d->num_groups = d->num_sites = d->next_index = 0;
     d->dot_ut = d->norm_t2 = d->basis || d->gather.metric ? NAN : 0.0;
-    d->seconds = 0.0;
     d->rows_dropped = d->groups_skipped = 0;
     d->gather.correction = step > 0 ? (float)(1.0 / (1.0 - pow(d->beta2, (double)step))) : 1.0f; // after `step` updates of v
     if (d->sketches && d->sketch_age != step / (uint64_t)d->refresh + 1) {
@@ -300,7 +302,10 @@ static void record(Drpt* d, Site s) {
         s.stride = s.rows;
     }
     if (d->plain) { drpt_assemble(&s, NULL, d->n, d->n, d->T, d->scratch, d->scratch_size, d->threads); return; }
-    if (d->gather.metric) {
+    if (d->scores_only) {
+        s.vweight = s.dweight;
+        s.vbias = s.dbias;
+    } else if (d->gather.metric) {
         s.vweight = d->v + (s.dweight - d->grads);
         s.vbias = s.dbias ? d->v + (s.dbias - d->grads) : NULL;
     }
@@ -421,7 +426,8 @@ static void log_basis(const Drpt* d, const Site* s, BasisReport r) {
     fputc('\n', d->geometry);
 }
 
-// The statistics of these sites together, into a slot that has been cleared. Returns how the last one was gathered.
+// The statistics of these sites together, into a slot that has been cleared; complete after end_gathering(). Returns how the last one was
+// gathered.
 static Gathered gather_sites(Drpt* d, int slot, const Site* site, int count) {
     Statistics s = groups_statistics(&d->groups, slot);
     size_t scores = sizeof(double) * (size_t)d->n;
@@ -430,15 +436,25 @@ static Gathered gather_sites(Drpt* d, int slot, const Site* site, int count) {
     for (int i = 0; i < count; i++) {
         if (d->normalise) { device_copy(d->groups.before, s.s, scores); }
         done = drpt_gather(&s, &site[i], &d->gather);
-        if (d->normalise) { group_add_normalised(s.score, s.s, d->groups.before, d->rows.usable, d->n); }
+        if (!d->normalise) { continue; }
+        gather_end(&d->gather);
+        group_add_normalised(s.score, s.s, d->groups.before, d->rows.usable, d->n);
     }
-    if (d->gather.metric) { device_copy(s.s, s.score, scores); } // the only scores there are
     return done;
+}
+
+static void end_gathering(Drpt* d, int slots) {
+    gather_end(&d->gather);
+    for (int k = 0; k < slots && d->gather.metric; k++) { // the only scores there are
+        Statistics s = groups_statistics(&d->groups, k);
+        device_copy(s.s, s.score, sizeof(double) * (size_t)d->n);
+    }
 }
 
 void drpt_gather_sites(Drpt* d, const Site* site, int count) {
     groups_clear(&d->groups, 1);
     gather_sites(d, 0, site, count);
+    end_gathering(d, 1);
 }
 
 // Room for the gradients of a site that has its group to itself, from gathering to assembling, where that is worth it. Taken before the
@@ -476,8 +492,8 @@ static void assemble_group(const Drpt* d, int slot, const Site* site, int count,
 
 // Groups of `count` sites each, as many as there are slots for.
 static void project_groups(Drpt* d, const Site* site, int groups, int count) {
-    double began = device_seconds();
     int first = d->num_groups;
+    stopwatch_start(&d->stopwatch);
     GroupTask task = { .method = d->method, .needs = d->needs, .knobs = d->knobs, .rows = d->rows, .step = d->step };
     groups_clear(&d->groups, groups);
     for (int k = 0; k < groups; k++) {
@@ -485,18 +501,19 @@ static void project_groups(Drpt* d, const Site* site, int groups, int count) {
         int group = new_group(d, &site[k * count], count);
         d->label[group].gathered = gather_sites(d, k, &site[k * count], count);
     }
+    end_gathering(d, groups);
     group_solve(&d->groups, first, groups, &task);
-    d->seconds += device_seconds() - began;
-    for (int k = 0; k < groups; k++) { assemble_group(d, k, &site[k * count], count, count == 1 && d->label[first + k].gathered.kept); }
+    stopwatch_stop(&d->stopwatch);
+    for (int k = 0; k < groups && !d->scores_only; k++) { assemble_group(d, k, &site[k * count], count, count == 1 && d->label[first + k].gathered.kept); }
 }
 
 static void project_on_basis(Drpt* d, const Site* site) {
     int first = d->with_general ? d->n : 0;
-    double began = device_seconds();
     BasisResult* result = &d->groups.basis[new_group(d, site, 1)];
     if (d->with_general) {
+        stopwatch_start(&d->stopwatch);
         basis_refresh(d->basis, site, d->n, d->T, d->rows.usable, &result->report);
-        d->seconds += device_seconds() - began;
+        stopwatch_stop(&d->stopwatch);
     }
     (d->method == METHOD_inside ? basis_inside : basis_outside)(d->basis, site, first, first + d->m, d->T, &result->norm2);
 }
@@ -541,6 +558,7 @@ static void end_bases(Drpt* d) {
 
 void drpt_end(Drpt* d) {
     size_t groups = (size_t)d->num_groups, numbers = groups * (size_t)d->n;
+    d->seconds = stopwatch_read(&d->stopwatch);
     if (d->plain || groups == 0) { return; }
     if (d->basis) { end_bases(d); return; }
     device_read(d->result, d->groups.result, sizeof(GroupResult) * groups);

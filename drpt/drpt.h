@@ -41,6 +41,7 @@
 #include "sketch.h"
 #include "solve.h"
 #include "../llmc/arena.h"
+#include "../llmc/device.h"
 #include "../llmc/options.h"
 
 #include <stdint.h>
@@ -64,6 +65,8 @@ typedef struct {
     int normalise, sketch, rank, refresh;
     int log_geometry;
     int own_rows;           // no option: set by who makes the target rows from the general ones; see above
+    int scores_only;        // no option: the general rows are scored against what stands where their update would go, and that is all;
+                            // target rows are there only to be left out of these scores, with own_rows
 } DrptOptions;
 
 extern const DrptOptions drpt_defaults;
@@ -104,6 +107,7 @@ typedef struct {
     int with_general;         // 0: the pass holds the target rows alone
     int refresh;              // steps from one basis, or sketch, to the next
     int normalise;            // scores of a group are sums of its sites', each by its mean magnitude
+    int scores_only;          // nothing is assembled
     struct Probe* probe;      // NULL: none; else it takes the sites
 
     // Recorded since the last projection; in this pass.
@@ -123,6 +127,7 @@ typedef struct {
     uint64_t sketch_age;      // how often they were refreshed
     const float *grads, *v;   // Adam's metric: gradients and AdamW's second moments, laid out alike
     double beta2;
+    Stopwatch stopwatch;      // of gathering and solving
 
     // Of the step, on the host: copied and added up by drpt_end().
     GroupLabel* label;        // (num_groups)

@@ -11,7 +11,7 @@ extern "C" {
 
 // The one table of routes. All but the last are exact; a route that cannot give what is asked for gives way to direct:
 //     pairs    linear and token sites, not Adam's metric
-//     tokens   linear and token sites with m > 0, neither K nor single target rows
+//     tokens   linear and token sites with m > 0 or a given v, neither K nor single target rows
 //     sketch   linear and token sites, not Adam's metric, and only with a store of sketches
 // Layer normalisation and positions have small gradients, which are formed whatever is asked for.
 //    name     what it does
@@ -27,18 +27,21 @@ typedef enum { DRPT_ROUTES(ROUTE_ENUM) NUM_ROUTES } Route;
 #undef ROUTE_ENUM
 
 struct SketchStore;
+struct Tables;
 
 typedef struct {
     int n, m, T, threads;            // general and target rows of the batch, tokens of a row
     int needs;                       // NEEDS_S, NEEDS_K, NEEDS_ROWS
     int metric;                      // 1: score_i = <g_i, t / (sqrt(v * correction) + eps)> is asked for, instead of s; v: the site's
     float correction, eps;           //    vweight and vbias. Not with NEEDS_K or NEEDS_ROWS.
+    int given;                       // with metric 1: score_i = <g_i, v>. Not with NEEDS_K; m may be 0.
     Route route;
     double weighed;                  // general rows that will have a weight, for the cost model; 0: all with K, half of them without
     int keep_gradients;              // 1: the caller will assemble this site right after; gradients may be left in `kept`
     float* kept;                     // room for n+1 gradients of a site
     size_t kept_size;                // floats of it
     struct SketchStore* sketches;    // or NULL
+    struct Tables* tables;           // of gather_tables()
     float* scratch;                  // `threads` parts of
     size_t part;                     // gather_scratch() floats
 } Gather;
@@ -51,6 +54,12 @@ typedef struct {
 // Adds the site's part of q, and of what is asked for: K (n,n); s (n), with NEEDS_S, K or ROWS; S (n,m) and Q (m,m); score (n)
 // if a metric is, and then s only where it costs nothing. partial is overwritten. The same thread count gives the same bits.
 Gathered drpt_gather(Statistics* statistics, const Site* site, const Gather* g);
+
+// A GPU adds the inner products of several sites to their statistics at once: before the statistics are read, gather_end() adds what waits.
+// For n and m rows; NULL on a CPU, where nothing waits.
+struct Tables* gather_tables(int n, int m);
+void gather_tables_free(struct Tables* tables);
+void gather_end(const Gather* g);
 
 // The route that drpt_gather() takes.
 Route gather_route(const Site* site, const Gather* g);

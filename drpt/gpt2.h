@@ -48,11 +48,14 @@ typedef struct {
 // After gpt2_forward() on the same tokens: adds to the gradients of all parameters. weight (B,T) is each position's share of the loss;
 // head: NULL, or what the values add to it.
 void gpt2_backward(GPT2* model, const int* tokens, const int* targets, const float* weight, const HeadGradient* head, Drpt* drpt, int B, int T);
-// The losses (B,T) of the positions that it was given, 0 where weight was.
-void gpt2_losses(const GPT2* model, float* losses, int B, int T);
+// The losses (B,T), on the device, of the positions that it was given, 0 where weight was. They stay the model's, until the next call.
+const float* gpt2_losses(const GPT2* model);
 
-// One step of the optimizer with the gradient times `scale`; the gradients are zero afterwards. step counts from 1.
-void gpt2_update(GPT2* model, const Config* c, double lr, double scale, int step);
+// One step of the optimizer, with the gradient no longer than c->clip; the gradients are zero afterwards. step counts from 1. With a gradient
+// that is not finite nothing changes.
+void gpt2_update(GPT2* model, const Config* c, double lr, int step);
+// The norm that the gradient had then. The host waits for it.
+double gpt2_norm(const GPT2* model);
 
 // Generation. A decoder keeps keys and values of T places of each of its rows, so that a token costs one forward of a single position;
 // positions of all rows go through the weights together. The position n is tokens[n] at places[n] of rows[n], which is one of

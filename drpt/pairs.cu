@@ -13,7 +13,7 @@ static size_t least(size_t a, size_t b) { return a < b ? a : b; }
 
 size_t pairs_scratch(int n, int m, int T, int) {
     size_t V = (size_t)n + (size_t)m, pair = 2 * (size_t)T * (size_t)T;
-    return table_room((int)V) + most(pair, least(PRODUCTS, V * V * pair));
+    return most(pair, least(PRODUCTS, V * V * pair));
 }
 
 // Rows [i, i + I) of the batch with rows [j, j + J).
@@ -91,17 +91,15 @@ double pairs_count(const Gather* g) {
 
 void gather_pairs(Statistics* st, const Site* s, const Gather* g) {
     int V = g->n + g->m, T = g->T;
-    Table table = table_open(g->scratch, V);
-    float* products = g->scratch + table_room(V);
-    size_t fit = most(1, least(g->part - table_room(V), PRODUCTS) / (2 * (size_t)T * (size_t)T)); // pairs of rows
+    Table table = table_open(g, st, V);
+    size_t fit = most(1, least(g->part, PRODUCTS) / (2 * (size_t)T * (size_t)T)); // pairs of rows
     Panel k;
     for (k.i = gram_first(g); k.i < V; k.i += k.I) {
         k.j = k.i > gram_from(g) ? k.i : gram_from(g);
         k.I = (int)least((size_t)(V - k.i), most(1, fit / most(1, (size_t)(V - k.j))));
         for (; k.j < V; k.j += k.J) {
             k.J = (int)least((size_t)(V - k.j), fit / (size_t)k.I);
-            add_panel(table, products, s, k, T);
+            add_panel(table, g->scratch, s, k, T);
         }
     }
-    table_to_statistics(st, table, g);
 }

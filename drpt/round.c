@@ -51,6 +51,11 @@ int round_is_own_target(const Run* run) {
     return objective_has_rounds(run->config.objective) && run->config.general && !run->config.target && method && strcmp(method, "full") != 0;
 }
 
+// Of the steps, or of the scores that come before them.
+static int is_own_target(const Run* run) {
+    return round_is_own_target(run) || (run->round_options.iif && run->config.general && !run->config.target);
+}
+
 static int step_rows(const Run* run) { return run->config.batch * run->config.accumulate; }
 static int target_rows(const Run* run) { return run->config.target_batch * run->config.accumulate; }
 static int round_rows(const Run* run) { return run->round_options.rollouts > 0 ? run->round_options.rollouts : step_rows(run); }
@@ -61,6 +66,8 @@ static int group_size(const Run* run) { return run->round_options.group_size > 0
 static int steps_of_a_round(const Run* run) {
     return run->round_options.epochs * (run->config.general ? round_rows(run) / step_rows(run) : 1);
 }
+
+int round_least_rows(const Run* run, int most) { return run->round_options.iif && most < 2 ? 2 : most; }
 
 int round_steps_of_a_pass(const Run* run) {
     size_t prompts = run->config.general ? run->general.rows : run->target.rows;
@@ -92,11 +99,13 @@ static void check_sizes(const Run* run) {
 
 static void check_target_options(const Run* run) {
     const RoundOptions *o = &run->round_options, *d = &round_defaults;
-    int own = round_is_own_target(run);
+    const char* method = run->options.method;
+    int own = is_own_target(run);
     check(own || run->config.target || strcmp(o->target_objective, d->target_objective) == 0, "--target-objective: there is no target; give --target, or a --method that needs one");
     check(run->config.target || o->target_refresh == 0, "--target-refresh: needs --target");
     check(own || o->leave_one_out == d->leave_one_out, "--leave-one-out: is for a --method that needs a target, without --target");
-    check(!o->iif, "--iif: is not there yet");
+    check(!o->iif || run->config.general, "--iif: needs --general, whose responses it filters");
+    check(!o->iif || (method ? strcmp(method, "full") == 0 : !run->config.target), "--iif: is followed by ordinary training; give --method full");
 }
 
 static int has_judge(const Run* run) { return run->reward_options.rule || run->reward_options.command; }
@@ -144,11 +153,11 @@ static void open_prompts(Run* run) {
     }
 }
 
-// A decoder's memory for a row is a small part of what training on one takes.
+// As many at a time as a step has rows, since a decoder's memory for a row is a small part of what training on one takes.
 static void open_rollouts(Run* run, int most) {
     const Config* c = &run->config;
     Round* r = run->round;
-    int rows = r->general.rows > r->target.rows ? r->general.rows : r->target.rows, width = most > 8 ? 4 * most : 32;
+    int rows = r->general.rows > r->target.rows ? r->general.rows : r->target.rows, width = most > 32 ? most : 32;
     if (rows < c->batch) { rows = c->batch; } // an evaluation's
     r->rollouts = rollouts_create(gpt2_config(run->model), rows, run->T, width);
     r->rollouts.sampling = (Sampling){ .temperature = c->temperature, .top_p = c->top_p, .top_k = c->top_k };
@@ -182,7 +191,7 @@ void round_open(Run* run) {
     Round* r = run->round = calloc(1, sizeof(Round));
     check(r != NULL, "out of memory for rounds");
     *r = (Round){ .objective = objective_named(c->objective), .target_objective = target_objective(o->target_objective), .group = group_size(run),
-                  .own_target = round_is_own_target(run), .steps = steps_of_a_round(run), .kl = o->kl, .kept = -1 };
+                  .own_target = is_own_target(run), .steps = steps_of_a_round(run), .kl = o->kl, .kept = -1 };
     if (o->reward_model) { r->reward_model = reward_model_open(o->reward_model, c->seed, gpt2_config(run->model), run->eval.n, run->T); }
     r->has_judge = has_judge(run);
     if (r->has_judge || !o->reward_model) { r->judge = rewarder_open(&run->reward_options); }
@@ -192,6 +201,7 @@ void round_open(Run* run) {
     r->target = round_rows_create(r->own_target ? n : c->target ? target_rows(run) : 0, run->T);
     r->step = round_rows_create(run->batch.accumulate * most, run->T);
     open_rollouts(run, most);
+    if (o->iif) { r->iif = iif_create(run, n, round_least_rows(run, most > run->eval.n ? most : run->eval.n)); }
     if (r->objective == OBJECTIVE_ppo) { open_values(run, (size_t)most); }
     r->done = r->steps; // a round begins with the first step
     if (o->kl > 0.0) { r->reference = reference_open(c->reference ? c->reference : c->init, c->seed, gpt2_config(run->model), run->eval.n, run->T); }
@@ -208,6 +218,7 @@ void round_close(Run* run) {
     round_rows_free(&r->target);
     round_rows_free(&r->step);
     if (r->reference) { gpt2_free(r->reference); }
+    iif_free(r->iif);
     free(r->source);
     free(r->rewards);
     free(r->order);

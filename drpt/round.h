@@ -16,6 +16,7 @@
 #ifndef DRPT_ROUND_H
 #define DRPT_ROUND_H
 
+#include "iif.h"
 #include "prompts.h"
 #include "reward_model.h"
 #include "rollout.h"
@@ -64,6 +65,7 @@ typedef struct Round {
     TargetObjective target_objective;
     int group;                // responses to a prompt
     int own_target;           // self-reference: target row i is a copy of general row i
+    Iif* iif;                 // NULL: nothing is filtered
     Prompts prompts;
     Rollouts rollouts;
     Rewarder judge;           // of evaluations, and if there is no model of all responses
@@ -82,6 +84,7 @@ typedef struct Round {
     int steps;                // of a whole round
     int number, done;         // rounds begun; steps of the last one that are done
     int target_age, target_draws;
+    int idle;                 // 1: there is nothing to learn from in the last step
     int degenerate, kept;     // of the round: groups where no response is better than another; rows kept by --iif, -1 without
 } Round;
 
@@ -93,6 +96,7 @@ void round_check_options(const struct Run* run);
 // How many rows of responses a step has, and how many steps make one pass over the prompts.
 int round_is_own_target(const struct Run* run);
 int round_steps_of_a_pass(const struct Run* run);
+int round_least_rows(const struct Run* run, int most); // of a pass, where its steps need `most`
 
 // The length of a row where the data's rows are so wide, and the context is so long: --seq, or all that is there.
 int round_row_length(const Config* c, size_t widest, int context);
@@ -122,6 +126,7 @@ void round_batch_row(Batch* b, size_t at, const RoundRows* rows, int row); // as
 // The round's rows, drawn and judged, with their advantages (round_draw.c).
 void round_begin(struct Run* run);
 void round_draw_target(struct Run* run);
+int round_compare(RoundRows* rows, int group); // advantages by reward within groups; returns how many are degenerate: no longer usable
 
 #ifdef __cplusplus
 }

@@ -47,6 +47,7 @@ static void take_rows(RoundRows* to, const Round* r, const Dataset* data) {
         to->mask[at + T - 1] = 0;
         to->old[at + T - 1] = 0.0f;
         to->reward[i] = (float)r->rewards[i];
+        check(isfinite(to->reward[i]), "response %d of the round got a reward of %g, which is not finite", i, r->rewards[i]);
         to->domain[i] = dataset_domain(data, r->source[i / r->group]);
     }
 }
@@ -101,8 +102,7 @@ static int drop_degenerate(RoundRows* rows, int group) {
     return dropped;
 }
 
-// With those of its own group.
-static int compare(RoundRows* rows, int group) {
+int round_compare(RoundRows* rows, int group) {
     ObjectiveStats stats = {0};
     if (rows->rows == 0) { return 0; }
     grpo_advantages(rows->advantage, &stats, round_responses(rows), rows->reward, group);
@@ -125,9 +125,9 @@ static void compare_with_values(Run* run, RoundRows* rows) {
 
 static void compare_target(Run* run) {
     Round* r = run->round;
-    if (r->target_objective == TARGET_avg_reward) { compare(&r->target, r->target.rows); }
+    if (r->target_objective == TARGET_avg_reward) { round_compare(&r->target, r->target.rows); }
     else if (r->objective == OBJECTIVE_ppo) { compare_with_values(run, &r->target); }
-    else { compare(&r->target, r->group); }
+    else { round_compare(&r->target, r->group); }
 }
 
 void round_draw_target(Run* run) {
@@ -141,7 +141,7 @@ void round_begin(Run* run) {
     const RoundOptions* o = &run->round_options;
     Round* r = run->round;
     r->done = 0;
-    if (o->kl_target > 0.0 && r->number > 0) { r->kl = adapted_kl(r->kl, r->divergence, o->kl_target, r->responses, o->kl_horizon); }
+    if (o->kl_target > 0.0) { r->kl = adapted_kl(r->kl, r->divergence, o->kl_target, r->responses, o->kl_horizon); }
     if (r->general.rows > 0) { draw(run, &r->general, &run->general_reader, GENERAL, r->number); }
     r->number++;
     if (r->own_target) {
@@ -149,7 +149,7 @@ void round_begin(Run* run) {
         compare_target(run);
         r->target_age = 0;
     }
-    if (r->objective == OBJECTIVE_grpo) { r->degenerate = compare(&r->general, r->group); }
+    if (r->objective == OBJECTIVE_grpo) { r->degenerate = round_compare(&r->general, r->group); }
     else if (r->general.rows > 0) { compare_with_values(run, &r->general); }
 }
 

@@ -4,6 +4,7 @@
 #include "../llmc/check.h"
 #include "../llmc/files.h"
 
+#include <math.h>
 #include <string.h>
 
 enum { MAGIC = 20260612, VERSION = 1, DOUBLES = 8, ARRAYS = 11 };
@@ -66,7 +67,7 @@ static void write_rows(Output* o, const RoundRows* r) {
     for (int i = 0; i < ARRAYS; i++) { output_write(o, array[i].at, array[i].bytes * (size_t)r->rows); }
 }
 
-static void read_rows(FILE* f, const char* path, RoundRows* r, int vocab_size) {
+static void read_rows(FILE* f, const char* path, RoundRows* r, int vocab_size, const Dataset* prompts) {
     Array array[ARRAYS];
     list_arrays(r, array);
     for (int i = 0; i < ARRAYS; i++) { input_read(f, path, array[i].at, array[i].bytes * (size_t)r->rows); }
@@ -75,7 +76,7 @@ static void read_rows(FILE* f, const char* path, RoundRows* r, int vocab_size) {
         check(r->mask[n] <= 1, "%s: a mask is %d, not 0 or 1", path, r->mask[n]);
     }
     for (int i = 0; i < r->rows; i++) {
-        check(r->length[i] >= 0 && r->length[i] <= r->T && r->domain[i] >= 0 && r->usable[i] <= 1, "%s: response %d makes no sense", path, i);
+        check(r->length[i] >= 0 && r->length[i] <= r->T && r->domain[i] >= 0 && (size_t)r->domain[i] < prompts->num_files && r->usable[i] <= 1, "%s: response %d makes no sense", path, i);
     }
 }
 
@@ -113,19 +114,20 @@ void round_load(Run* run, const char* path) {
           "%s: holds %d and %d responses of %d tokens in groups of %d, not %d and %d of %d in groups of %d; resume with the options of the run",
           path, h[2], h[3], h[4], h[5], r->general.rows, r->target.rows, run->T, r->group);
     check(bytes == want, "%s: has %zu bytes, its header asks for %zu", path, bytes, want);
-    for (int i = 6; i < 11; i++) { check(h[i] >= 0, "%s: header entry %d is %d", path, i, h[i]); }
+    for (int i = 6; i < 11; i++) { check(h[i] >= 0 && h[i] < INT32_MAX / 2, "%s: header entry %d is %d", path, i, h[i]); } // some of them go on counting
     check(h[7] <= r->steps, "%s: %d steps of a round of %d are done; resume with the --epochs of the run", path, h[7], r->steps);
     input_read(f, path, numbers, sizeof(numbers));
+    check(numbers[0] >= 0.0 && isfinite(numbers[0]) && numbers[2] >= 0.0 && isfinite(numbers[2]), "%s: a coefficient of %g for %g responses", path, numbers[0], numbers[2]);
     r->number = h[6];
     r->done = h[7];
     r->target_age = h[8];
     r->target_draws = h[9];
     r->degenerate = h[10];
     r->kept = h[11];
-    r->kl = numbers[0];
+    if (run->round_options.kl_target > 0.0) { r->kl = numbers[0]; } // else it is what --kl says
     r->divergence = numbers[1];
     r->responses = numbers[2];
-    read_rows(f, path, &r->general, gpt2_config(run->model)->vocab_size);
-    read_rows(f, path, &r->target, gpt2_config(run->model)->vocab_size);
+    read_rows(f, path, &r->general, gpt2_config(run->model)->vocab_size, &run->general);
+    read_rows(f, path, &r->target, gpt2_config(run->model)->vocab_size, r->own_target ? &run->general : &run->target);
     fclose(f);
 }

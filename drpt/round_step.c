@@ -130,7 +130,7 @@ static int compute_rows(Run* run, int step, int first, StepRow* row) {
     Batch* b = &run->batch;
     Drpt* drpt = &run->drpt;
     int rows = b->n + b->m, general = b->n - first;
-    Count usable[2] = { count_usable(b, 0, b->n), count_usable(b, b->n, rows) };
+    Count usable[2] = { count_usable(b, first, b->n), count_usable(b, b->n, rows) };
     // The mean over tokens; where the feasible set weighs rows, each stands for itself.
     Weights w = { .share = { (drpt->plain ? 1.0 : (double)usable[0].rows) / fmax(1.0, (double)usable[0].tokens), 1.0 / fmax(1.0, (double)usable[1].tokens) } };
     for (int a = 0; a < b->accumulate; a++) {
@@ -150,6 +150,7 @@ static int compute_rows(Run* run, int step, int first, StepRow* row) {
         gpt2_backward(run->model, b->inputs + n, b->targets + n, b->weight + n, values, drpt, rows - first, b->T);
     }
     tell(run, row, &w, usable);
+    run->round->idle = usable[0].rows + usable[1].rows == 0;
     return 1;
 }
 
@@ -175,6 +176,7 @@ static void tell_round(const Round* r, RoundCells* c) {
     c->reward = mean_reward(&r->general);
     c->length = mean_length(rows);
     if (r->objective == OBJECTIVE_grpo) { c->degenerate = r->degenerate; }
+    c->kept = r->kept >= 0 ? r->kept : NAN;
     if (r->target.rows == 0) { return; }
     c->target_reward = mean_reward(&r->target);
     c->target_age = r->target_age;
@@ -189,6 +191,7 @@ void round_update(Run* run, int step, StepRow* row) {
         if (ended) { round_begin(run); }
         int due = r->target_draws == 0 || (o->target_refresh > 0 ? r->target_age >= o->target_refresh : ended);
         if (due && r->target.rows > 0 && !r->own_target) { round_draw_target(run); }
+        if (ended && r->iif) { iif_filter(run); }
         fill(run);
         if (compute_rows(run, step, first, row)) { break; }
         forget_gradients(run);
@@ -197,7 +200,5 @@ void round_update(Run* run, int step, StepRow* row) {
     tell_round(r, &row->round);
     r->done++;
     r->target_age++;
-    drpt_end(&run->drpt);
     row->tokens = (long)b->accumulate * (b->n + b->m - first) * b->T;
-    row->projecting_ms = run->drpt.plain ? NAN : 1e3 * run->drpt.seconds;
 }

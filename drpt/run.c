@@ -6,7 +6,6 @@
 #include "../llmc/checkpoint.h"
 #include "../llmc/device.h"
 #include "../llmc/files.h"
-#include "../llmc/optimizer.h"
 #include "../llmc/schedule.h"
 
 #include <errno.h>
@@ -117,11 +116,10 @@ void add_losses(Mean* mean, const float* losses, const Batch* b, const float* we
 double mean_of(Mean m) { return m.weight > 0.0 ? m.sum / m.weight : NAN; }
 
 // Forward and backward of all micro-batches, of each its rows from `first` on. The weights of all rows are known beforehand.
-static void compute_examples(Run* run, int step, int first, StepRow* row) {
+static void compute_examples(Run* run, int step, int first) {
     Batch* b = &run->batch;
     Drpt* drpt = &run->drpt;
     int by_tokens = strcmp(run->options.weigh, "tokens") == 0, rows = b->n + b->m;
-    Mean general = {0}, target = {0};
     Count usable = batch_count(b, 0, b->n);
     // Plain training: the mean loss. Else each row stands for itself and the feasible set gives it its weight.
     batch_weigh(b, 0, b->n, by_tokens, drpt->plain ? 1.0 : (double)usable.rows);
@@ -131,9 +129,21 @@ static void compute_examples(Run* run, int step, int first, StepRow* row) {
         drpt_begin(drpt, (uint64_t)step, b->usable, b->domain);
         gpt2_forward(run->model, b->inputs + at, rows - first, b->T);
         gpt2_backward(run->model, b->inputs + at, b->targets + at, b->weight + at, NULL, drpt, rows - first, b->T);
-        gpt2_losses(run->model, run->losses, rows - first, b->T);
-        add_losses(&general, run->losses, b, b->weight + at, 0, b->n - first);
-        add_losses(&target, run->losses, b, b->weight + at, b->n - first, rows - first);
+        device_copy(run->pending + at, gpt2_losses(run->model), sizeof(float) * (size_t)(rows - first) * (size_t)b->T);
+    }
+}
+
+// Rows are left out of a step's only micro-batch alone.
+static void read_losses(Run* run, int first, StepRow* row) {
+    const Batch* b = &run->batch;
+    int rows = b->n + b->m;
+    size_t begin = (size_t)first * (size_t)b->T, end = (size_t)b->accumulate * (size_t)rows * (size_t)b->T;
+    Mean general = {0}, target = {0};
+    device_read(run->losses + begin, run->pending + begin, sizeof(float) * (end - begin));
+    for (int a = 0; a < b->accumulate; a++) {
+        size_t at = ((size_t)a * (size_t)rows + (size_t)first) * (size_t)b->T;
+        add_losses(&general, run->losses + at, b, b->weight + at, 0, b->n - first);
+        add_losses(&target, run->losses + at, b, b->weight + at, b->n - first, rows - first);
     }
     row->loss = mean_of(general);
     row->target_loss = mean_of(target);
@@ -166,17 +176,21 @@ void compute_update(Run* run, int step, StepRow* row) {
     Drpt* drpt = &run->drpt;
     int rows = b->n + b->m, with_general = drpt_wants_general(drpt, (uint64_t)step), first = with_general ? 0 : b->n; // first row of a pass
     batch_fill(b, &run->general_reader, &run->target_reader, with_general, gpt2_config(run->model)->vocab_size);
-    if (run->per_item == 2) { compute_pairs(run, step, first, row); } else { compute_examples(run, step, first, row); }
-    drpt_end(drpt);
+    if (run->per_item == 2) { compute_pairs(run, step, first, row); } else { compute_examples(run, step, first); }
     row->tokens = (long)b->accumulate * (rows - first) * b->T;
+}
+
+void end_update(Run* run, StepRow* row) {
+    Drpt* drpt = &run->drpt;
+    if (!run->round && run->per_item == 1) { read_losses(run, drpt->with_general ? 0 : run->batch.n, row); }
+    drpt_end(drpt);
     row->projecting_ms = drpt->plain ? NAN : 1e3 * drpt->seconds;
 }
 
-// The norm of the update, its angle to the target gradient and its length in units of it.
+// The norm of the update, its angle to the target gradient and its length in units of it. A scalar head is part of the update and not of the
+// target's gradient.
 static void measure_update(const Run* run, StepRow* row) {
     const Drpt* d = &run->drpt;
-    GPT2Arrays a = gpt2_arrays(run->model);
-    row->grad_norm = sqrt(squared_norm(a.grads, a.num_params));
     check(isfinite(row->grad_norm), "step %d: the gradient is not finite (loss %g); lower --lr, or look for broken values in the model or the data",
           row->step, isnan(row->loss) ? row->target_loss : row->loss);
     if (d->m == 0) { return; }
@@ -191,6 +205,7 @@ static void note_degenerate(const Drpt* d, const StepRow* row, char* note, size_
     if (row->round_ended) { snprintf(note, size, "the policy had moved beyond --kl-stop: a new round"); }
     else if (row->rows_left_out > 0) { snprintf(note, size, "%d rows with NaN or Inf left out", row->rows_left_out); }
     else if (d->rows_dropped > 0) { snprintf(note, size, "%d gradients with NaN or Inf left out", d->rows_dropped); }
+    else if (!isnan(row->round.length) && row->grad_norm == 0.0) { snprintf(note, size, "nothing to learn from: no update"); }
     else if (d->groups_skipped > 0) { snprintf(note, size, "%d groups with nothing to project, or on", d->groups_skipped); }
 }
 
@@ -216,14 +231,15 @@ void train_step(Run* run, int step) {
     if (c->val_every > 0 && step % c->val_every == 0) { evaluate_all(run, &row); }
     double began = seconds_now();
     if (run->round) { round_update(run, step, &row); } else { compute_update(run, step, &row); }
-    measure_update(run, &row);
     if (c->dump_update && step == run->steps - 1) {
         write_array(run, c->dump_update, MODEL_FP32, gpt2_arrays(run->model).grads);
     }
-    double scale = c->clip > 0.0 && row.grad_norm > c->clip ? c->clip / row.grad_norm : 1.0;
     row.lr = scheduled_lr(c->schedule, c->lr, c->warmup, c->final_lr, step, run->steps);
-    int learns = !run->round || row.grad_norm > 0.0; // moments and weight decay would move the weights after a round without anything to learn
-    if (learns) { gpt2_update(run->model, c, row.lr, scale, step + 1); }
+    int learns = !run->round || !run->round->idle; // moments and weight decay would move the weights in a step without anything to learn
+    if (learns) { gpt2_update(run->model, c, row.lr, step + 1); }
+    end_update(run, &row);
+    row.grad_norm = learns ? gpt2_norm(run->model) : 0.0;
+    measure_update(run, &row);
     row.ms = 1e3 * (seconds_now() - began);
     note_degenerate(&run->drpt, &row, note, sizeof(note));
     runlog_step(&run->log, &row, note);
@@ -384,12 +400,14 @@ static char* find_checkpoint(Run* run) {
     return last < 0 ? NULL : checkpoint_model(c->out, last);
 }
 
-// What evaluations and backward passes tell about their positions, most * T of them.
+// What evaluations and backward passes tell about their positions, most * T of them at a time.
 static void open_losses(Run* run, int most) {
-    size_t N = (size_t)most * (size_t)run->T;
+    const Batch* b = &run->batch;
+    size_t T = (size_t)run->T, step = (size_t)b->accumulate * (size_t)(b->n + b->m) * T, N = step > (size_t)most * T ? step : (size_t)most * T;
     run->losses = malloc(sizeof(float) * N);
-    run->hits = malloc(N);
+    run->hits = malloc((size_t)most * T);
     check(run->losses && run->hits, "out of memory for the losses of %zu positions", N);
+    run->pending = device_alloc(sizeof(float) * step, "the losses");
 }
 
 static void open_geometry(Run* run) {
@@ -411,6 +429,7 @@ void run_open(Run* run) {
     int own = round_is_own_target(run), as_one = (c->target || own) && c->accumulate > 1, times = as_one ? c->accumulate : 1;
     int per = run->per_item, n = c->general ? per * times * c->batch : 0, m = own ? n : c->target ? per * times * c->target_batch : 0;
     int most = n + m > per * c->batch ? n + m : per * c->batch;
+    most = round_least_rows(run, most);
     size_t step_rows = (size_t)(per * c->accumulate) * (size_t)c->batch, rows = c->general ? run->general.rows : run->target.rows;
     if (!c->general) { step_rows = (size_t)(per * c->accumulate) * (size_t)c->target_batch; }
     run->steps = c->steps >= 0 ? c->steps : objective_has_rounds(c->objective) ? round_steps_of_a_pass(run) : rows > step_rows ? (int)(rows / step_rows) : 1;
@@ -461,6 +480,7 @@ void run_close(Run* run) {
     round_close(run);
     gpt2_free(run->model);
     free(run->losses);
+    device_free(run->pending);
     free(run->hits);
     if (run->tokenizer) { tokenizer_free(run->tokenizer); }
 }

@@ -32,7 +32,8 @@ typedef struct Run {
     Reader general_reader, target_reader;
     Batch batch;
     Batch eval;                                // --batch items of evaluation data
-    float* losses;                             // of the positions of the last pass
+    float* losses;                             // of the positions of all micro-batches, or of an evaluation's batch
+    float* pending;                            // those of a step, on the device until it is queued
     unsigned char* hits;
     RunLog log;
     Tokenizer* tokenizer;                      // for samples, else NULL
@@ -51,10 +52,11 @@ void run_open(Run* run);
 void run_close(Run* run);
 void train(Run* run, const char* program); // all steps; `program` is named where the way to continue is told
 
-// One optimizer step, its evaluation before it; and of that the forward and backward of all micro-batches: the gradients hold the update
-// direction of the step then.
+// One optimizer step, its evaluation before it; and of that the forward and backward of all micro-batches, which leave the update direction
+// of the step in the gradients, and what came of them for the log. Before the second the host need not wait for a GPU.
 void train_step(Run* run, int step);
 void compute_update(Run* run, int step, StepRow* row);
+void end_update(Run* run, StepRow* row);
 
 // What an evaluation adds up: the weighted losses and the weights; trained positions, and those whose target was the
 // likeliest token; rows, and those where all were.

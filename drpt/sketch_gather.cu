@@ -92,7 +92,6 @@ void gather_sketch(Statistics* st, const Site* s, const Gather* g) {
         project_lookups(&k, s);
         add_vectors(&k, V, 1.0f);
     }
-    Table table = table_open(g->scratch, V);
+    Table table = table_open(g, st, V);
     table_add(table, store->vector, length, length, k.first, gram_from(g));
-    table_to_statistics(st, table, g);
 }

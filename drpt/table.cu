@@ -1,9 +1,24 @@
 // table.cu -- see table.cuh. Products are single precision and summed so within a warp, in double between warps and blocks.
 #include "table.cuh"
 #include "../llmc/device.cuh"
+#include "../llmc/device.h"
 
-enum { TILE = 8, BLOCK = 256, WARPS = BLOCK / WARP, LARGE_BLOCK = 1024 };
+#include <stdlib.h>
+
+enum { TILE = 8, BLOCK = 256, WARPS = BLOCK / WARP, LARGE_BLOCK = 1024, TABLES = 16 }; // TABLES wait at most: more sites than a block has
 static const size_t PIECES = 128, DOUBLES = 1 << 22;
+
+// What a table means: vectors [0, n) are general rows, [n, n + targets) the target; behind it, perhaps, the target in a metric.
+typedef struct { int n, targets, first, from, needs, metric; } Meaning;
+
+typedef struct { Statistics st; Table table; Meaning meaning; } Waiting;
+typedef struct { Waiting table[TABLES]; int count; } Queue;
+
+struct Tables {
+    double* room;          // zero where no table is
+    size_t doubles, used;
+    Queue queue;
+};
 
 // As many pieces as fill a GPU, or as have room.
 static size_t pieces_of(size_t V) {
@@ -11,14 +26,30 @@ static size_t pieces_of(size_t V) {
     return fit < 1 ? 1 : fit > PIECES ? PIECES : fit;
 }
 
-size_t table_room(int V) {
-    size_t all = (size_t)V * (size_t)V, doubles = PIECES * all < DOUBLES ? PIECES * all : all < DOUBLES ? DOUBLES : all;
-    return (2 * doubles + 63) / 64 * 64;
+// For every table of n and m rows, and a target in a metric; for TABLES of them if they are small.
+Tables* gather_tables(int n, int m) {
+    size_t V = (size_t)n + (size_t)m + 2, one = pieces_of(V) * V * V, all = TABLES * one;
+    Tables* t = (Tables*)calloc(1, sizeof(Tables));
+    check(t != NULL, "out of memory for tables");
+    t->doubles = all < DOUBLES ? all : one > DOUBLES ? one : DOUBLES;
+    t->room = (double*)device_alloc(sizeof(double) * t->doubles, "the regularizer's inner products");
+    device_zero(t->room, sizeof(double) * t->doubles);
+    return t;
 }
 
-Table table_open(float* room, int V) {
-    Table t = { (double*)room, V, (int)pieces_of((size_t)V) };
-    CUDA(cudaMemsetAsync(t.partial, 0, sizeof(double) * (size_t)t.pieces * (size_t)V * (size_t)V));
+void gather_tables_free(Tables* t) {
+    if (t) { device_free(t->room); }
+    free(t);
+}
+
+Table table_open(const Gather* g, const Statistics* st, int V) {
+    Tables* all = g->tables;
+    size_t pieces = pieces_of((size_t)V), doubles = pieces * (size_t)V * (size_t)V;
+    if (all->queue.count == TABLES || doubles > all->doubles - all->used) { gather_end(g); }
+    Table t = { all->room + all->used, V, (int)pieces };
+    Meaning m = { g->n, V - g->metric - g->n, g->metric ? 0 : gram_first(g), gram_from(g), g->needs, g->metric };
+    all->queue.table[all->queue.count++] = Waiting{ *st, t, m };
+    all->used += doubles;
     return t;
 }
 
@@ -62,13 +93,11 @@ void table_add(Table t, const float* x, size_t step, size_t length, int first, i
     LAUNCHED();
 }
 
-// What a table means: vectors [0, n) are general rows, [n, n + targets) the target; behind it, perhaps, the target in a metric.
-typedef struct { int n, targets, first, from, needs, metric; } Meaning;
-
 // All of one table by one block, for there is little of it: each warp adds up the pieces of an entry, in the place of the first; then
-// the threads add entries to the statistics.
-// grid (1), block (LARGE_BLOCK)
-static __global__ void statistics_kernel(Statistics st, double* partial, int V, int pieces, Meaning m) {
+// the threads add entries to the statistics, each of them always the same.
+static __device__ void add_to_statistics(Statistics st, Table t, Meaning m) {
+    double* partial = t.partial;
+    int V = t.V, pieces = t.pieces;
     int lane = threadIdx.x % WARP, thread = threadIdx.x;
     size_t all = (size_t)V * V;
     for (size_t e = threadIdx.x / WARP; e < all; e += LARGE_BLOCK / WARP) {
@@ -104,8 +133,22 @@ static __global__ void statistics_kernel(Statistics st, double* partial, int V, 
     for (int i = thread; m.metric && i < m.n; i += LARGE_BLOCK) { st.score[i] += partial[(size_t)i * V + V - 1]; }
 }
 
-void table_to_statistics(Statistics* st, Table t, const Gather* g) {
-    Meaning m = { g->n, t.V - g->metric - g->n, g->metric ? 0 : gram_first(g), gram_from(g), g->needs, g->metric };
-    statistics_kernel<<<1, LARGE_BLOCK>>>(*st, t.partial, t.V, t.pieces, m);
+// A block adds all tables of the statistics that its own is of, in order, if its own is the first of them. grid (tables), block (LARGE_BLOCK)
+static __global__ void statistics_kernel(Queue queue) {
+    int mine = blockIdx.x;
+    double* q = queue.table[mine].st.q;
+    for (int t = 0; t < mine; t++) { if (queue.table[t].st.q == q) { return; } }
+    for (int t = mine; t < queue.count; t++) {
+        if (queue.table[t].st.q == q) { add_to_statistics(queue.table[t].st, queue.table[t].table, queue.table[t].meaning); }
+    }
+}
+
+void gather_end(const Gather* g) {
+    Tables* t = g->tables;
+    if (t->queue.count == 0) { return; }
+    statistics_kernel<<<(unsigned)t->queue.count, LARGE_BLOCK>>>(t->queue);
     LAUNCHED();
+    device_zero(t->room, sizeof(double) * t->used);
+    t->queue.count = 0;
+    t->used = 0;
 }

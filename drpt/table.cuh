@@ -8,14 +8,12 @@
 // <x_i, x_j>, i <= j, is added to partial[(p * V + i) * V + j]. V: vectors, the last of them, with a metric, the target in that metric.
 typedef struct { double* partial; int V, pieces; } Table;
 
-size_t table_room(int V);                     // floats, a multiple of 64, that a table takes
-Table table_open(float* room, int V);         // all zero
+// All zero. What is added to it will be added to the statistics by gather_end(), as gram_to_statistics() does, and with a metric the products
+// with the last vector to score.
+Table table_open(const Gather* g, const Statistics* statistics, int V);
 
 // Adds the products of vectors i >= first with all j that are neither below i nor below `from`. x_i: `length` floats at
 // x + (i - first) * step.
 void table_add(Table table, const float* x, size_t step, size_t length, int first, int from);
-
-// Adds the tables to the statistics as gram_to_statistics() does, and with a metric the products with the last vector to score.
-void table_to_statistics(Statistics* statistics, Table table, const Gather* g);
 
 #endif // DRPT_TABLE_CUH

@@ -16,7 +16,7 @@ static size_t row_floats(size_t cols) { return (sizeof(Real) < sizeof(float) ? 2
 
 size_t tokens_scratch(int n, int, int T, int widest) {
     size_t row = row_floats((size_t)widest), one = row + (size_t)T, all = (row + (size_t)n * (size_t)T) * ((size_t)widest / 4 + 16);
-    return table_room(n + 2) + 64 + most(one, least(SLAB, all));
+    return 64 + most(one, least(SLAB, all));
 }
 
 // A slab: its rows, how many rows of the batch are multiplied with it at a time, and the memory.
@@ -90,8 +90,8 @@ static void multiply(Table table, const Slab* k, const Site* s, const Gather* g)
 }
 
 void gather_tokens(Statistics* st, const Site* s, const Gather* g) {
-    Table table = table_open(g->scratch, g->n + 1 + g->metric);
-    Slab all = divide(s, g, g->scratch + table_room(table.V), g->part - table_room(table.V));
+    Table table = table_open(g, st, g->n + 1 + g->metric);
+    Slab all = divide(s, g, g->scratch, g->part);
     for (int o = 0; o < s->rows; o += all.rows) {
         Slab k = all;
         k.o = o;
@@ -99,5 +99,4 @@ void gather_tokens(Statistics* st, const Site* s, const Gather* g) {
         form(table, &k, s, g);
         if (g->needs) { multiply(table, &k, s, g); }
     }
-    table_to_statistics(st, table, g);
 }

@@ -26,4 +26,13 @@ void device_read(void* host, const void* src, size_t bytes) { memcpy(host, src, 
 void* device_open(void* p, size_t bytes) { (void)bytes; return p; }
 void device_close(void* host, void* p, size_t bytes, int changed) { (void)host; (void)p; (void)bytes; (void)changed; }
 int device_threads(void) { return omp_get_max_threads(); }
-double device_seconds(void) { return omp_get_wtime(); }
+
+void stopwatch_start(Stopwatch* w) { w->began = omp_get_wtime(); }
+void stopwatch_stop(Stopwatch* w) { w->seconds += omp_get_wtime() - w->began; }
+void stopwatch_free(Stopwatch* w) { (void)w; }
+
+double stopwatch_read(Stopwatch* w) {
+    double seconds = w->seconds;
+    w->seconds = 0.0;
+    return seconds;
+}

@@ -3,7 +3,6 @@
 #include "device.cuh"
 
 #include <errno.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -57,9 +56,13 @@ void device_zero(void* p, size_t bytes) { CUDA(cudaMemsetAsync(p, 0, bytes)); }
 void device_copy(void* dst, const void* src, size_t bytes) { CUDA(cudaMemcpyAsync(dst, src, bytes, cudaMemcpyDeviceToDevice)); }
 
 // What is small goes through memory that the GPU fetches by itself, in its turn, so that the host need not wait for the work before it.
-// All that was staged has been fetched once something is read.
+// All that was staged has been fetched once something is read, or written past it: both wait.
 void device_write(void* dst, const void* host, size_t bytes) {
-    if (bytes > STAGING - device.staged) { CUDA(cudaMemcpy(dst, host, bytes, cudaMemcpyHostToDevice)); return; }
+    if (bytes > STAGING - device.staged) {
+        CUDA(cudaMemcpy(dst, host, bytes, cudaMemcpyHostToDevice));
+        device.staged = 0;
+        return;
+    }
     char* staged = (char*)device.staging + device.staged;
     memcpy(staged, host, bytes);
     device.staged += bytes;
@@ -84,4 +87,33 @@ void device_close(void* host, void* p, size_t bytes, int changed) {
 }
 
 int device_threads(void) { return 1; }
-double device_seconds(void) { return NAN; }
+
+// Events are created in the first step and used again in the next.
+static void mark(Stopwatch* w) {
+    if (w->count == w->room) {
+        w->event = (void**)realloc(w->event, sizeof(void*) * (size_t)++w->room);
+        check(w->event != NULL, "out of memory for %d events", w->room);
+        CUDA(cudaEventCreate((cudaEvent_t*)&w->event[w->count]));
+    }
+    CUDA(cudaEventRecord((cudaEvent_t)w->event[w->count++], 0));
+}
+
+void stopwatch_start(Stopwatch* w) { mark(w); }
+void stopwatch_stop(Stopwatch* w) { mark(w); }
+
+double stopwatch_read(Stopwatch* w) {
+    double seconds = 0.0;
+    if (w->count > 0) { CUDA(cudaEventSynchronize((cudaEvent_t)w->event[w->count - 1])); }
+    for (int i = 0; i + 1 < w->count; i += 2) {
+        float ms;
+        CUDA(cudaEventElapsedTime(&ms, (cudaEvent_t)w->event[i], (cudaEvent_t)w->event[i + 1]));
+        seconds += 1e-3 * ms;
+    }
+    w->count = 0;
+    return seconds;
+}
+
+void stopwatch_free(Stopwatch* w) {
+    for (int i = 0; i < w->room; i++) { CUDA(cudaEventDestroy((cudaEvent_t)w->event[i])); }
+    free(w->event);
+}

@@ -15,7 +15,7 @@ typedef struct {
     size_t staged;   // and how many bytes of it
 } Device;
 extern Device device;
-enum { WORKSPACE = 32 << 20, STAGING = 4 << 20 }; // bytes; of the workspace what NVIDIA recommends for Hopper
+enum { WORKSPACE = 32 << 20, STAGING = 16 << 20 }; // bytes; of the workspace what NVIDIA recommends for Hopper
 
 enum { WARP = 32 };
 

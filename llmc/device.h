@@ -31,8 +31,17 @@ void device_close(void* host, void* p, size_t bytes, int changed);
 // Threads of the host that work on such arrays: 1 where only the device does.
 int device_threads(void);
 
-// The wall clock in seconds; NaN where work is only queued, so that the time between two calls says nothing.
-double device_seconds(void);
+// How long the device works on what is called between start and stop, all such times together. Zeroed at first. A GPU is not waited for
+// before the reading.
+typedef struct {
+    double began, seconds;   // of the host's clock
+    void** event;            // a GPU's: (count) a start, a stop, and so on
+    int count, room;
+} Stopwatch;
+void stopwatch_start(Stopwatch* w);
+void stopwatch_stop(Stopwatch* w);
+double stopwatch_read(Stopwatch* w); // seconds since the last reading
+void stopwatch_free(Stopwatch* w);
 
 #ifdef __cplusplus
 }

@@ -93,8 +93,8 @@ static uint16_t bf16_of(float x) {
 
 static float float_of(uint16_t bf16) {
     uint32_t word = (uint32_t)bf16 << 16;
-    float x;
-    memcpy(&x, &word, sizeof(x));
+    float x = 0.0f;
+    memcpy(&x, &word, sizeof(word));
     return x;
 }
 

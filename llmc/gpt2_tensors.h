@@ -49,7 +49,8 @@
     X(fch,        Real,  N*4*C)   \
     X(fch_gelu,   Real,  N*4*C)   \
     X(residual3,  Real,  N*C)
-// and the gradients that its sites point to, of one block at a time unless a group reaches across blocks.
+// and the gradients that its sites point to, of one block at a time unless a group reaches across blocks. fcproj and attproj are those of
+// residual3 and residual2 too.
 #define BLOCK_GRADS(X)            \
     X(ln1,        Real,  N*C)     \
     X(qkv,        Real,  N*3*C)   \

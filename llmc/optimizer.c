@@ -6,7 +6,9 @@
 // With m and v the running means of the gradient and of its square, both begun at zero and so divided by what of
 // their weight has arrived, 1 - beta^step:
 //     param -= lr (mhat / (sqrt(vhat) + eps) + weight_decay param)
-void adamw_update(float* params, float* grads, float* m, float* v, size_t n, AdamW a, float scale, int step) {
+void adamw_update(float* params, float* grads, float* m, float* v, size_t n, AdamW a, const Clip* clip, int step) {
+    float scale = clip ? (float)clip->scale : 1.0f;
+    if (scale == 0.0f) { return; }
     float m_unbiased = (float)(1.0 / (1.0 - pow(a.beta1, step))), v_unbiased = (float)(1.0 / (1.0 - pow(a.beta2, step)));
     #pragma omp parallel for simd
     for (size_t i = 0; i < n; i++) {
@@ -20,7 +22,9 @@ void adamw_update(float* params, float* grads, float* m, float* v, size_t n, Ada
     }
 }
 
-void sgd_update(float* params, float* grads, size_t n, float lr, float weight_decay, float scale) {
+void sgd_update(float* params, float* grads, size_t n, float lr, float weight_decay, const Clip* clip) {
+    float scale = clip ? (float)clip->scale : 1.0f;
+    if (scale == 0.0f) { return; }
     #pragma omp parallel for simd
     for (size_t i = 0; i < n; i++) {
         params[i] -= lr * (scale * grads[i] + weight_decay * params[i]);
@@ -29,7 +33,7 @@ void sgd_update(float* params, float* grads, size_t n, float lr, float weight_de
 }
 
 // A fixed number of parts whatever the number of threads, added up in order.
-double squared_norm(const float* x, size_t n) {
+static double squared_norm(const float* x, size_t n) {
     enum { PARTS = 64 };
     double part[PARTS], total = 0.0;
     #pragma omp parallel for
@@ -42,4 +46,10 @@ double squared_norm(const float* x, size_t n) {
     }
     for (int p = 0; p < PARTS; p++) { total += part[p]; }
     return total;
+}
+
+void gradient_clip(Clip* clip, const float* grads, size_t n, double longest) {
+    double norm = sqrt(squared_norm(grads, n));
+    clip->norm = norm;
+    clip->scale = !isfinite(norm) ? 0.0 : longest > 0.0 && norm > longest ? longest / norm : 1.0;
 }

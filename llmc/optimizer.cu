@@ -8,10 +8,11 @@
 enum { BLOCK = 256, PARTS = 512 };
 
 // One thread a parameter. grid (n / BLOCK), block (BLOCK)
-static __global__ void adamw_kernel(float* params, float* grads, float* m, float* v, size_t n, AdamW a, float scale,
+static __global__ void adamw_kernel(float* params, float* grads, float* m, float* v, size_t n, AdamW a, const Clip* clip,
                                     float m_unbiased, float v_unbiased) {
     size_t i = (size_t)blockIdx.x * BLOCK + threadIdx.x;
-    if (i >= n) { return; }
+    float scale = clip ? (float)clip->scale : 1.0f;
+    if (i >= n || scale == 0.0f) { return; }
     float g = scale * grads[i];
     float m_new = a.beta1 * m[i] + (1.0f - a.beta1) * g;
     float v_new = a.beta2 * v[i] + (1.0f - a.beta2) * g * g;
@@ -21,25 +22,26 @@ static __global__ void adamw_kernel(float* params, float* grads, float* m, float
     grads[i] = 0.0f;
 }
 
-void adamw_update(float* params, float* grads, float* m, float* v, size_t n, AdamW a, float scale, int step) {
+void adamw_update(float* params, float* grads, float* m, float* v, size_t n, AdamW a, const Clip* clip, int step) {
     float m_unbiased = (float)(1.0 / (1.0 - pow(a.beta1, step))), v_unbiased = (float)(1.0 / (1.0 - pow(a.beta2, step)));
-    adamw_kernel<<<blocks_of(n, BLOCK), BLOCK>>>(params, grads, m, v, n, a, scale, m_unbiased, v_unbiased);
+    adamw_kernel<<<blocks_of(n, BLOCK), BLOCK>>>(params, grads, m, v, n, a, clip, m_unbiased, v_unbiased);
     LAUNCHED();
 }
 
-static __global__ void sgd_kernel(float* params, float* grads, size_t n, float lr, float weight_decay, float scale) {
+static __global__ void sgd_kernel(float* params, float* grads, size_t n, float lr, float weight_decay, const Clip* clip) {
     size_t i = (size_t)blockIdx.x * BLOCK + threadIdx.x;
-    if (i >= n) { return; }
+    float scale = clip ? (float)clip->scale : 1.0f;
+    if (i >= n || scale == 0.0f) { return; }
     params[i] -= lr * (scale * grads[i] + weight_decay * params[i]);
     grads[i] = 0.0f;
 }
 
-void sgd_update(float* params, float* grads, size_t n, float lr, float weight_decay, float scale) {
-    sgd_kernel<<<blocks_of(n, BLOCK), BLOCK>>>(params, grads, n, lr, weight_decay, scale);
+void sgd_update(float* params, float* grads, size_t n, float lr, float weight_decay, const Clip* clip) {
+    sgd_kernel<<<blocks_of(n, BLOCK), BLOCK>>>(params, grads, n, lr, weight_decay, clip);
     LAUNCHED();
 }
 
-// A fixed number of blocks, whatever the GPU; the host adds up what they found. grid (PARTS), block (BLOCK)
+// A fixed number of blocks, whatever the GPU; another one adds up what they found. grid (PARTS), block (BLOCK)
 static __global__ void squares_kernel(double* part, const float* x, size_t n) {
     double sum = 0.0;
     size_t first = (size_t)blockIdx.x * BLOCK + threadIdx.x, step = (size_t)PARTS * BLOCK, whole = n / step;
@@ -50,11 +52,18 @@ static __global__ void squares_kernel(double* part, const float* x, size_t n) {
     if (threadIdx.x == 0) { part[blockIdx.x] = sum; }
 }
 
-double squared_norm(const float* x, size_t n) {
-    double part[PARTS], total = 0.0;
-    squares_kernel<<<PARTS, BLOCK>>>((double*)device.workspace, x, n);
+// grid (1), block (PARTS)
+static __global__ void clip_kernel(Clip* clip, const double* part, double longest) {
+    double norm = sqrt(block_sum<PARTS>(part[threadIdx.x]));
+    if (threadIdx.x > 0) { return; }
+    clip->norm = norm;
+    clip->scale = !isfinite(norm) ? 0.0 : longest > 0.0 && norm > longest ? longest / norm : 1.0;
+}
+
+void gradient_clip(Clip* clip, const float* grads, size_t n, double longest) {
+    double* part = (double*)device.workspace;
+    squares_kernel<<<PARTS, BLOCK>>>(part, grads, n);
     LAUNCHED();
-    device_read(part, device.workspace, sizeof(part));
-    for (int p = 0; p < PARTS; p++) { total += part[p]; }
-    return total;
+    clip_kernel<<<1, PARTS>>>(clip, part, longest);
+    LAUNCHED();
 }

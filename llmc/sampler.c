@@ -71,7 +71,7 @@ static int32_t order_of(float x) {
 static float at_order(int32_t order) {
     float x = 0.0f;
     int32_t bits = order ^ (order >> 31 & INT32_MAX);
-    memcpy(&x, &bits, sizeof(x));
+    memcpy(&x, &bits, sizeof(bits));
     return x;
 }
 

@@ -50,7 +50,8 @@ static void twin_update(const char* optimizer, double lr, int step) {
     c.optimizer = optimizer;
     c.weight_decay = 0.1;
     c.eps = TWIN_EPS;
-    gpt2_update(model, &c, lr, 0.5, step);
+    c.clip = TWIN_CLIP;
+    gpt2_update(model, &c, lr, step);
 }
 
 static void twin_close(void) {
@@ -61,7 +62,7 @@ static void twin_close(void) {
 const CpuTwin cpu_twin = {
     encoder_forward, layernorm_forward, layernorm_backward_input, twin_attention_forward, twin_attention_backward,
     gelu_forward, gelu_backward, cross_entropy_forward, cross_entropy_backward,
-    matmul_forward, matmul_backward_input, matmul_backward_params, squared_norm,
+    matmul_forward, matmul_backward_input, matmul_backward_params, gradient_clip,
     twin_open, twin_params, twin_grads, twin_losses, twin_pass, twin_values, twin_update, twin_close,
     basis_create, basis_free, basis_refresh, basis_inside, basis_outside, basis_write, basis_read,
 };

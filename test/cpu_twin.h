@@ -4,6 +4,7 @@
 
 #include "../drpt/basis.h"
 #include "../drpt/gpt2.h"
+#include "../llmc/optimizer.h"
 
 #include <stddef.h>
 
@@ -11,13 +12,15 @@
 extern "C" {
 #endif
 
+// Shorter than the gradients of these models.
+#define TWIN_CLIP 0.1
 // AdamW's, above the rounding errors: the bias of the keys has no gradient but these, which eps = 1e-8 would blow up to whole steps.
 #define TWIN_EPS 1e-4
 
 typedef struct {
     void (*encoder_forward)(float* out, const int* tokens, const float* wte, const float* wpe, int B, int T, int C);
     void (*layernorm_forward)(float* out, float* mean, float* rstd, const float* inp, const float* weight, const float* bias, int N, int C);
-    void (*layernorm_backward_input)(float* dinp, const float* dout, const float* inp, const float* weight,
+    void (*layernorm_backward_input)(float* dinp, const float* dstream, const float* dout, const float* inp, const float* weight,
                                      const float* mean, const float* rstd, int N, int C);
     void (*attention_forward)(float* out, float* lse, const float* qkv, int B, int T, int C, int NH);
     void (*attention_backward)(float* dqkv, const float* dout, const float* qkv, const float* out, const float* lse, int B, int T, int C, int NH);
@@ -29,7 +32,7 @@ typedef struct {
     void (*matmul_forward)(float* out, const float* inp, const float* weight, const float* bias, int N, int C, int OC);
     void (*matmul_backward_input)(float* dinp, const float* dout, const float* weight, int N, int C, int OC);
     void (*matmul_backward_params)(float* dweight, float* dbias, const float* dout, const float* inp, int N, int C, int OC);
-    double (*squared_norm)(const float* x, size_t n);
+    void (*gradient_clip)(Clip* clip, const float* grads, size_t n, double longest);
 
     // A model with a scalar head, in plain training: n rows of T tokens. Its arrays are those of the model last opened.
     GPT2Config (*open)(const char* sizes, int n, int T);

@@ -91,9 +91,9 @@ static double count_step(const char* options) {
     StepRow row;
     run_begin("--init %s --general %s --batch %d --target-batch %d --steps 3 --seed 9 %s", scratch("model.bin"), scratch("general.bin"), n, m, options);
     products = 0.0;
-    compute_update(&run, 0, &row);
+    compute_update(&run, 0, &row); end_update(&run, &row);
     double first = products;
-    if (run.drpt.basis) { products = 0.0; compute_update(&run, 1, &row); first = products; } // between two refreshes
+    if (run.drpt.basis) { products = 0.0; compute_update(&run, 1, &row); end_update(&run, &row); first = products; } // between two refreshes
     run_close(&run);
     return first;
 }

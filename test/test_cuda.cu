@@ -85,17 +85,20 @@ static void test_encoder(void) {
 
 static void expect_layernorm(int C) {
     const int N = 13;
-    Array inp = fill(N*C), weight = fill(C), bias = fill(C), dout = fill(N*C), dinp = fill(N*C), out(N*C), mean(N), rstd(N);
-    Reals x(inp), w(weight), b(bias), dy(dout), dx(dinp), y(N*C);
+    Array inp = fill(N*C), weight = fill(C), bias = fill(C), dout = fill(N*C), dstream = fill(N*C), dinp(N*C), alone(N*C), out(N*C), mean(N), rstd(N);
+    Reals x(inp), w(weight), b(bias), dy(dout), ds(dstream), dx(N*C), dx0(N*C), y(N*C);
     Floats m(N), r(N);
     layernorm_forward(y, m, r, x, w, b, N, C);
-    layernorm_backward_input(dx, dy, x, w, m, r, N, C);
+    layernorm_backward_input(dx, ds, dy, x, w, m, r, N, C);
+    layernorm_backward_input(dx0, NULL, dy, x, w, m, r, N, C);
     cpu_twin.layernorm_forward(out.data(), mean.data(), rstd.data(), inp.data(), weight.data(), bias.data(), N, C);
-    cpu_twin.layernorm_backward_input(dinp.data(), dout.data(), inp.data(), weight.data(), mean.data(), rstd.data(), N, C);
+    cpu_twin.layernorm_backward_input(dinp.data(), dstream.data(), dout.data(), inp.data(), weight.data(), mean.data(), rstd.data(), N, C);
+    cpu_twin.layernorm_backward_input(alone.data(), NULL, dout.data(), inp.data(), weight.data(), mean.data(), rstd.data(), N, C);
     SAME(y, out);
     SAME(m, mean);
     SAME(r, rstd);
     SAME(dx, dinp);
+    SAME(dx0, alone);
 }
 
 static void test_layernorm(void) {
@@ -150,12 +153,10 @@ static void test_gelu(void) {
 
 static void expect_residual(int n) {
     Array out = fill(n), inp = fill(n);
-    Reals y(out), x(inp), copy(n);
+    Reals y(out), x(inp);
     residual_forward(y, x, n);
-    residual_backward(copy, x, n);
     for (int i = 0; i < n; i++) { out[i] += inp[i]; }
     SAME(y, out);
-    expect(copy.read() == inp);
 }
 
 static void test_residual(void) {
@@ -216,10 +217,30 @@ static void test_matmul(void) {
     SAME(db, dbias);
 }
 
-static void test_squared_norm(void) {
+static void test_gradient_clip(void) {
     Array x = fill(20011);
-    double want = cpu_twin.squared_norm(x.data(), x.size());
-    expect(fabs(squared_norm(Floats(x), x.size()) - want) <= 1e-12 * want);
+    OnDevice<Clip> clip(1);
+    for (double longest : { 0.0, 1.0, 1e6 }) {
+        Clip want;
+        cpu_twin.gradient_clip(&want, x.data(), x.size(), longest);
+        gradient_clip(clip, Floats(x), x.size(), longest);
+        Clip got = clip.read()[0];
+        expect(fabs(got.norm - want.norm) <= 1e-12 * want.norm && fabs(got.scale - want.scale) <= 1e-12);
+    }
+}
+
+// A gradient that is too long for its norm to be finite leaves everything as it was.
+static void test_not_finite(void) {
+    const int N = 300;
+    Array params = fill(N), grads = fill(N), m = fill(N), v = fill(N);
+    grads[77] = INFINITY;
+    Floats p(params), g(grads), dm(m), dv(v);
+    OnDevice<Clip> clip(1);
+    gradient_clip(clip, g, N, 1.0);
+    expect(!isfinite(clip.read()[0].norm) && clip.read()[0].scale == 0.0);
+    adamw_update(p, g, dm, dv, N, AdamW{ 0.1f, 0.9f, 0.99f, 1e-8f, 0.1f }, clip, 1);
+    sgd_update(p, g, N, 0.1f, 0.1f, clip);
+    expect(p.read() == params && g.read() == grads && dm.read() == m && dv.read() == v);
 }
 
 // More positions than a warp looks at at a time, more channels than it takes, tokens that come once, often, never.
@@ -301,7 +322,8 @@ struct Twins {
         c.optimizer = optimizer;
         c.weight_decay = 0.1;
         c.eps = TWIN_EPS;
-        gpt2_update(model, &c, lr, 0.5, step);
+        c.clip = TWIN_CLIP;
+        gpt2_update(model, &c, lr, step);
         cpu_twin.update(optimizer, lr, step);
     }
     Array read(const float* x, size_t count) {
@@ -489,12 +511,14 @@ static void test_rollouts(void) {
     gpt2_free(model);
 }
 
-// A group that reaches across blocks points to the gradients of all of them, so each block has its own; else they share them.
+// A group that reaches across blocks points to the gradients of all of them, so each block has its own; else they share them, but for the
+// stream's, which the next block forms while the sites of this one still point to theirs.
 static void test_kept_blocks(void) {
     for (int keep = 0; keep <= 1; keep++) {
         GPT2* model = gpt2_create("L2,H2,C16,V23,T8", 1, 1, 0);
         gpt2_alloc(model, 3, 8, 1, keep, 0);
         expect((model->dact[0].qkv != model->dact[1].qkv) == keep && model->act[0].qkv != model->act[1].qkv);
+        expect(model->dact[0].fcproj != model->dact[1].fcproj && model->dact[0].fcproj != model->dx);
         gpt2_free(model);
     }
 }
@@ -510,7 +534,7 @@ static void test_evaluate(void) {
     gpt2_evaluate(twins.model, targets.data(), twins.weight.data(), losses.data(), hits.data(), 2, 7);
     drpt_begin(&twins.drpt, 0, NULL, NULL);
     gpt2_backward(twins.model, tokens.data(), targets.data(), twins.weight.data(), NULL, &twins.drpt, 2, 7);
-    gpt2_losses(twins.model, again.data(), 2, 7);
+    device_read(again.data(), gpt2_losses(twins.model), sizeof(float) * again.size());
     expect(losses == again && losses[0] > 0.0f && losses[2] == 0.0f);
     GPT2* model = gpt2_create("L1,H2,C16,V23,T8", 1, 0, 0);
     GPT2Arrays a = gpt2_arrays(model);
@@ -518,7 +542,7 @@ static void test_evaluate(void) {
     gpt2_free(model);
     model = gpt2_create("L1,H2,C16,V23,T8", 1, 1, 0); // without a head
     Config c = config_defaults;
-    gpt2_update(model, &c, 0.1, 1.0, 1);
+    gpt2_update(model, &c, 0.1, 1);
     gpt2_free(model);
 }
 
@@ -537,6 +561,23 @@ static void test_same_bits(void) {
     }
 }
 
+// The device's time, in pieces and again.
+static void test_stopwatch(void) {
+    Stopwatch w = {};
+    Floats x(1000);
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i <= round; i++) {
+            stopwatch_start(&w);
+            device_zero(x, sizeof(float) * x.count);
+            stopwatch_stop(&w);
+        }
+        double seconds = stopwatch_read(&w);
+        expect(seconds > 0.0 && seconds < 10.0 && w.count == 0 && w.room == 2 * (round + 1));
+    }
+    expect(stopwatch_read(&w) == 0.0);
+    stopwatch_free(&w);
+}
+
 // What it does not know is refused.
 static void test_refused(void) {
     expect_dies("--precision fp16", device_start("fp16"));
@@ -553,7 +594,8 @@ int main(int argc, char** argv) {
         { "cuda/residual", test_residual },
         { "cuda/cross_entropy", test_cross_entropy },
         { "cuda/matmul", test_matmul },
-        { "cuda/squared_norm", test_squared_norm },
+        { "cuda/gradient_clip", test_gradient_clip },
+        { "cuda/not_finite", test_not_finite },
         { "cuda/lookup", test_lookup },
         { "cuda/finite_differences", test_finite_differences },
         { "cuda/gradients", test_gradients },
@@ -564,6 +606,7 @@ int main(int argc, char** argv) {
         { "cuda/kept_blocks", test_kept_blocks },
         { "cuda/evaluate", test_evaluate },
         { "cuda/same_bits", test_same_bits },
+        { "cuda/stopwatch", test_stopwatch },
         { "cuda/refused", test_refused },
     };
     device_start(TEST_PRECISION);

@@ -3,7 +3,6 @@
 #include "../drpt/gather.h"
 #include "../drpt/pairs.h"
 #include "../drpt/sketch.h"
-#include "../drpt/table.cuh"
 #include "../drpt/tokens.h"
 extern "C" {
 #include "../llmc/rng.h"
@@ -182,16 +181,7 @@ static std::vector<std::vector<double>> gradients(const Host& h, const Case& c) 
 static int widest(const Case& c) { return c.stride == c.rows || c.cols > c.rows ? c.cols : c.rows; }
 
 // What is gathered, added to `start`, with `part` floats of scratch.
-static Products gather(const Site& s, const Case& c, Route route, int needs, int metric, size_t part, SketchStore* sketches, double start = 0.0) {
-    Products p(c.n, c.m, start);
-    OnDevice<double> K(p.K), score(p.score), S(p.S), Q(p.Q), q(p.q), sums(p.s);
-    OnDevice<float> scratch(part);
-    Statistics st = {};
-    st.K = K;
-    st.s = sums;
-    st.q = q;
-    st.score = metric ? score : sums;
-    if (needs & NEEDS_ROWS) { st.S = S; st.Q = Q; }
+static Gather gather_plan(const Case& c, Route route, int needs, int metric) {
     Gather g = {};
     g.n = c.n;
     g.m = c.m;
@@ -202,10 +192,28 @@ static Products gather(const Site& s, const Case& c, Route route, int needs, int
     g.correction = CORRECTION;
     g.eps = EPS;
     g.route = route;
+    g.tables = gather_tables(c.n, c.m);
+    return g;
+}
+
+static Products gather(const Site& s, const Case& c, Route route, int needs, int metric, size_t part, SketchStore* sketches, double start = 0.0, int given = 0) {
+    Products p(c.n, c.m, start);
+    OnDevice<double> K(p.K), score(p.score), S(p.S), Q(p.Q), q(p.q), sums(p.s);
+    OnDevice<float> scratch(part);
+    Statistics st = {};
+    st.K = K;
+    st.s = sums;
+    st.q = q;
+    st.score = metric ? score : sums;
+    if (needs & NEEDS_ROWS) { st.S = S; st.Q = Q; }
+    Gather g = gather_plan(c, route, needs, metric);
+    g.given = given;
     g.sketches = sketches;
     g.scratch = scratch;
     g.part = part;
     Gathered done = drpt_gather(&st, &s, &g);
+    gather_end(&g);
+    gather_tables_free(g.tables);
     expect(done.route == gather_route(&s, &g) && done.route != ROUTE_auto && !done.kept);
     p.K = K.read();
     p.s = sums.read();
@@ -314,6 +322,35 @@ static void test_metric(void) {
     }
 }
 
+// Against a vector that is given: with target rows or without, which do not count, and with each row's products with those.
+static void test_given(void) {
+    for (const Case& with_target : cases) {
+        Host host(with_target);
+        Copy copy(host);
+        std::vector<std::vector<double>> g = gradients(host, with_target);
+        Products of_target = products_of(g, with_target, host);
+        size_t weights = (size_t)(with_target.rows * with_target.cols);
+        std::vector<double> v(g[0].size());
+        for (size_t k = 0; k < v.size(); k++) { v[k] = k < weights ? host.vweight[k] : host.vbias[k - weights]; }
+        for (int way = 0; way < 6; way++) {
+            Case c = with_target;
+            Route route = way / 2 == 2 ? ROUTE_tokens : ROUTE_direct;
+            int needs = way / 2 == 1 ? NEEDS_S | NEEDS_ROWS : NEEDS_S;
+            if (way % 2) { c.m = 0; }
+            if (route == ROUTE_tokens && !is_product(c)) { continue; }
+            Products got = gather(copy.site(c), c, route, needs, 1, own_scratch(c, route), NULL, 0.5, 1);
+            for (int i = 0; i < c.n; i++) {
+                double unit = sqrt(dot(g[(size_t)i], g[(size_t)i]) * dot(v, v));
+                expect(fabs(got.score[(size_t)i] - 0.5 - dot(g[(size_t)i], v)) <= tolerance_of(route) * unit);
+                for (int j = 0; j < c.m && needs & NEEDS_ROWS; j++) {
+                    size_t at = (size_t)(i*c.m + j);
+                    expect(is_near(got.S[at] - 0.5, of_target.S[at], unit, unit, TOLERANCE));
+                }
+            }
+        }
+    }
+}
+
 // With a sketch wider than a site nothing is projected.
 static void test_wide_sketch_is_exact(void) {
     for (const Case& c : cases) {
@@ -403,9 +440,9 @@ static void test_sketch_streams(void) {
 // The least memory a route can work in: one row of the site, one pair of rows of the batch.
 static size_t least_scratch(const Case& c, Route route) {
     size_t T = (size_t)c.T, row = (size_t)(c.cols + c.bias);
-    if (route == ROUTE_pairs) { return table_room(c.n + c.m) + 2 * T * T; }
-    if (route == ROUTE_tokens) { return table_room(c.n + 1) + 32 + 2 * ((size_t)c.cols + 1) + T; }
-    return table_room(c.n + c.m) + (size_t)(c.n + c.m) * (row + 7);
+    if (route == ROUTE_pairs) { return 2 * T * T; }
+    if (route == ROUTE_tokens) { return 32 + 2 * ((size_t)c.cols + 1) + T; }
+    return (size_t)(c.n + c.m) * (row + 7);
 }
 
 // Memory that holds only some rows of the site or of the batch, and more than is asked for.
@@ -482,6 +519,43 @@ static void test_nan(void) {
 }
 
 // Memory of a store for fewer rows; a site that is another.
+// Sites that wait together, more than there is room for, of two groups in turn: each group gets what is its own.
+static void test_together(void) {
+    enum { SITES = 20, EVERY = 3 };
+    Case c = cases[0];
+    Host host(c);
+    Copy copy(host);
+    Site s = copy.site(c);
+    Products want = products_of(gradients(host, c), c, host), zero(c.n, c.m, 0.0);
+    OnDevice<double> K[2] = { OnDevice<double>(zero.K), OnDevice<double>(zero.K) }, sums[2] = { OnDevice<double>(zero.s), OnDevice<double>(zero.s) };
+    OnDevice<double> q[2] = { OnDevice<double>(zero.q), OnDevice<double>(zero.q) };
+    OnDevice<float> scratch(scratch_of(c));
+    int times[2] = { 0, 0 };
+    Gather g = gather_plan(c, ROUTE_auto, NEEDS_S | NEEDS_K, 0);
+    g.scratch = scratch;
+    g.part = scratch.count;
+    for (int i = 0; i < SITES; i++) {
+        int group = i % EVERY == 1;
+        Statistics st = {};
+        st.K = K[group];
+        st.s = st.score = sums[group];
+        st.q = q[group];
+        g.route = i % 2 ? ROUTE_pairs : ROUTE_direct; // tables of two sizes
+        drpt_gather(&st, &s, &g);
+        times[group]++;
+    }
+    gather_end(&g);
+    gather_end(&g);
+    gather_tables_free(g.tables);
+    for (int group = 0; group < 2; group++) {
+        std::vector<double> got[3] = { K[group].read(), sums[group].read(), q[group].read() };
+        const std::vector<double>* wanted[3] = { &want.K, &want.s, &want.q };
+        for (int k = 0; k < 3; k++) {
+            for (size_t i = 0; i < got[k].size(); i++) { expect(fabs(got[k][i] - times[group] * (*wanted[k])[i]) <= 1e-4 * (times[group] * want.K[0])); }
+        }
+    }
+}
+
 static void test_refused(void) {
     Case c = cases[0];
     Host host(c);
@@ -494,7 +568,7 @@ static void test_refused(void) {
     expect_dies("linear: not the site that its sketch was made for", sketch_factor(store, &s, 0));
     sketch_free(store);
     s.rows--;
-    expect_dies("linear: no room for a row of its gradients", gather(s, c, ROUTE_direct, NEEDS_S, 0, table_room(c.n + 1) + 64, NULL));
+    expect_dies("linear: no room for a row of its gradients", gather(s, c, ROUTE_direct, NEEDS_S, 0, 64, NULL));
 }
 
 int main(int argc, char** argv) {
@@ -502,10 +576,12 @@ int main(int argc, char** argv) {
         { "gather/routes", test_routes },
         { "gather/auto", test_auto },
         { "gather/metric", test_metric },
+        { "gather/given", test_given },
         { "gather/wide_sketch_is_exact", test_wide_sketch_is_exact },
         { "gather/sketch_is_projected_gradients", test_sketch_is_projected_gradients },
         { "gather/sketch_streams", test_sketch_streams },
         { "gather/memory", test_memory },
+        { "gather/together", test_together },
         { "gather/same_bits", test_same_bits },
         { "gather/nan", test_nan },
         { "gather/refused", test_refused },

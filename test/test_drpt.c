@@ -938,6 +938,46 @@ static void test_own_rows(void) {
     expect(moved > 20);
 }
 
+// Rows that are only scored, against whatever stands in `got`, which stays: with their own parts left out, or without target rows.
+static void test_scores_only(void) {
+    static Params given;
+    draw_own();
+    test_fill((float*)&given, NUM_PARAMS, &rng);
+    for (int own = 0; own < 2; own++) {
+        for (int group = 0; group < NUM_GROUPS; group++) {
+            DrptOptions o = drpt_defaults;
+            o.method = "filter";
+            o.group = group_name[group];
+            o.scores_only = 1;
+            o.own_rows = own;
+            plugin = drpt_create(&o, own ? OWN : B, own ? OWN : 0, T, H, 1, 0);
+            plugin.verify = 1;
+            for (int at = 0; at < 2; at++) { // the second time as the first
+                got = given;
+                drpt_begin(&plugin, 0, all_usable, NULL);
+                backward(&plugin, &got);
+                drpt_end(&plugin);
+                expect(memcmp(&got, &given, sizeof(got)) == 0);
+                for (int member = 0; member <= group_of[group][NUM_SITES - 1]; member++) {
+                    for (int i = 0; i < plugin.n; i++) {
+                        double want = 0.0, gg = 0.0, vv = 0.0;
+                        for (int site = 0; site < NUM_SITES; site++) {
+                            for (int k = site_start[site]; k < site_start[site + 1] && group_of[group][site] == member; k++) {
+                                double g = ((float*)&single[i])[k], v = ((float*)&given)[k];
+                                want += g * (own ? v - ((float*)&single[OWN + i])[k] : v);
+                                gg += g * g;
+                                vv += v * v + (own ? g * g : 0.0);
+                            }
+                        }
+                        expect(fabs(plugin.scores[member * plugin.n + i] - want) <= 2e-5 * sqrt(gg * vv));
+                    }
+                }
+            }
+            drpt_free(&plugin);
+        }
+    }
+}
+
 static void test_own_rows_that_make_no_sense(void) {
     static const struct { const char *method, *name, *value; } wrong[] = {
         { "cone", "strength", "auto" }, { "subset", "metric", "adam" }, { "subset", "normalise", "1" }, { "filter", "score", "sketch" },
@@ -1097,6 +1137,7 @@ int main(int argc, char** argv) {
         { "drpt/knobs", test_knobs },
         { "drpt/strength_auto", test_strength_auto },
         { "drpt/own_rows", test_own_rows },
+        { "drpt/scores_only", test_scores_only },
         { "drpt/own_rows_that_make_no_sense", test_own_rows_that_make_no_sense },
         { "drpt/normalised_scores", test_normalised_scores },
         { "drpt/normalised_scores_of_some_rows", test_normalised_scores_of_some_rows },

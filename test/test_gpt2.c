@@ -400,6 +400,7 @@ static void test_head_is_no_site(void) {
             if (k == 3) { for (int c = 0; c < 8; c++) { model->weight.headw[c] = 0.4f; } }
             size_t count = (size_t)drpt.num_groups * n < n * 16 ? (size_t)drpt.num_groups * n : n * 16;
             for (size_t i = 0; i < all; i++) { expect(isfinite(model->grads[i])); }
+            expect(drpt.rows_dropped == 0 && drpt.groups_skipped == 0);
             if (k == 0) {
                 memcpy(kept, model->grads, sizeof(float) * all);
                 for (size_t i = 0; i < count; i++) { scores[i] = (float)drpt.scores[i]; }
@@ -430,6 +431,7 @@ static void test_adamw(void) {
     float want[N], want_m[N], want_v[N];
     double p[N], dm[N], dv[N];
     AdamW a = { 0.01f, 0.9f, 0.95f, 1e-8f, 0.1f };
+    Clip clip = { 0.0, 0.3 };
     for (int i = 0; i < N; i++) { p[i] = params[i]; dm[i] = dv[i] = 0.0; }
     for (int step = 1; step <= STEPS; step++) {
         test_fill(grads, N, &test_rng);
@@ -440,7 +442,7 @@ static void test_adamw(void) {
             double mhat = dm[i] / (1.0 - pow(0.9, step)), vhat = dv[i] / (1.0 - pow(0.95, step));
             p[i] -= 0.01 * (mhat / (sqrt(vhat) + 1e-8) + 0.1 * p[i]);
         }
-        adamw_update(params, grads, m, v, N, a, 0.3f, step);
+        adamw_update(params, grads, m, v, N, a, &clip, step);
         for (int i = 0; i < N; i++) { expect(grads[i] == 0.0f); }
     }
     for (int i = 0; i < N; i++) { want[i] = (float)p[i]; want_m[i] = (float)dm[i]; want_v[i] = (float)dv[i]; }
@@ -457,7 +459,7 @@ static void test_adamw(void) {
 static void test_adamw_eps(void) {
     float params[1] = {0}, grads[1] = { 2e-3f }, m[1] = {0}, v[1] = {0};
     float want[1] = { (float)(-0.1 * 2e-3 / (2e-3 + 1e-3)) };
-    adamw_update(params, grads, m, v, 1, (AdamW){ 0.1f, 0.9f, 0.999f, 1e-3f, 0.0f }, 1.0f, 1);
+    adamw_update(params, grads, m, v, 1, (AdamW){ 0.1f, 0.9f, 0.999f, 1e-3f, 0.0f }, NULL, 1);
     expect_close(params, want, 1, 1e-6f);
 }
 
@@ -465,21 +467,48 @@ static void test_sgd(void) {
     enum { N = 77 };
     float *params = random_floats(N, 1.0f), *grads = random_floats(N, 1.0f), want[N];
     for (int i = 0; i < N; i++) { want[i] = (float)(params[i] - 0.2 * (0.7 * grads[i] + 0.3 * params[i])); }
-    sgd_update(params, grads, N, 0.2f, 0.3f, 0.7f);
+    Clip clip = { 0.0, 0.7 };
+    sgd_update(params, grads, N, 0.2f, 0.3f, &clip);
     expect_close(params, want, N, 1e-6f);
     for (int i = 0; i < N; i++) { expect(grads[i] == 0.0f); }
     free(params);
     free(grads);
 }
 
-static void test_squared_norm(void) {
+// The norm, and the scale with a bound above, below and without.
+static void test_gradient_clip(void) {
     static const size_t sizes[] = { 0, 1, 63, 64, 65, 1000, 100003 };
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
         float* x = random_floats(sizes[i] + 1, 1.0f);
         double want = 0.0;
+        Clip clip;
         for (size_t k = 0; k < sizes[i]; k++) { want += (double)x[k] * x[k]; }
-        expect(fabs(squared_norm(x, sizes[i]) - want) <= 1e-12 * want);
+        want = sqrt(want);
+        gradient_clip(&clip, x, sizes[i], 2.0 * want);
+        expect(fabs(clip.norm - want) <= 1e-12 * want && clip.scale == 1.0);
+        gradient_clip(&clip, x, sizes[i], 0.25 * want);
+        expect(fabs(clip.scale - (want > 0.0 ? 0.25 : 1.0)) <= 1e-12);
+        gradient_clip(&clip, x, sizes[i], 0.0);
+        expect(clip.scale == 1.0);
         free(x);
+    }
+}
+
+// A gradient that is not finite leaves everything as it was, itself included.
+static void test_not_finite(void) {
+    static const float bad[] = { NAN, INFINITY };
+    float params[3] = { 1.0f, 2.0f, 3.0f }, grads[3] = { 4.0f, 5.0f, 6.0f }, m[3] = { 7.0f, 8.0f, 9.0f }, v[3] = { 1.0f, 2.0f, 3.0f }, before[12], after[12];
+    for (int i = 0; i < 2; i++) {
+        Clip clip;
+        grads[1] = bad[i];
+        float* const all[] = { params, grads, m, v };
+        for (int k = 0; k < 4; k++) { memcpy(before + 3 * k, all[k], sizeof(params)); }
+        gradient_clip(&clip, grads, 3, 1.0);
+        expect(!isfinite(clip.norm) && clip.scale == 0.0);
+        adamw_update(params, grads, m, v, 3, (AdamW){ 0.1f, 0.9f, 0.99f, 1e-8f, 0.1f }, &clip, 1);
+        sgd_update(params, grads, 3, 0.1f, 0.1f, &clip);
+        for (int k = 0; k < 4; k++) { memcpy(after + 3 * k, all[k], sizeof(params)); }
+        expect(memcmp(before, after, sizeof(before)) == 0);
     }
 }
 
@@ -516,7 +545,7 @@ static void test_decay(void) {
         c.weight_decay = 0.1;
         c.optimizer = optimizers[i];
         for (size_t k = 0; k < model->num_params; k++) { model->params[k] = 1.0f; }
-        gpt2_update(model, &c, 0.5, 1.0, 1);
+        gpt2_update(model, &c, 0.5, 1);
         #define EXPECT_DECAYED(name, blocks, rows, cols, init) \
             expect(fabsf(model->params[model->tensor[TENSOR_##name].begin] - (strchr("NR", init) ? 0.95f : 1.0f)) < 1e-6f);
         PARAMS(EXPECT_DECAYED)
@@ -793,7 +822,8 @@ int main(int argc, char** argv) {
         { "adamw", test_adamw },
         { "adamw_eps", test_adamw_eps },
         { "sgd", test_sgd },
-        { "squared_norm", test_squared_norm },
+        { "gradient_clip", test_gradient_clip },
+        { "not_finite", test_not_finite },
         { "schedules", test_schedules },
         { "decay", test_decay },
         { "decode_is_forward", test_decode_is_forward },

@@ -64,7 +64,7 @@ static StepRow row;
 
 static void update(int step) {
     memset(run.model->grads, 0, sizeof(float) * run.model->num_params);
-    compute_update(&run, step, &row);
+    compute_update(&run, step, &row); end_update(&run, &row);
 }
 
 // The first of a run with these files; without target rows, target NULL.
@@ -210,7 +210,7 @@ static void test_scores_in_adams_metric(void) {
     first_step("general.bin", "target.bin", GENERAL, TARGETS, "--method subset --group global --metric adam --eps 1e-4");
     for (int step = 0; step < 4; step++) {
         if (step > 0) { update(step); }
-        if (step < 3) { gpt2_update(run.model, &run.config, 1e-3, 1.0, step + 1); }
+        if (step < 3) { gpt2_update(run.model, &run.config, 1e-3, step + 1); }
     }
     scores_by_passes(score, 1.0 / (1.0 - pow(run.config.beta2, 3.0)));
     for (int i = 0; i < GENERAL; i++) { largest = fmax(largest, fabs(score[i])); }
@@ -425,7 +425,7 @@ static void test_29_no_rows(void) {
         expect(isnan(row.loss) && isfinite(row.target_loss) && run.drpt.rows_dropped == 0);
         if (beta == 0.0) { expect(is_zero() && run.drpt.groups_skipped > 0); }
         else { expect_near_kept(beta, 1e-5f); expect(run.drpt.groups_skipped == 0); }
-        gpt2_update(run.model, &run.config, 1e-3, 1.0, 1);
+        gpt2_update(run.model, &run.config, 1e-3, 1);
         for (size_t k = 0; k < run.model->num_params; k++) { if (!isfinite(run.model->params[k])) { expect(isfinite(run.model->params[k])); break; } }
         run_close(&run);
     }

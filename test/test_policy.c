@@ -45,7 +45,7 @@ static StepRow first_step(float* gradient, const char* options) {
     StepRow row = {0};
     test_rng = 9;
     begin(options);
-    compute_update(&run, 0, &row);
+    compute_update(&run, 0, &row); end_update(&run, &row);
     memcpy(gradient, run.model->grads, sizeof(float) * run.model->num_params);
     run_close(&run);
     return row;
@@ -118,7 +118,7 @@ static void test_items(void) {
     char pattern[300];
     snprintf(pattern, sizeof(pattern), "%.*sgeneral_?.bin", (int)(strstr(general, "general_") - general), general);
     begin(with("--general %s --batch 20 --target %s --target-batch 2 --method subset", pattern, target));
-    compute_update(&run, 0, &row);
+    compute_update(&run, 0, &row); end_update(&run, &row);
     int of_second = 0;
     for (int i = 0; i < 20; i++) {
         of_second += run.policy.domain[i];
@@ -127,7 +127,7 @@ static void test_items(void) {
     }
     expect(run.general.num_files == 2 && of_second == 10);
     run.policy.reference->params[run.policy.reference->num_params - 1] = NAN; // of the last layer normalisation: no log-probability is a number
-    compute_update(&run, 1, &row);
+    compute_update(&run, 1, &row); end_update(&run, &row);
     for (int i = 0; i < 20; i++) { expect(run.policy.usable[i] == 0); }
     expect(row.rows_left_out == 44 && isnan(row.loss) && isnan(row.target_loss));
     run_close(&run);
@@ -196,7 +196,7 @@ static StepRow first_reward_step(float* gradient, const char* options) {
     StepRow row = {0};
     test_rng = 9;
     begin_reward(options);
-    compute_update(&run, 0, &row);
+    compute_update(&run, 0, &row); end_update(&run, &row);
     memcpy(gradient, run.model->grads, sizeof(float) * run.model->num_params);
     run_close(&run);
     return row;
@@ -224,6 +224,7 @@ static void test_scores(void) {
             if (step == 3) { b->targets[at] = (b->targets[at] + V - 1) % V; }
             if (step == 4) { b->inputs[at] = (b->inputs[at] + 1) % V; }
         }
+        for (int n = 0; n < 8 * len; n++) { b->weight[n] = 1.0f; }
         policy_weigh(&run.policy, run.model, b, 0, 8, 8, share, stats);
         for (int i = 0; i < 8; i++) {
             int at = i * len + last[i] + 1;
@@ -274,7 +275,7 @@ static void test_broken_scores(void) {
     begin_reward(with("--general %s --target %s --batch 4 --target-batch 2 --method subset", general, target));
     size_t count = run.model->num_params;
     run.model->weight.wpe[T * 12] = NAN; // rows that are trained on to the end have no score
-    compute_update(&run, 0, &row);
+    compute_update(&run, 0, &row); end_update(&run, &row);
     int left = 0;
     for (int i = 0; i < 4; i++) { left += run.policy.usable[i]; }
     expect(left == 0 && row.rows_left_out == 12 && isnan(row.loss) && isnan(row.target_loss));

@@ -94,7 +94,7 @@ static void updates_of(float* u, const char* options, int is_population) {
         }
         for (int i = 0; i < pass * run.batch.n; i++) { reader_next(&run.general_reader); }
         for (int j = 0; j < (is_population ? 0 : pass / Q) * run.batch.m; j++) { reader_next(&run.target_reader); }
-        compute_update(&run, run.drpt.basis ? 0 : pass, &row);
+        compute_update(&run, run.drpt.basis ? 0 : pass, &row); end_update(&run, &row);
         expect(row.rows_left_out == 0);
         keep_update(u + (size_t)pass * MOST);
         run_close(&run);
@@ -105,7 +105,7 @@ static void updates_of(float* u, const char* options, int is_population) {
 static void mean_gradient(float* g, const char* file, int batch, const char* objective) {
     StepRow row = {0};
     run_begin("--init %s --seed %d --threads 1 --general %s --batch %d %s", scratch("base.bin"), SEED, file, batch, objective);
-    compute_update(&run, 0, &row);
+    compute_update(&run, 0, &row); end_update(&run, &row);
     keep_update(g);
     run_close(&run);
 }

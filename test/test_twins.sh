@@ -15,6 +15,10 @@ cp tasks/target.bin few.bin
 cp pairs/general.bin pairs.bin
 cp pairs/target.bin few_pairs.bin
 cp pairs/test.bin val_pairs.bin
+printf '#!/bin/sh\nwhile IFS= read -r line; do echo $(( ${#line} %% 5 )); done\n' >judge.sh # of how long the line is that tells of a response
+chmod +x judge.sh
+printf '#!/bin/sh\nexec sed -u -n '"'"'s/.*response": "\\([0-9]*\\).*/\\1/p'"'"'\n' >judge.sh # the first token's number is the reward
+chmod +x judge.sh
 cp "$fixture" data.bin # 5 rows: with batches of 3 every epoch begins somewhere else
 failed=0 cases=0
 fail() { echo "test_twins.sh: $*"; failed=$((failed + 1)); }
@@ -122,6 +126,12 @@ done <<'LIST'
 --objective reward --init L2,H2,C16,V41,T13 --general pairs.bin --val val_pairs.bin --target few_pairs.bin --target-batch 2 --method cone --group global --accumulate 2
 --objective reward --init L2,H2,C16,V41,T13 --general pairs.bin --val val_pairs.bin --target few_pairs.bin --target-batch 2 --method target --recompute 1
 --objective reward --init L2,H2,C16,V41,T13 --general pairs.bin --val val_pairs.bin --target few_pairs.bin --target-batch 2 --method outside --rank 2 --refresh 2
+--objective ppo --reward-command ./judge.sh --max-new 4 --rollouts 6 --epochs 2 --kl 0.1 --kl-target 0.02 --kl-horizon 20 --reference L1,H2,C8,V41,T12
+--objective ppo --reward-command ./judge.sh --max-new 4 --target few.bin --target-batch 2 --method subset --target-objective objective --accumulate 2 --log-geometry 1
+--objective ppo --reward-command ./judge.sh --max-new 4 --method cone --group global --target-objective pre-clip --rollouts 6
+--objective grpo --batch 8 --group-size 4 --reward-command ./judge.sh --method full --max-new 3 --epochs 2 --kl 0.1 --accumulate 2
+--objective grpo --batch 8 --group-size 4 --reward-command ./judge.sh --method subset --max-new 3 --rollouts 16 --log-geometry 1
+--objective grpo --batch 8 --group-size 4 --reward-command ./judge.sh --method cone --group global --target few.bin --target-batch 4 --target-objective objective --max-new 3 --top-k 9
 LIST
 
 # ---- what one saves the other continues, bases included
@@ -144,6 +154,8 @@ cpu gpu --method full
 gpu cpu --method full
 cpu gpu --target few.bin --target-batch 2 --method inside --rank 3 --refresh 5
 gpu cpu --target few.bin --target-batch 2 --method outside --rank 3 --refresh 5
+cpu gpu --objective grpo --batch 4 --group-size 4 --rollouts 8 --epochs 2 --reward-command ./judge.sh --max-new 3 --kl 0.1
+gpu cpu --objective grpo --batch 4 --group-size 4 --rollouts 8 --epochs 2 --reward-command ./judge.sh --max-new 3 --target few.bin --target-batch 4 --method subset
 LIST
 
 # ---- bf16: another program, which the GPU trainer starts. It stays close, resumes bit for bit, and ends with half a file that both read.
@@ -182,12 +194,10 @@ ln "$gpu" alone
 [ $? -eq 1 ] && grep -q '^error: --precision bf16 .*/alone_bf16' errors.txt || { fail "bf16: a program that is not there should be named"; cat errors.txt; }
 "${gpu}_bf16" $model $data >said.txt 2>errors.txt
 [ $? -eq 1 ] && grep -q '^error: --precision fp32' errors.txt || { fail "the bf16 program should refuse fp32"; cat errors.txt; }
-cases=$((cases + 6))
-fi
-
 train "$gpu" ${model% *} bf16 --objective dpo --general pairs.bin --batch 2 --steps 2 --out pairs16
 sed -n 2p pairs16/log.csv | grep -q '^0,0.693147181,.*,0.5,0,' || { fail "bf16: the model should be its own reference at first"; cat pairs16/log.csv; }
-cases=$((cases + 1))
+cases=$((cases + 7))
+fi
 
 # ---- evaluation alone; texts; samples
 for p in cpu gpu; do
@@ -238,6 +248,7 @@ done <<'LIST'
 --init L2,H2,C16,V41,T12 --generate x
 --init L2,H2,C16,V41,T12 --general data.bin --objective dpo
 --init L2,H2,C16,V41,T12 --general pairs.bin --objective dpo --reference L2,H2,C16,V40,T12
+--init L2,H2,C16,V41,T12 --general data.bin --objective grpo --reward exact --batch 4
 --init L2,H2,C16,V41,T12 --general pairs.bin --objective reward
 LIST
 "$gpu" $model $data --target data.bin --val data.bin --out cpu --probe list.txt >said.txt 2>errors.txt

@@ -257,7 +257,7 @@ static void blank_row(Dataset* data, size_t row) {
     memset(map + 4 * HEADER_INTS + f->rows * (data->T + 1) * sizeof(uint16_t) + row * data->T, 0, data->T);
 }
 
-static void read_update(void) {
+static void read_dump(void) {
     ModelFile f = model_open(scratch("update.bin"));
     expect(memcmp(&f.config, &run.model->config, sizeof(f.config)) == 0);
     model_read(&f, u, run.model->num_params);
@@ -271,7 +271,7 @@ static void run_step(const char* options, int n, int m, int by_tokens, int blank
               n, by_tokens ? "tokens" : "rows", scratch("update.bin"), options);
     if (blank) { blank_row(&run.general, BLANK); }
     run_train();
-    read_update();
+    read_dump();
     take_gradients(by_tokens);
 }
 

@@ -1,0 +1,540 @@
+// test_grpo.c -- rounds of policy gradients from the inside: prompts and their texts, what is drawn and when, which rows a step has, and with
+// which weights. What is learnt, and what is refused, is test_grpo.sh's.
+#include "trainer.h"
+
+#include <sys/stat.h>
+
+enum { T = 9, V = 17, ROWS = 6, EOT = 256 };
+
+// ---------------------------------------------------------------------------------------------
+// Prompts.
+
+static Dataset one_row(const uint16_t* tokens, const unsigned char* mask, size_t len, int vocab, ExamplesKind kind, TokenizerKind tokenizer) {
+    examples_write(scratch("row.bin"), tokens, mask, 1, len, vocab, kind, tokenizer);
+    return dataset_open(scratch("row.bin"), 0);
+}
+
+static Prompts open_one(const Dataset* d, int vocab) {
+    GPT2Config model = { .max_seq_len = 64, .vocab_size = vocab };
+    return prompts_open(&config_defaults, &model, &d, 1);
+}
+
+static void expect_text(RewardText t, const char* want, size_t bytes) { expect(t.bytes == bytes && memcmp(t.text, want, bytes) == 0); }
+#define EXPECT_TEXT(t, want) expect_text(t, want, sizeof(want) - 1)
+
+// What stands before the first position that is trained on is asked, what is trained on is the answer; the end of a text is no text.
+static void test_texts(void) {
+    const uint16_t tokens[9] = { EOT, 'a', '=', '7', '\n', '8', EOT, EOT, EOT };
+    const unsigned char mask[8] = { 0, 0, 1, 0, 1, 1, 0, 0 };
+    Dataset d = one_row(tokens, mask, 8, 257, KIND_EXAMPLES, TOKENIZER_BYTES);
+    Prompts p = open_one(&d, 300);
+    Prompt row = prompts_row(&p, &d, 0);
+    expect(p.end == EOT && row.count == 3 && row.answer_count == 3 && row.tokens[0] == EOT && row.tokens[2] == '=');
+    prompts_begin(&p);
+    prompts_add(&p, row, (const int[]){ 'x', 0, 257, EOT }, 4);
+    EXPECT_TEXT(prompts_cases(&p)[0].response, "x\0\xEF\xBF\xBD"); // 257: of the model, not of its tokenizer
+    for (int i = 1; i < 200; i++) { prompts_add(&p, prompts_row(&p, &d, 0), (const int[]){ 'a' + i % 26, EOT }, i % 3); }
+    const RewardCase* all = prompts_cases(&p);
+    EXPECT_TEXT(all[0].prompt, "a=");
+    EXPECT_TEXT(all[0].answer, "78");
+    for (int i = 1; i < 200; i++) {
+        expect(all[i].response.bytes == (i % 3 > 0) && (i % 3 == 0 || all[i].response.text[0] == 'a' + i % 26));
+        EXPECT_TEXT(all[i].prompt, "a=");
+        EXPECT_TEXT(all[i].answer, "78");
+    }
+    prompts_begin(&p); // anew
+    prompts_add(&p, row, NULL, 0);
+    EXPECT_TEXT(prompts_cases(&p)[0].prompt, "a=");
+    expect(p.count == 1 && p.bytes == 4);
+    prompts_close(&p);
+    dataset_close(&d);
+}
+
+// Without an answer, all of a row is the prompt but what fills it up; a prompt has one token at least.
+static void test_prompts_without_an_answer(void) {
+    const uint16_t tokens[6] = { 'a', EOT, 'b', EOT, EOT, EOT }, empty[6] = { EOT, EOT, EOT, EOT, EOT, EOT };
+    const unsigned char mask[5] = {0};
+    Dataset d = one_row(tokens, mask, 5, 257, KIND_PROMPTS, TOKENIZER_BYTES);
+    Prompts p = open_one(&d, 257);
+    Prompt row = prompts_row(&p, &d, 0);
+    expect(row.count == 3 && row.answer_count == 0);
+    prompts_check(&p, &d, "it", 4, NULL);
+    expect_dies("it: row 0 (from 0): its prompt of 3 tokens leaves no room", prompts_check(&p, &d, "it", 3, NULL));
+    expect_dies("it: row 0 (from 0): the answer is empty", prompts_check(&p, &d, "it", 4, &(Rewarder){ .rule = REWARD_exact }));
+    prompts_close(&p);
+    dataset_close(&d);
+    d = one_row(empty, mask, 5, 257, KIND_PROMPTS, TOKENIZER_BYTES);
+    p = open_one(&d, 257);
+    expect(prompts_row(&p, &d, 0).count == 1);
+    prompts_close(&p);
+    dataset_close(&d);
+    d = one_row(tokens, mask, 5, 257, KIND_PROMPTS, TOKENIZER_NONE); // nothing is known to fill it up
+    p = open_one(&d, 257);
+    row = prompts_row(&p, &d, 0);
+    expect(row.count == 6 && p.end == -1);
+    prompts_begin(&p);
+    prompts_add(&p, row, (const int[]){ 3, 0, 256 }, 3);
+    EXPECT_TEXT(prompts_cases(&p)[0].prompt, "97 256 98 256 256 256");
+    EXPECT_TEXT(prompts_cases(&p)[0].response, "3 0 256");
+    prompts_close(&p);
+    dataset_close(&d);
+}
+
+// ---------------------------------------------------------------------------------------------
+// Rounds. Tokens stand for no text, and a response's first number is its reward.
+
+static void write_prompts(const char* path, int rows, int shortest) {
+    uint16_t tokens[ROWS * (T + 1)];
+    unsigned char mask[ROWS * T];
+    for (int i = 0; i < rows; i++) {
+        int answer = shortest + i % 3;
+        for (int k = 0; k <= T; k++) { tokens[i * (T + 1) + k] = (uint16_t)test_below(V); }
+        for (int k = 0; k < T; k++) { mask[i * T + k] = k >= answer && k < answer + 2; }
+    }
+    examples_write(path, tokens, mask, (size_t)rows, T, V, KIND_PROMPTS, TOKENIZER_NONE);
+}
+
+static char general[300], target[300];
+
+static void write_data(void) {
+    write_prompts(scratch("general.bin"), ROWS, 1);
+    write_prompts(scratch("target.bin"), 3, 2);
+    snprintf(general, sizeof(general), "%s", scratch("general.bin"));
+    snprintf(target, sizeof(target), "%s", scratch("target.bin"));
+}
+
+__attribute__((format(printf, 1, 2)))
+static void begin(const char* format, ...) {
+    char options[1024];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(options, sizeof(options), format, args);
+    va_end(args);
+    run_begin("--init L2,H3,C12,V17,T10 --seed 5 --threads 1 --objective grpo --group-size 4 --max-new 4 --schedule constant --reward-command %s %s", scratch("judge.sh"), options);
+    test_rng = 9;
+    fill_params(run.model, 0.3f);
+    if (run.round->reference) { test_rng = 11; fill_params(run.round->reference, 0.3f); }
+}
+
+static void write_judge(void) {
+    FILE* f = fopen(scratch("judge.sh"), "w");
+    check(f != NULL, "no judge");
+    fputs("#!/bin/sh\nexec sed -u -n 's/.*response\": \"\\([0-9]*\\).*/\\1/p'\n", f);
+    fclose(f);
+    check(chmod(scratch("judge.sh"), 0700) == 0, "no judge");
+}
+
+static StepRow update(int step) {
+    StepRow row = runlog_row(step);
+    round_update(&run, step, &row);
+    return row;
+}
+
+static int sampled(const RoundRows* r, int row) {
+    int count = 0;
+    for (int k = 0; k < r->T; k++) { count += r->mask[row * r->T + k]; }
+    return count;
+}
+
+// The first token of a response.
+static int answer(const RoundRows* r, int row) {
+    int k = 0;
+    while (!r->mask[row * r->T + k]) { k++; }
+    return r->tokens[row * r->T + k + 1];
+}
+
+// Rows are prompts of the data and what the model sampled after them, with the log-probabilities that a forward gives.
+static void test_rows(void) {
+    begin("--general %s --batch 8 --rollouts 16 --kl 0.3", general);
+    update(0);
+    Round* r = run.round;
+    const RoundRows* rows = &r->general;
+    int len = run.T, seen[ROWS] = {0}, shortest = 99;
+    expect(len == T + 1 && rows->rows == 16 && rows->T == len && r->steps == 2 && r->done == 1 && r->number == 1);
+    float *logp = calloc((size_t)(16 * len), sizeof(float)), *of_reference = calloc((size_t)(16 * len), sizeof(float));
+    Batch b = batch_create(16, 0, len, 1);
+    unsigned char* hits = calloc((size_t)(16 * len), 1);
+    for (int i = 0; i < 16; i++) {
+        round_batch_row(&b, (size_t)i, rows, i);
+        const int *x = rows->tokens + i * len, *first = rows->tokens + i / 4 * 4 * len;
+        int count = sampled(rows, i), prompt = rows->length[i] - count;
+        int from = -1;
+        for (size_t d = 0; d < ROWS; d++) {
+            Prompt p = prompts_row(&r->prompts, &run.general, d);
+            if (p.count == prompt && memcmp(p.tokens, x, sizeof(int) * (size_t)prompt) == 0) { from = (int)d; }
+        }
+        expect(from >= 0 && memcmp(x, first, sizeof(int) * (size_t)prompt) == 0);
+        seen[from >= 0 ? from : 0] += i % 4 == 0;
+        expect(count == (4 < len - prompt ? 4 : len - prompt) && rows->domain[i] == 0);
+        expect(rows->reward[i] == (float)answer(rows, i));
+        shortest = prompt < shortest ? prompt : shortest;
+        for (int k = 0; k < len; k++) {
+            expect(rows->mask[i * len + k] == (k + 1 >= prompt && k + 1 < rows->length[i]));
+            expect(b.inputs[i * len + k] == x[k] && b.targets[i * len + k] == (k + 1 < len ? x[k + 1] : 0));
+            expect(b.mask[i * len + k] == rows->mask[i * len + k]);
+        }
+    }
+    for (int d = 0; d < ROWS; d++) { expect(seen[d] <= 1); } // an epoch of the data has each prompt once
+    expect(shortest >= 2);
+    for (int i = 0; i < 16; i += 8) { log_probabilities(logp + i * len, hits, run.model, &b, i, i + 8); }
+    int sum = 0;
+    for (int n = 0; n < 16 * len; n++) { sum += b.mask[n]; expect(fabsf(rows->old[n] - logp[n]) < 1e-5f); }
+    expect(sum > 40);
+    for (int i = 0; i < 16; i += 8) { log_probabilities(of_reference + i * len, hits, r->reference, &b, i, i + 8); }
+    expect_close(rows->reference, of_reference, (size_t)(16 * len), 1e-6f);
+    double moved = 0.0;
+    for (int n = 0; n < 16 * len; n++) { moved += fabsf(of_reference[n] - logp[n]); }
+    expect(moved > 1.0);
+    free(logp);
+    free(of_reference);
+    free(hits);
+    batch_free(&b);
+    run_close(&run);
+}
+
+// Responses to one prompt, drawn again and again by the same policy, for the target as well: none like the others.
+static void test_random_numbers(void) {
+    write_prompts(scratch("single.bin"), 1, 1);
+    begin("--general %s --batch 4 --target %s --target-batch 4 --method cone", scratch("single.bin"), scratch("single.bin"));
+    int len = run.T;
+    int* drawn = calloc((size_t)(16 * len), sizeof(int));
+    for (int i = 0; i < 2; i++) {
+        update(i);
+        memset(run.model->grads, 0, sizeof(float) * run.model->num_params);
+        memcpy(drawn + 8 * i * len, run.round->general.tokens, sizeof(int) * (size_t)(4 * len));
+        memcpy(drawn + (8 * i + 4) * len, run.round->target.tokens, sizeof(int) * (size_t)(4 * len));
+    }
+    for (int i = 0; i < 16; i++) {
+        for (int j = 0; j < i; j++) { expect(memcmp(drawn + i * len, drawn + j * len, sizeof(int) * (size_t)len) != 0); }
+    }
+    free(drawn);
+    run_close(&run);
+}
+
+// Which row of the round stands in the batch; -1: none.
+static int row_of(const RoundRows* rows, int at) {
+    for (int i = 0; i < rows->rows; i++) {
+        size_t bytes = sizeof(int) * (size_t)rows->T;
+        if (memcmp(run.batch.inputs + at * rows->T, rows->tokens + i * rows->T, bytes) == 0 && rows->reward[i] == run.round->step.reward[at]) { return i; }
+    }
+    return -1;
+}
+
+// An epoch takes each response once, and in another order than the last.
+static void test_epochs(void) {
+    begin("--general %s --batch 4 --accumulate 2 --rollouts 24 --epochs 3", general);
+    Round* r = run.round;
+    unsigned order[4][24];
+    for (int step = 0; step < 12; step++) {
+        StepRow row = update(step);
+        memset(run.model->grads, 0, sizeof(float) * run.model->num_params);
+        int epoch = step / 3, part = step % 3;
+        expect(r->number == 1 + step / 9 && r->done == 1 + step % 9 && r->steps == 9);
+        if (epoch == 3 && part == 0) { for (int i = 0; i < 24; i++) { expect(row_of(&r->general, 0) >= 0); } }
+        for (int i = 0; i < 8; i++) {
+            order[epoch][8 * part + i] = r->order[8 * part + i];
+            expect(memcmp(run.batch.inputs + i * run.T, r->general.tokens + (int)r->order[8 * part + i] * run.T, sizeof(int) * (size_t)run.T) == 0);
+        }
+        expect(isfinite(row.loss) && row.tokens == 8 * run.T && row.round.length > 3.0 && row.round.length <= 4.0);
+    }
+    for (int epoch = 0; epoch < 4; epoch++) {
+        int seen[24] = {0};
+        for (int i = 0; i < 24; i++) { seen[order[epoch][i]]++; }
+        for (int i = 0; i < 24; i++) { expect(seen[i] == 1); }
+        expect(epoch == 0 || memcmp(order[epoch], order[epoch - 1], sizeof(order[0])) != 0);
+        expect(memcmp(order[epoch], order[(epoch + 1) % 4], sizeof(order[0])) != 0);
+    }
+    run_close(&run);
+}
+
+// ---------------------------------------------------------------------------------------------
+// Weights.
+
+static double mean_of_group(const RoundRows* r, int first, int count, double* deviation) {
+    double sum = 0.0, squares = 0.0;
+    for (int i = first; i < first + count; i++) { sum += r->reward[i]; }
+    for (int i = first; i < first + count; i++) { squares += pow(r->reward[i] - sum / count, 2.0); }
+    *deviation = sqrt(squares / (count - 1));
+    return sum / count;
+}
+
+static double standardised(const RoundRows* r, int i, int group) {
+    double deviation, mean = mean_of_group(r, i / group * group, group, &deviation);
+    return (r->reward[i] - mean) / (deviation + 1e-6);
+}
+
+// On the policy the weight of a token is its share times the advantage of its group, and kl times how much likelier the reference finds it.
+static void expect_general(int first, int count, double share, double kl) {
+    const Round* r = run.round;
+    for (int at = first; at < first + count; at++) {
+        int i = row_of(&r->general, at);
+        expect(i >= 0);
+        for (int k = 0; i >= 0 && k < run.T; k++) {
+            int n = i * run.T + k;
+            double d = r->reference ? (double)r->general.reference[n] - r->general.old[n] : 0.0;
+            double want = r->general.mask[n] ? share * (standardised(&r->general, i, 4) + kl * expm1(d)) : 0.0;
+            expect(fabs(run.batch.weight[at * run.T + k] - want) < 1e-4 * share * (1.0 + fabs(want / share)));
+        }
+    }
+}
+
+static long all_tokens(const RoundRows* r) {
+    long sum = 0;
+    for (int i = 0; i < r->rows; i++) { sum += sampled(r, i); }
+    return sum;
+}
+
+static void test_shares(void) {
+    begin("--general %s --batch 4 --accumulate 2", general); // ordinary training: the mean over the tokens of all micro-batches
+    StepRow row = update(0);
+    expect(run.round->degenerate == 0 && run.batch.accumulate == 2);
+    expect_general(0, 8, 1.0 / (double)all_tokens(&run.round->general), 0.0);
+    expect(fabs(row.round.reward - (mean_of_group(&run.round->general, 0, 8, &(double){0}))) < 1e-6 && row.round.degenerate == 0.0);
+    expect(isnan(row.round.target_reward) && isnan(row.round.kl_reference) && row.round.kl_old < 1e-9 && row.round.clipped == 0.0);
+    run_close(&run);
+    begin("--general %s --batch 8 --kl 0.3", general);
+    row = update(0);
+    expect_general(0, 8, 1.0 / (double)all_tokens(&run.round->general), 0.3);
+    expect(row.round.kl == 0.3 && row.round.kl_reference > 1e-3);
+    run_close(&run);
+    begin("--general %s --batch 8 --target %s --target-batch 8 --method cone", general, target); // each row for itself: g_i, whose mean is that
+    row = update(0);
+    expect(run.batch.n == 8 && run.batch.m == 8);
+    expect_general(0, 8, 8.0 / (double)all_tokens(&run.round->general), 0.0);
+    expect(fabs(row.round.target_reward - mean_of_group(&run.round->target, 0, 8, &(double){0})) < 1e-6 && row.round.target_age == 0.0);
+    run_close(&run);
+}
+
+// Groups whose responses are all worth the same are no part of a step, and the others count as if they were alone.
+static void test_degenerate(void) {
+    begin("--general %s --batch 8 --target %s --target-batch 8 --method cone --group global --target-objective pre-clip", general, target);
+    Round* r = run.round;
+    update(0);
+    for (int i = 4; i < 8; i++) { r->general.reward[i] = r->target.reward[i - 4] = 3.0f; }
+    memset(run.model->grads, 0, sizeof(float) * run.model->num_params);
+    round_compare(&r->general, r->group);
+    round_compare(&r->target, r->group);
+    r->done = 0;
+    r->steps = 2; // the same round again
+    StepRow row = update(1);
+    long tokens = 0, of_target = 0;
+    for (int i = 0; i < 4; i++) { tokens += sampled(&r->general, i); of_target += sampled(&r->target, i + 4); }
+    int usable = 0;
+    for (int at = 0; at < 8; at++) {
+        int i = row_of(&r->general, at), j = row_of(&r->target, 8 + at);
+        expect(run.batch.usable[at] == (i < 4) && run.batch.usable[8 + at] == (j >= 4));
+        usable += run.batch.usable[at];
+        for (int k = 0; k < run.T; k++) {
+            double want = i < 4 && r->general.mask[i * run.T + k] ? 4.0 / (double)tokens * standardised(&r->general, i, 4) : 0.0;
+            double want_target = j >= 4 && r->target.mask[j * run.T + k] ? standardised(&r->target, j, 4) / (double)of_target : 0.0;
+            expect(fabs(run.batch.weight[at * run.T + k] - want) < 1e-4);
+            expect(fabs(run.batch.weight[(8 + at) * run.T + k] - want_target) < 1e-5);
+        }
+    }
+    expect(usable == 4 && isfinite(row.loss));
+    run_close(&run);
+}
+
+// The mean reward, with its mean for a baseline: over all responses, whatever their prompts.
+static void test_target_weights(void) {
+    begin("--general %s --batch 8 --target %s --target-batch 8 --method mix", general, target);
+    update(0);
+    const RoundRows* t = &run.round->target;
+    double share = 1.0 / (double)all_tokens(t);
+    for (int j = 0; j < 8; j++) {
+        for (int k = 0; k < run.T; k++) {
+            double want = t->mask[j * run.T + k] ? share * standardised(t, j, 8) : 0.0;
+            expect(fabs(run.batch.weight[(8 + j) * run.T + k] - want) < 1e-5);
+        }
+    }
+    run_close(&run);
+}
+
+// Off the policy avg-reward and pre-clip have no ratios; the objective itself has ratio, clipping and divergence.
+static void test_target_off_the_policy(void) {
+    static const char* const names[3] = { "avg-reward", "pre-clip", "objective" };
+    for (int which = 0; which < 3; which++) {
+        begin("--general %s --batch 8 --target %s --target-batch 8 --method mix --kl 0.3 --epochs 2 --target-objective %s", general, target, names[which]);
+        update(0);
+        test_rng = 33;
+        fill_params(run.model, 0.25f); // another policy
+        memset(run.model->grads, 0, sizeof(float) * run.model->num_params);
+        StepRow row = update(1);
+        const RoundRows* t = &run.round->target;
+        double share = 1.0 / (double)all_tokens(t);
+        int other = 0, clipped = 0;
+        expect(run.round->done == 2 && row.round.kl_old > 0.01 && row.round.clipped > 0.0 && row.round.target_age == 1.0);
+        for (int n = 0; n < 8 * run.T; n++) {
+            double plain = t->mask[n] ? share * standardised(t, n / run.T, which == 0 ? 8 : 4) : 0.0, got = run.batch.weight[8 * run.T + n];
+            if (which < 2) { expect(fabs(got - plain) < 1e-5); continue; }
+            double logp = t->mask[n] ? run.losses[8 * run.T + n] : 0.0, A = plain / share, ratio = exp(logp - t->old[n]);
+            if (!t->mask[n]) { expect(got == 0.0); continue; }
+            int flat = A > 0.0 ? ratio > 1.2 : A < 0.0 && ratio < 0.8;
+            double want = share * ((flat ? 0.0 : ratio * A) + 0.3 * expm1(t->reference[n] - logp));
+            expect(fabs(got - want) < 1e-4 * (1.0 + fabs(want)));
+            clipped += flat;
+            other += fabs(got - plain) > 1e-3 * share;
+        }
+        expect(which < 2 || (other > 10 && clipped > 0));
+        run_close(&run);
+    }
+}
+
+// Self-reference: the target's rows are the step's own, in the same order, with weights of their own.
+static void test_own_target(void) {
+    begin("--general %s --batch 4 --rollouts 16 --accumulate 2 --method subset", general);
+    expect(run.batch.n == 8 && run.batch.m == 8 && run.batch.accumulate == 1 && run.drpt.rows.own_rows == 1);
+    Round* r = run.round;
+    for (int step = 0; step < 2; step++) {
+        StepRow row = update(step);
+        double share = 0.0;
+        for (int j = 0; j < 8; j++) { share += sampled(&r->general, (int)r->order[8 * step + j]); }
+        for (int j = 0; j < 8; j++) {
+            int i = (int)r->order[8 * step + j];
+            expect(memcmp(run.batch.inputs + j * run.T, run.batch.inputs + (8 + j) * run.T, sizeof(int) * (size_t)run.T) == 0);
+            for (int k = 0; k < run.T; k++) {
+                double want = r->general.mask[i * run.T + k] ? standardised(&r->general, i, 16) / share : 0.0;
+                expect(fabs(run.batch.weight[(8 + j) * run.T + k] - want) < 1e-5);
+            }
+        }
+        expect(row.round.target_reward == row.round.reward && row.round.target_age == step && row.tokens == 16 * run.T);
+    }
+    run_close(&run);
+    begin("--general %s --batch 4 --method subset --leave-one-out 0", general);
+    expect(run.drpt.rows.own_rows == 0);
+    run_close(&run);
+}
+
+// A round that is ended: nothing is left of its gradients, and the next one's responses are others.
+static void test_kl_stop(void) {
+    begin("--general %s --batch 4 --accumulate 2 --epochs 4 --kl-stop 0.05", general);
+    size_t bytes = sizeof(float) * run.model->num_params;
+    float *ended = malloc(bytes), *fresh = malloc(bytes);
+    StepRow row = update(0);
+    double first = row.round.reward;
+    expect(row.round_ended == 0 && run.round->number == 1 && run.round->done == 1);
+    memset(run.model->grads, 0, bytes);
+    row = update(1); // nothing has moved
+    expect(row.round_ended == 0 && run.round->number == 1 && run.round->done == 2 && row.round.reward == first);
+    memset(run.model->grads, 0, bytes);
+    test_rng = 33;
+    fill_params(run.model, 0.25f);
+    row = update(2);
+    expect(row.round_ended == 1 && run.round->number == 2 && run.round->done == 1 && row.round.kl_old < 1e-9 && row.round.reward != first);
+    memcpy(ended, run.model->grads, bytes);
+    memset(run.model->grads, 0, bytes);
+    run.round->done = 0;
+    update(3); // the same step of the same round
+    memcpy(fresh, run.model->grads, bytes);
+    expect_close(ended, fresh, run.model->num_params, 1e-6f);
+    free(ended);
+    free(fresh);
+    run_close(&run);
+    begin("--general %s --batch 4 --epochs 2 --kl-stop 1e-30", general); // below what rounding moves: every round has its first step
+    for (int step = 0; step < 3; step++) {
+        update(step);
+        expect(run.round->number == step + 1 && run.round->done == 1);
+        memset(run.model->grads, 0, bytes);
+    }
+    run_close(&run);
+}
+
+// Log-probabilities that are no numbers: such rows are left out, said so, and end a round only where there is one.
+static void test_broken_rows(void) {
+    begin("--general %s --batch 8 --epochs 2 --kl-stop 0.05", general);
+    Round* r = run.round;
+    update(0);
+    memset(run.model->grads, 0, sizeof(float) * run.model->num_params);
+    for (int n = 0; n < 3 * run.T; n++) { r->general.old[n] = NAN; }
+    StepRow row = update(1);
+    expect(row.rows_left_out == 3 && row.round_ended == 0 && isfinite(row.loss));
+    r->done = 1;
+    for (int n = 0; n < 8 * run.T; n++) { r->general.old[n] = NAN; }
+    row = update(2);
+    expect(row.round_ended == 1 && r->number == 2);
+    run_close(&run);
+}
+
+// ---------------------------------------------------------------------------------------------
+// The file.
+
+static void spoil(const char* path, long at, int32_t value) {
+    FILE* f = fopen(path, "r+b");
+    check(f && fseek(f, at, SEEK_SET) == 0 && fwrite(&value, sizeof(value), 1, f) == 1, "%s: cannot be spoilt", path);
+    fclose(f);
+}
+
+static void expect_refused(const char* about, long at, int32_t value) {
+    const char* path = scratch("round.bin");
+    round_save(&run, path);
+    spoil(path, at, value);
+    expect_dies(about, round_load(&run, path));
+}
+
+static void test_file(void) {
+    begin("--general %s --batch 4 --rollouts 8 --epochs 2 --target %s --target-batch 4 --method cone --target-refresh 3 --kl 0.1", general, target);
+    Round* r = run.round;
+    const char* path = scratch("saved.bin");
+    update(0);
+    update(1);
+    round_save(&run, path);
+    size_t values = (size_t)(8 * run.T);
+    RoundRows kept = round_rows_create(8, run.T), of_target = round_rows_create(4, run.T);
+    for (int i = 0; i < 8; i++) { round_rows_copy(&kept, i, &r->general, i); }
+    for (int i = 0; i < 4; i++) { round_rows_copy(&of_target, i, &r->target, i); }
+    update(2);
+    update(3);
+    update(4);
+    update(5);
+    expect(r->number == 2 && r->done == 2 && r->target_draws == 2 && r->target_age == 3);
+    round_load(&run, path);
+    expect(r->number == 1 && r->done == 2 && r->target_draws == 1 && r->target_age == 2 && r->kl == 0.1);
+    expect(memcmp(kept.tokens, r->general.tokens, sizeof(int) * values) == 0 && memcmp(kept.mask, r->general.mask, values) == 0);
+    expect(memcmp(kept.old, r->general.old, sizeof(float) * values) == 0 && memcmp(kept.reference, r->general.reference, sizeof(float) * values) == 0);
+    expect(memcmp(kept.advantage, r->general.advantage, sizeof(float) * values) == 0 && memcmp(kept.reward, r->general.reward, sizeof(float) * 8) == 0);
+    expect(memcmp(kept.length, r->general.length, sizeof(int) * 8) == 0 && memcmp(kept.usable, r->general.usable, 8) == 0);
+    expect(memcmp(of_target.tokens, r->target.tokens, sizeof(int) * values / 2) == 0 && memcmp(of_target.reward, r->target.reward, sizeof(float) * 4) == 0);
+    round_rows_free(&kept);
+    round_rows_free(&of_target);
+    long tokens = 1024 + 8 * 8, masks = tokens + (long)(sizeof(int) * values);
+    expect_refused("not a round", 0, 20260507);
+    expect_refused("not a round", 4, 2);
+    expect_refused("holds 9 and 4 responses", 8, 9);
+    expect_refused("holds 8 and 3 responses", 12, 3);
+    expect_refused("holds 8 and 4 responses of 11 tokens", 16, 11);
+    expect_refused("in groups of 2, not", 20, 2);
+    expect_refused("header entry 6 is -1", 24, -1);
+    expect_refused("5 steps of a round of 4", 28, 5);
+    expect_refused("token 17 is not of", tokens, 17);
+    expect_refused("token -1 is not of", tokens, -1);
+    expect_refused("a mask is 2", masks, 2);
+    expect_refused("response 0 makes no sense", tokens + (long)(8 * run.T * (4 + 1 + 5 * 4) + 8 * 4), run.T + 1);
+    expect_refused("response 0 makes no sense", tokens + (long)(8 * run.T * (4 + 1 + 5 * 4) + 8 * 8), 1);
+    round_save(&run, path);
+    check(truncate(path, 3000) == 0, "cannot be cut");
+    expect_dies("its header asks for", round_load(&run, path));
+    check(truncate(path, 100) == 0, "cannot be cut");
+    expect_dies("100 bytes are no round", round_load(&run, path));
+    run_close(&run);
+}
+
+int main(int argc, char** argv) {
+    static const Test tests[] = {
+        { "grpo/texts", test_texts },
+        { "grpo/prompts_without_an_answer", test_prompts_without_an_answer },
+        { "grpo/rows", test_rows },
+        { "grpo/random_numbers", test_random_numbers },
+        { "grpo/epochs", test_epochs },
+        { "grpo/shares", test_shares },
+        { "grpo/degenerate", test_degenerate },
+        { "grpo/target_weights", test_target_weights },
+        { "grpo/target_off_the_policy", test_target_off_the_policy },
+        { "grpo/own_target", test_own_target },
+        { "grpo/kl_stop", test_kl_stop },
+        { "grpo/broken_rows", test_broken_rows },
+        { "grpo/file", test_file },
+    };
+    write_judge();
+    write_data();
+    return test_main(argc, argv, tests, (int)(sizeof(tests) / sizeof(tests[0])));
+}
