@@ -407,6 +407,33 @@ static void cross_entropy_backward(float* losses, float* logits, const int* targ
     }
 }
 
+// The scalar head: values (N) = <weight, lnf> + bias.
+static void value_forward(float* values, const float* lnf, const float* weight, const float* bias, int N, int C) {
+    #pragma omp parallel for
+    for (int n = 0; n < N; n++) { values[n] = dot(weight, lnf + (size_t)n * C, C) + bias[0]; }
+}
+
+// A position without a gradient is left alone, whatever its numbers are.
+static void value_backward_input(float* dlnf, // added to
+                                const float* dvalue, const float* weight, int N, int C) {
+    #pragma omp parallel for
+    for (int n = 0; n < N; n++) {
+        float* dx = dlnf + (size_t)n * C;
+        for (int c = 0; c < C && dvalue[n] != 0.0f; c++) { dx[c] += dvalue[n] * weight[c]; }
+    }
+}
+
+static void value_backward_params(float* dweight, float* dbias, // added to
+                                 const float* dvalue, const float* share, const float* lnf, int B, int T, int C) {
+    for (int n = 0; n < B * T; n++) {
+        const float* x = lnf + (size_t)n * C;
+        float d = share[n / T] * dvalue[n];
+        if (d == 0.0f) { continue; }
+        for (int c = 0; c < C; c++) { dweight[c] += d * x[c]; }
+        dbias[0] += d;
+    }
+}
+
 // ---------------------------------------------------------------------------------------------
 // One block, both ways. w: weights, a: activations; g and d: their gradients. The backward reads the forward from the last
 // line to the first.
@@ -542,10 +569,10 @@ static void layout_acts(GPT2* model, int training, int keep_blocks) {
     }
 }
 
-GPT2* gpt2_create(const char* init, int seed, int training) {
+GPT2* gpt2_create(const char* init, int seed, int training, int with_head) {
     GPT2* model = calloc(1, sizeof(GPT2));
     check(model != NULL, "out of memory for a model");
-    GPT2Init from = gpt2_init_open(init);
+    GPT2Init from = gpt2_init_open(init, with_head);
     model->config = from.config;
     memcpy(model->tensor, from.tensor, sizeof(model->tensor));
     model->num_params = from.num_params;
@@ -596,13 +623,21 @@ void gpt2_evaluate(GPT2* model, const int* targets, const float* weight, float* 
                           model->config.vocab_size, logits_stride(&model->config));
 }
 
-void gpt2_backward(GPT2* model, const int* tokens, const int* targets, const float* weight, Drpt* drpt, int B, int T) {
+void gpt2_values(const GPT2* model, float* values, int B, int T) {
+    value_forward(values, model->lnf, model->weight.headw, model->weight.headb, B * T, model->config.channels);
+}
+
+void gpt2_backward(GPT2* model, const int* tokens, const int* targets, const float* weight, const HeadGradient* head, Drpt* drpt, int B, int T) {
     int L = model->config.layers, C = model->config.channels, NH = model->config.heads, V = model->config.vocab_size, N = B * T;
     const float* last = model->act[L - 1].residual3;
     int stride = logits_stride(&model->config);
     float* dlogits = model->logits; // in place
     cross_entropy_backward(model->losses, dlogits, targets, weight, N, V, stride);
     matmul_backward_input(model->dlnf, dlogits, model->weight.wte, N, C, stride);
+    if (head) {
+        value_backward_params(model->grad.headw, model->grad.headb, head->dvalue, head->share, model->lnf, B, T, C);
+        value_backward_input(model->dlnf, head->dvalue, model->weight.headw, N, C);
+    }
     layernorm_backward_input(model->dact[L - 1].fcproj, NULL, model->dlnf, last, model->weight.lnfw, model->lnf_mean, model->lnf_rstd, N, C);
     drpt->block = -1;
     drpt_site_layernorm(drpt, "lnf", model->grad.lnfw, model->grad.lnfb, model->dlnf, last, model->lnf_mean, model->lnf_rstd, C);
@@ -628,6 +663,7 @@ void gpt2_update(GPT2* model, const Config* c, double lr, int step) {
     for (int i = 0; i < NUM_TENSORS; i++) {
         const Tensor* t = &model->tensor[i];
         size_t at = t->begin, size = t->blocks * t->rows * t->cols;
+        if (size == 0) { continue; } // of a head that the model has not
         float decay = t->rows > 1 ? (float)c->weight_decay : 0.0f;
         if (strcmp(c->optimizer, "sgd") == 0) {
             sgd_update(model->params + at, model->grads + at, size, (float)lr, decay, model->clip);
@@ -639,6 +675,11 @@ void gpt2_update(GPT2* model, const Config* c, double lr, int step) {
 }
 
 double gpt2_norm(const GPT2* model) { return model->clip->norm; }
+
+double gpt2_gradient_norm(GPT2* model) {
+    gradient_clip(model->clip, model->grads, model->num_params, 0.0);
+    return gpt2_norm(model);
+}
 
 // ---------------------------------------------------------------------------------------------
 // Generation: positions of several rows at a time, whose keys and values stay.

@@ -518,6 +518,60 @@ static void cross_entropy_backward(float* losses, Real* logits, const int* targe
     LAUNCHED();
 }
 
+// One warp a position. grid (N / WARPS), block (WARP, WARPS)
+static __global__ void value_forward_kernel(float* values, const Real* lnf, const Real* weight, const Real* bias, int N, int C) {
+    int n = blockIdx.x * WARPS + threadIdx.y;
+    if (n >= N) { return; }
+    float sum = 0.0f;
+    for (int c = threadIdx.x; c < C; c += WARP) { sum += (float)weight[c] * (float)lnf[(size_t)n * C + c]; }
+    sum = warp_sum(sum);
+    if (threadIdx.x == 0) { values[n] = sum + (float)bias[0]; }
+}
+
+static void value_forward(float* values, const Real* lnf, const Real* weight, const Real* bias, int N, int C) {
+    value_forward_kernel<<<blocks_of((size_t)N, WARPS), dim3(WARP, WARPS)>>>(values, lnf, weight, bias, N, C);
+    LAUNCHED();
+}
+
+// One warp a position. grid (N / WARPS), block (WARP, WARPS)
+static __global__ void value_backward_input_kernel(Real* dlnf, const float* dvalue, const Real* weight, int N, int C) {
+    int n = blockIdx.x * WARPS + threadIdx.y;
+    if (n >= N || dvalue[n] == 0.0f) { return; }
+    Real* dx = dlnf + (size_t)n * C;
+    for (int c = threadIdx.x; c < C; c += WARP) { dx[c] = (Real)((float)dx[c] + dvalue[n] * (float)weight[c]); }
+}
+
+static void value_backward_input(Real* dlnf, // added to
+                                const float* dvalue, const Real* weight, int N, int C) {
+    value_backward_input_kernel<<<blocks_of((size_t)N, WARPS), dim3(WARP, WARPS)>>>(dlnf, dvalue, weight, N, C);
+    LAUNCHED();
+}
+
+// A block owns WARP columns, of which the last of all, number C, is the bias; its rows of threads take every VALUE_ROWS-th position. In double,
+// so that what cancels, as it does where scores are compared, leaves nothing. grid ((C + 1) / WARP), block (WARP, VALUE_ROWS)
+enum { VALUE_ROWS = 16 };
+static __global__ void value_backward_params_kernel(float* dweight, float* dbias, const float* dvalue, const float* share, const Real* lnf, int N, int T, int C) {
+    __shared__ double part[VALUE_ROWS][WARP];
+    int c = blockIdx.x * WARP + threadIdx.x;
+    double sum = 0.0;
+    for (int n = threadIdx.y; c <= C && n < N; n += VALUE_ROWS) {
+        float d = share[n / T] * dvalue[n];
+        if (d != 0.0f) { sum += c < C ? d * (float)lnf[(size_t)n * C + c] : d; }
+    }
+    part[threadIdx.y][threadIdx.x] = sum;
+    __syncthreads(); // all of part is there
+    if (threadIdx.y > 0 || c > C) { return; }
+    sum = 0.0;
+    for (int y = 0; y < VALUE_ROWS; y++) { sum += part[y][threadIdx.x]; }
+    *(c < C ? dweight + c : dbias) += (float)sum;
+}
+
+static void value_backward_params(float* dweight, float* dbias, // added to
+                                 const float* dvalue, const float* share, const Real* lnf, int B, int T, int C) {
+    value_backward_params_kernel<<<blocks_of((size_t)C + 1, WARP), dim3(WARP, VALUE_ROWS)>>>(dweight, dbias, dvalue, share, lnf, B * T, T, C);
+    LAUNCHED();
+}
+
 // ---------------------------------------------------------------------------------------------
 // One block, both ways. w: weights, a: activations; g and d: their gradients. The backward reads the forward from the last
 // line to the first.
@@ -609,6 +663,7 @@ struct GPT2 {
     unsigned char* hits;
     int *tokens, *targets;            // of the batch at hand: copies of the host's
     float* share;                     // and its positions' shares of the loss
+    float *values, *dvalue, *head_share; // of the scalar head, if there is one: what it says, and its gradient
     Pieces pieces;
 };
 
@@ -684,6 +739,11 @@ static void layout_acts(GPT2* model, int training, int keep_blocks) {
     model->tokens = TAKE_ARRAY(pieces, int, N, what);
     model->targets = TAKE_ARRAY(pieces, int, N, what);
     model->share = TAKE_ARRAY(pieces, float, N, what);
+    if (model->config.head) {
+        model->values = TAKE_ARRAY(pieces, float, N, what);
+        model->dvalue = TAKE_ARRAY(pieces, float, N, what);
+        model->head_share = TAKE_ARRAY(pieces, float, (size_t)model->B, what);
+    }
     if (!training) { return; }
     model->dx = TAKE_ARRAY(pieces, Real, N * C, what);
     model->dlnf = TAKE_ARRAY(pieces, Real, N * C, what);
@@ -696,9 +756,9 @@ static void layout_acts(GPT2* model, int training, int keep_blocks) {
     }
 }
 
-GPT2* gpt2_create(const char* init, int seed, int training) {
+GPT2* gpt2_create(const char* init, int seed, int training, int with_head) {
     GPT2* model = (GPT2*)host_alloc(1, sizeof(GPT2));
-    GPT2Init from = gpt2_init_open(init);
+    GPT2Init from = gpt2_init_open(init, with_head);
     model->config = from.config;
     memcpy(model->tensor, from.tensor, sizeof(model->tensor));
     model->num_params = from.num_params;
@@ -755,7 +815,12 @@ void gpt2_evaluate(GPT2* model, const int* targets, const float* weight, float* 
     device_read(hits, model->hits, N);
 }
 
-void gpt2_backward(GPT2* model, const int* tokens, const int* targets, const float* weight, Drpt* drpt, int B, int T) {
+void gpt2_values(const GPT2* model, float* values, int B, int T) {
+    value_forward(model->values, model->lnf, model->weight.headw, model->weight.headb, B * T, model->config.channels);
+    device_read(values, model->values, sizeof(float) * (size_t)B * (size_t)T);
+}
+
+void gpt2_backward(GPT2* model, const int* tokens, const int* targets, const float* weight, const HeadGradient* head, Drpt* drpt, int B, int T) {
     int L = model->config.layers, C = model->config.channels, NH = model->config.heads, V = model->config.vocab_size, N = B * T;
     const Real* last = model->act[L - 1].residual3;
     int stride = logits_stride(&model->config);
@@ -765,6 +830,12 @@ void gpt2_backward(GPT2* model, const int* tokens, const int* targets, const flo
     device_write(model->share, weight, sizeof(float) * (size_t)N);
     cross_entropy_backward(model->losses, dlogits, model->targets, model->share, N, V, stride);
     matmul_backward_input(model->dlnf, dlogits, model->weight.wte, N, C, stride);
+    if (head) {
+        device_write(model->dvalue, head->dvalue, sizeof(float) * (size_t)N);
+        device_write(model->head_share, head->share, sizeof(float) * (size_t)B);
+        value_backward_params(model->grad.headw, model->grad.headb, model->dvalue, model->head_share, model->lnf, B, T, C);
+        value_backward_input(model->dlnf, model->dvalue, model->weight.headw, N, C);
+    }
     layernorm_backward_input(model->dact[L - 1].fcproj, NULL, model->dlnf, last, model->weight.lnfw, model->lnf_mean, model->lnf_rstd, N, C);
     drpt->block = -1;
     drpt_site_layernorm(drpt, "lnf", model->grad.lnfw, model->grad.lnfb, model->dlnf, last, model->lnf_mean, model->lnf_rstd, C);
@@ -790,6 +861,7 @@ void gpt2_update(GPT2* model, const Config* c, double lr, int step) {
     for (int i = 0; i < NUM_TENSORS; i++) {
         const Tensor* t = &model->tensor[i];
         size_t at = t->begin, size = t->blocks * t->rows * t->cols;
+        if (size == 0) { continue; } // of a head that the model has not
         float decay = t->rows > 1 ? (float)c->weight_decay : 0.0f;
         if (strcmp(c->optimizer, "sgd") == 0) {
             sgd_update(model->params + at, model->grads + at, size, (float)lr, decay, model->clip);
@@ -805,6 +877,11 @@ double gpt2_norm(const GPT2* model) {
     Clip clip;
     device_read(&clip, model->clip, sizeof(clip));
     return clip.norm;
+}
+
+double gpt2_gradient_norm(GPT2* model) {
+    gradient_clip(model->clip, model->grads, model->num_params, 0.0);
+    return gpt2_norm(model);
 }
 
 // ---------------------------------------------------------------------------------------------

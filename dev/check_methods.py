@@ -24,6 +24,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from gpt2_numpy import count, random_model, tensors, write_examples, write_model
 from oracle import KNOBS, METHODS, knobs, self_test, step_of
 
 ALLOWED, TIE = 1e-5, 1e-5
@@ -31,20 +32,14 @@ GROUPS = ["matrix", "layer", "sublayer", "block", "global"]
 
 
 # ------------------------------------------------------------------------------------------------
-# Files and the model's layout.
-
-def tensors(c):
-    """Names and shapes in the order of llm.c's file; the first axis of a block's tensor is the block."""
-    L, C, V, T = c["L"], c["C"], c["Vp"], c["T"]
-    return [("wte", (V, C)), ("wpe", (T, C)), ("ln1w", (L, C)), ("ln1b", (L, C)), ("qkvw", (L, 3 * C, C)), ("qkvb", (L, 3 * C)),
-            ("attprojw", (L, C, C)), ("attprojb", (L, C)), ("ln2w", (L, C)), ("ln2b", (L, C)), ("fcw", (L, 4 * C, C)), ("fcb", (L, 4 * C)),
-            ("fcprojw", (L, C, 4 * C)), ("fcprojb", (L, C)), ("lnfw", (C,)), ("lnfb", (C,))]
-
+# The model's sites and groups; rows.
 
 def sites(c):
     """{(block, site): the indices of its parameters, (rows, cols) with the bias as one more column}; block -1 in front, L behind."""
     result, begin = {}, 0
-    for name, shape in tensors(c):
+    for name, shape, _ in tensors(c):
+        if name.startswith("head"):
+            continue  # no site
         index = begin + np.arange(math.prod(shape)).reshape(shape)
         begin += math.prod(shape)
         if name in ("wte", "wpe"):
@@ -73,25 +68,6 @@ def groups(c, group):
     return result
 
 
-def write_model(path, c, rng):
-    """Weights so large that every part of the model matters, layer normalisations about 1."""
-    header = np.zeros(256, "<i4")
-    header[:8] = [20240326, 3, c["T"], c["V"], c["L"], c["H"], c["C"], c["Vp"]]
-    with open(path, "wb") as f:
-        header.tofile(f)
-        for name, shape in tensors(c):
-            f.write((0.3 * rng.standard_normal(shape) + (name in ("ln1w", "ln2w", "lnfw"))).astype("<f4").tobytes())
-
-
-def write_examples(path, tokens, mask, vocab):
-    header = np.zeros(256, "<i4")
-    header[:7] = [20260507, 1, len(tokens), mask.shape[1], vocab, 0, 2]
-    with open(path, "wb") as f:
-        header.tofile(f)
-        tokens.astype("<u2").tofile(f)
-        mask.astype("u1").tofile(f)
-
-
 def random_rows(rng, count, T, vocab, all_trained):
     """Rows whose tokens repeat, with 1 to T trained tokens."""
     tokens = np.stack([rng.integers(0, 2 + rng.integers(vocab - 2), T + 1) for _ in range(count)])
@@ -105,31 +81,43 @@ class NotBuilt(Exception):
 
 
 class Data:
-    """A model, general rows in several files (the domains), target rows, and the gradient of every row by itself."""
+    """A model, general rows in several files (the domains), target rows, and the gradient of every row by itself. With
+    objective dpo or reward a row is a pair."""
 
-    def __init__(self, trainer, folder, name, general, targets, seed, all_trained=False, twins=False):
-        self.trainer, self.folder, self.name, self.count = trainer, folder, name, 0
-        self.c = c = dict(L=2, H=2, C=16, V=61, Vp=64, T=12)
+    def __init__(self, trainer, folder, name, general, targets, seed, all_trained=False, twins=False, objective="sft"):
+        self.trainer, self.folder, self.name, self.objective, self.count = trainer, folder, name, objective, 0
+        self.per = per = 1 if objective == "sft" else 2
+        self.c = c = dict(L=2, H=2, C=16, V=61, Vp=64, T=12, head=int(objective == "reward"))
         rng = np.random.default_rng(seed)
-        write_model(self.path("model"), c, rng)
-        rows = [random_rows(rng, k, c["T"], c["V"], all_trained) for k in (*general, targets)]
+        T = c["T"] - c["head"]  # the last token's score takes a place in the context
+        write_model(self.path("model"), c, random_model(c, rng))
+        if objective == "dpo":
+            write_model(self.path("reference"), c, random_model(c, rng))
+        rows = [random_rows(rng, per * k, T, c["V"], all_trained) for k in (*general, targets)]
         for tokens, mask in rows[:1] if twins else []:
             tokens[1], mask[1] = tokens[0], mask[0]
         self.n, self.m = sum(general), targets
         self.domain = np.repeat(np.arange(len(general)), general)
         for d, of_domain in enumerate(rows[:-1]):
-            write_examples(self.path(f"general{d}"), *of_domain, c["V"])
-        write_examples(self.path("single"), *(np.concatenate([r[x] for r in rows[:-1]]) for x in (0, 1)), c["V"])
-        write_examples(self.path("target"), *rows[-1], c["V"])
-        every = [(tokens[i : i + 1], mask[i : i + 1]) for tokens, mask in rows for i in range(len(tokens))]
+            self.write(f"general{d}", *of_domain)
+        self.write("single", *(np.concatenate([r[x] for r in rows[:-1]]) for x in (0, 1)))
+        self.write("target", *rows[-1])
+        every = [(tokens[i : i + per], mask[i : i + per]) for tokens, mask in rows for i in range(0, len(tokens), per)]
         self.trained = np.array([mask.sum() for _, mask in every], float)
         self.gradients = np.array([self.row_gradient(*row) for row in every])
 
     def path(self, what):
         return os.path.join(self.folder, f"{self.name}_{what}.bin")
 
+    def write(self, what, tokens, mask):
+        write_examples(self.path(what), tokens, mask, self.c["V"], kind=self.per - 1)
+
     def run(self, options):
         update = self.path("update")
+        if self.per == 2:
+            options = dict(options, objective=self.objective)
+        if self.objective == "dpo":
+            options = dict(options, reference=self.path("reference"), beta=0.3)
         command = [self.trainer, "--init", self.path("model"), "--schedule", "constant", "--lr", "0", "--clip", "0", "--threads", "1",
                    "--dump-update", update, *(str(x) for name, value in options.items() for x in ("--" + name.replace("_", "-"), value))]
         done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
@@ -145,7 +133,7 @@ class Data:
         return dump
 
     def row_gradient(self, tokens, mask):
-        write_examples(self.path("row"), tokens, mask, self.c["V"])
+        self.write("row", tokens, mask)
         return self.run(dict(general=self.path("row"), batch=1, steps=1, method="full"))
 
     def weighed(self, by_tokens):
@@ -182,13 +170,19 @@ def compare(data, method, group, got, k, weigh="rows", single=False, normalise=F
     """The worst error over the groups, where, how many groups were compared, and how many left out."""
     G, rows = data.weighed(weigh == "tokens")
     domain = np.zeros(data.n, int) if single else data.domain
+    return compare_update(data.c, G, rows, domain, method, group, got, k, normalise, metric)
+
+
+def compare_update(c, G, rows, domain, method, group, got, k, normalise=False, metric=None, own=False):
+    """The same of any gradients G (n,.) and rows (m,.) that add up to t, laid out as in a model's file. own: target row i is general row i,
+    and no score is to hear of it."""
     worst, where, compared, ties = 0.0, "", 0, 0
-    for name, parts in groups(data.c, group).items():
+    for name, parts in groups(c, group).items():
         index = np.concatenate([part.ravel() for part in parts])
         # All is in the span of the rows' gradients: an orthonormal basis of it keeps every product, and what of u is outside is error.
         Q, R = np.linalg.qr(np.vstack([G[:, index], rows[:, index]]).T)
-        c = SimpleNamespace(G=R.T[: data.n], rows=R.T[data.n :], domain=domain, score=scores(G, rows.sum(0), parts, normalise, metric))
-        u, sure = step_of(method, c, k)
+        case = SimpleNamespace(G=R.T[: len(G)], rows=R.T[len(G) :], domain=domain, own=own, score=scores(G, rows.sum(0), parts, normalise, metric))
+        u, sure = step_of(method, case, k)
         if sure < TIE:
             ties += 1
             continue
@@ -196,7 +190,7 @@ def compare(data, method, group, got, k, weigh="rows", single=False, normalise=F
         outside = np.linalg.norm(got[index] - Q @ inner)
         differences = np.hypot(np.linalg.norm(u - inner, axis=1), outside)
         best = differences.argmin()
-        natural = min(np.linalg.norm(c.rows.sum(0)), np.linalg.norm(c.G, axis=1).max())
+        natural = min(np.linalg.norm(case.rows.sum(0)), np.linalg.norm(case.G, axis=1).max())
         error = differences[best] / max(np.linalg.norm(u[best]), natural / 10)
         compared += 1
         if not error <= worst:
@@ -256,9 +250,10 @@ PLAIN = ("full", "target", "mix", "inside", "outside")
 DOMAINS = ("gem", "pcgrad", "cagrad")
 
 
-def variants(method):
+def variants(method, pairs=False):
     """What a method can be told: dictionaries of options of the trainer."""
-    yield dict(weigh="tokens")
+    if not pairs:
+        yield dict(weigh="tokens")
     if method == "mix":
         yield dict(mix=0.2)
     if method in KEPT:
@@ -278,7 +273,7 @@ def variants(method):
         yield dict(rescale="cap", radius=0.1, strength=0.6)
     if method in QUADRATIC:
         yield from (dict(strength="auto", ridge=x) for x in (0, 0.1))
-        yield dict(strength="auto", rescale="target", weigh="tokens")
+        yield dict(strength="auto", rescale="target", **({} if pairs else dict(weigh="tokens")))
     if method in ("full", "mix", "cone"):
         yield dict(recompute=1)
 
@@ -305,6 +300,23 @@ def check_accumulated(data, method, group, options):
             if error > worst:
                 worst, where = error, ".".join(map(str, name)) + " of one batch"
     return worst, where, compared, ties
+
+
+def check_head(data, method, group):
+    """The scalar head is no site: its update is the general rows' mean, or without them the target's."""
+    got = data.step(dict(method=method, group=group))
+    G, rows = data.weighed(False)
+    want, head = (rows.sum(0) if method == "target" else G.mean(0)), slice(count(data.c) - data.c["C"] - 1, None)
+    return np.linalg.norm(got[head] - want[head]) / np.linalg.norm(want[head]), "head", 1, 0
+
+
+def check_pairs(table, data, method, group, thorough):
+    for options in [{}, *variants(method, pairs=True)] if thorough else [{}]:
+        what = f"{data.name} {name_of(options)}".strip()
+        table.attempt(method, group, what, lambda: check_variant(data, method, group, options))
+    table.attempt(method, group, data.name + " accumulate 3", lambda: check_accumulated(data, method, group, {}))
+    if data.c["head"]:
+        table.attempt(method, group, data.name + " head", lambda: check_head(data, method, group))
 
 
 def check_metric(data, method, group):
@@ -440,14 +452,21 @@ def check_kept(data, method, group):
 
 def check_bases(table, data, method, group, thorough):
     all_sides = ("both", "left", "right") if thorough else ("both",)
+    attempt = lambda what, check: table.attempt(method, group, what if data.per == 1 else f"{data.name} {what}", check)
     for sides in all_sides:
-        table.attempt(method, group, f"rank 128 {sides}", lambda: check_all_inside(data, method, group, sides))
+        attempt(f"rank 128 {sides}", lambda: check_all_inside(data, method, group, sides))
     for sides in all_sides if method == "inside" else []:
-        table.attempt(method, group, f"rank 4 {sides}, sum", lambda: check_projector(data, group, 4, sides))
+        attempt(f"rank 4 {sides}, sum", lambda: check_projector(data, group, 4, sides))
         if thorough:
-            table.attempt(method, group, f"rank 4 {sides}, energy", lambda: check_energy(data, group, 4, sides))
-            table.attempt(method, group, f"rank 4 {sides}, settled", lambda: check_settled(data, group, 4, sides))
-    table.attempt(method, group, "rank 4, kept", lambda: check_kept(data, method, group))
+            attempt(f"rank 4 {sides}, energy", lambda: check_energy(data, group, 4, sides))
+            attempt(f"rank 4 {sides}, settled", lambda: check_settled(data, group, 4, sides))
+    attempt("rank 4, kept", lambda: check_kept(data, method, group))
+
+
+def offered(trainer, objectives):
+    """Which of them the trainer knows."""
+    text = subprocess.run([trainer, "--help"], stdout=subprocess.PIPE, text=True).stdout
+    return [name for name in objectives if f"\n        {name}:" in text]
 
 
 def main():
@@ -465,6 +484,8 @@ def main():
         more = Data(trainer, folder, "more", (4, 3, 2), 4, 2)
         twins = Data(trainer, folder, "twins", (4, 2), 3, 4, twins=True)
         wide = Data(trainer, folder, "wide", (16,), 3, 3, all_trained=True)
+        pairs = [Data(trainer, folder, f"pairs, {name}", (3, 2, 1), 3, 5, objective=name) for name in offered(trainer, ("dpo", "reward"))]
+        wide_pairs = [Data(trainer, folder, f"wide pairs, {data.objective}", (16,), 3, 6, True, objective=data.objective) for data in pairs]
         for method in [options.only] if options.only else METHODS:
             for group in GROUPS:
                 thorough = group in ("layer", "block")
@@ -472,8 +493,12 @@ def main():
                     continue
                 if method in ("inside", "outside"):
                     check_bases(table, wide, method, group, group == "layer")
+                    for which in wide_pairs:
+                        check_bases(table, which, method, group, False)
                 else:
                     check_method(table, data, more, twins, method, group, thorough)
+                    for which in pairs:
+                        check_pairs(table, which, method, group, thorough)
                 table.print_line(method, group, options.complete)
     runs, missing, ties = (sum(f(line) for line in table.lines.values()) for f in
                            (lambda x: x["runs"], lambda x: len(x["missing"]), lambda x: x["ties"]))

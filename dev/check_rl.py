@@ -248,10 +248,7 @@ def check_trainer_dpo(trainer, descriptor, pairs, T, beta, seed):
         path = lambda name: os.path.join(folder, name)
         V = int(descriptor.split("V")[1].split(",")[0])
         tokens, mask = check_torch.random_examples(rng, 2 * pairs, T, V)
-        check_torch.write_examples(path("pairs.bin"), tokens, mask, V)
-        with open(path("pairs.bin"), "r+b") as f:
-            f.seek(5 * 4)
-            f.write(np.array([1], "<i4").tobytes())  # the kind: pairs
+        check_torch.write_examples(path("pairs.bin"), tokens, mask, V, kind=1)
         models = {}
         for name in ("policy", "reference"):
             check_torch.run(trainer, "--init", descriptor, "--objective", "dpo", "--steps", 0, "--val", path("pairs.bin"), "--out", path(name))

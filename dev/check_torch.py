@@ -4,7 +4,8 @@
     python3 dev/check_torch.py [--trainer build/train_gpt2_drpt]    prints a table of the worst errors; exits with 1 if one is too large
     python3 dev/check_torch.py --make-fixture test/fixtures         writes what test/test_parity.c compares with
 
-The two share nothing but the file formats. Debian: apt-get install python3-torch python3-numpy.
+The two share nothing but the file formats; those are gpt2_numpy.py's, whose GPT-2 is compared too.
+Debian: apt-get install python3-torch python3-numpy.
 """
 import argparse
 import math
@@ -17,46 +18,18 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-MAGIC_MODEL, MAGIC_EXAMPLES = 20240326, 20260507
-SIZES = ["max_seq_len", "vocab", "layers", "heads", "channels", "padded_vocab"]
-
-
-def tensors(c):
-    """Names and shapes in the order of llm.c's file, and whether the tensor is decayed."""
-    L, C, V, T = c["layers"], c["channels"], c["padded_vocab"], c["max_seq_len"]
-    return [("wte", (V, C), 1), ("wpe", (T, C), 1), ("ln1w", (L, C), 0), ("ln1b", (L, C), 0),
-            ("qkvw", (L, 3 * C, C), 1), ("qkvb", (L, 3 * C), 0), ("attprojw", (L, C, C), 1), ("attprojb", (L, C), 0),
-            ("ln2w", (L, C), 0), ("ln2b", (L, C), 0), ("fcw", (L, 4 * C, C), 1), ("fcb", (L, 4 * C), 0),
-            ("fcprojw", (L, C, 4 * C), 1), ("fcprojb", (L, C), 0), ("lnfw", (C,), 0), ("lnfb", (C,), 0)]
+sys.dont_write_bytecode = True
+import gpt2_numpy
+from gpt2_numpy import tensors, write_examples
 
 
 def read_model(path):
-    with open(path, "rb") as f:
-        header = np.fromfile(f, "<i4", 256)
-        assert header[0] == MAGIC_MODEL and header[1] == 3, path
-        c = dict(zip(SIZES, map(int, header[2:8])))
-        w = {name: torch.tensor(np.fromfile(f, "<f4", math.prod(shape)).reshape(shape).astype(np.float64))
-             for name, shape, _ in tensors(c)}
-        assert f.read() == b"", path + " is longer than its header says"
-    return c, w
+    c, w = gpt2_numpy.read_model(path)
+    return c, {name: torch.tensor(x) for name, x in w.items()}
 
 
 def write_model(path, c, w):
-    header = np.zeros(256, "<i4")
-    header[:8] = [MAGIC_MODEL, 3] + [c[name] for name in SIZES]
-    with open(path, "wb") as f:
-        header.tofile(f)
-        for name, _, _ in tensors(c):
-            w[name].detach().numpy().astype("<f4").tofile(f)
-
-
-def write_examples(path, tokens, mask, vocab):
-    header = np.zeros(256, "<i4")
-    header[:7] = [MAGIC_EXAMPLES, 1, len(tokens), mask.shape[1], vocab, 0, 2]
-    with open(path, "wb") as f:
-        header.tofile(f)
-        tokens.astype("<u2").tofile(f)
-        mask.astype("u1").tofile(f)
+    gpt2_numpy.write_model(path, c, {name: x.detach().numpy() for name, x in w.items()})
 
 
 def random_examples(rng, rows, T, vocab):
@@ -67,13 +40,14 @@ def random_examples(rng, rows, T, vocab):
     return tokens, mask
 
 
-def logits_of(c, w, inputs):
+def hidden(c, w, inputs):
+    """What the classifier and a scalar head see."""
     B, T = inputs.shape
-    C, H = c["channels"], c["heads"]
+    C, H = c["C"], c["H"]
     future = torch.ones(T, T).triu(1).bool()
     norm = lambda x, weight, bias: F.layer_norm(x, (C,), weight, bias, 1e-5)
     x = w["wte"][inputs] + w["wpe"][:T]
-    for l in range(c["layers"]):
+    for l in range(c["L"]):
         h = F.linear(norm(x, w["ln1w"][l], w["ln1b"][l]), w["qkvw"][l], w["qkvb"][l])
         q, k, v = (part.view(B, T, H, C // H).transpose(1, 2) for part in h.split(C, 2))
         scores = (q @ k.transpose(2, 3) / math.sqrt(C // H)).masked_fill(future, -math.inf)
@@ -82,7 +56,11 @@ def logits_of(c, w, inputs):
         h = F.linear(norm(x, w["ln2w"][l], w["ln2b"][l]), w["fcw"][l], w["fcb"][l])
         h = 0.5 * h * (1 + torch.tanh(math.sqrt(2 / math.pi) * (h + 0.044715 * h**3)))
         x = x + F.linear(h, w["fcprojw"][l], w["fcprojb"][l])
-    return F.linear(norm(x, w["lnfw"], w["lnfb"]), w["wte"][:c["vocab"]])
+    return norm(x, w["lnfw"], w["lnfb"])
+
+
+def logits_of(c, w, inputs):
+    return F.linear(hidden(c, w, inputs), w["wte"][:c["V"]])
 
 
 def loss_of(c, w, tokens, mask, weigh):
@@ -157,7 +135,7 @@ def compare(trainer, folder, descriptor, rows, T, weigh, clip, seed):
     write_examples(path("data.bin"), tokens, mask, c0["V"])
     run(trainer, "--init", descriptor, "--steps", 0, "--val", path("data.bin"), "--out", path("init"))
     c, w = read_model(path("init/model_final.bin"))
-    assert (c["layers"], c["heads"], c["channels"], c["vocab"], c["max_seq_len"]) == tuple(c0[x] for x in "LHCVT")
+    assert all(c[x] == c0[x] for x in "LHCVT")
     for name, shape, _ in tensors(c):
         w[name] = (w[name] + 0.2 * torch.tensor(rng.standard_normal(shape))).float().double()
     write_model(path("model.bin"), c, w)
@@ -183,16 +161,36 @@ def compare(trainer, folder, descriptor, rows, T, weigh, clip, seed):
     report(case, f"ten steps (worst: {name})", error, 2e-3)
 
 
+def compare_numpy(seed):
+    """gpt2_numpy.py's rows, added up, against autograd: any coefficients on log-probabilities and values, of a model with a head."""
+    rng = np.random.default_rng(seed)
+    c = dict(L=3, H=3, C=12, V=17, Vp=24, T=11, head=1)
+    w = gpt2_numpy.random_model(c, rng)
+    inputs, targets = rng.integers(0, c["V"], (2, 5, 9))
+    dlogp, dvalue = rng.standard_normal((2, 5, 9))
+    p = gpt2_numpy.Pass(c, w, inputs)
+    got = gpt2_numpy.split(c, torch.tensor(p.gradients(targets, dlogp, dvalue)).sum(0))
+    v = {name: torch.tensor(x, requires_grad=True) for name, x in w.items()}
+    x = hidden(c, v, torch.tensor(inputs))
+    logp = F.linear(x, v["wte"][:c["V"]]).log_softmax(2).gather(2, torch.tensor(targets)[:, :, None])[:, :, 0]
+    values = x @ v["headw"] + v["headb"]
+    (torch.tensor(dlogp) * logp + torch.tensor(dvalue) * values).sum().backward()
+    report("gpt2_numpy.py", "log-probabilities", np.abs(p.logp(targets) - logp.detach().numpy()).max(), 1e-12)
+    report("gpt2_numpy.py", "values", np.abs(p.values - values.detach().numpy()).max(), 1e-12)
+    name, error = worst(got, {name: x.grad for name, x in v.items()})
+    report("gpt2_numpy.py", f"gradients (worst: {name})", error, 1e-10)
+
+
 def make_fixture(folder):
     rng = np.random.default_rng(20260507)
-    c = dict(zip(SIZES, [11, 17, 2, 3, 12, 23]))  # an odd padding, with values in it that must not matter
+    c = dict(zip(gpt2_numpy.SIZES, [11, 17, 2, 3, 12, 23]))  # an odd padding, with values in it that must not matter
     w = {name: torch.tensor(0.25 * rng.standard_normal(shape) + (name in ("ln1w", "ln2w", "lnfw"))).float().double()
          for name, shape, _ in tensors(c)}
-    tokens, mask = random_examples(rng, 5, 9, c["vocab"])
+    tokens, mask = random_examples(rng, 5, 9, c["V"])
     path = lambda name: os.path.join(folder, name)
     os.makedirs(folder, exist_ok=True)
     write_model(path("model.bin"), c, w)
-    write_examples(path("examples.bin"), tokens, mask, c["vocab"])
+    write_examples(path("examples.bin"), tokens, mask, c["V"])
     with torch.no_grad():
         logits_of(c, w, torch.tensor(tokens[:, :-1])).numpy().astype("<f4").tofile(path("logits.bin"))
     with open(path("losses.txt"), "w") as f:
@@ -213,6 +211,8 @@ def main():
     if options.make_fixture:
         make_fixture(options.make_fixture)
         return 0
+    for seed in range(3):
+        compare_numpy(seed)
     cases = [("L2,H3,C12,V17,T9", 5, 9), ("L1,H1,C7,V300,T8", 3, 5), ("L3,H4,C64,V257,T130", 4, 130), ("L4,H6,C96,V1000,T65", 6, 64)]
     for seed, (descriptor, rows, T) in enumerate(cases):
         for weigh in ("rows", "tokens"):

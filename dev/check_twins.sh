@@ -8,7 +8,7 @@ tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 calls() { # FILE FUNCTION: the calls in its body, one a line
     awk -v f="$2" '$0 ~ "[ *]" f "\\(" && !/;$/ { inside = 1; next } inside && /^}/ { exit } inside { print }' "$1" | sed 's,//.*,,' |
-    tr -s ' \n' '  ' | grep -oE '[a-z_0-9]+_(forward|backward|hidden|site|project|update|decode)[a-z_]*\([^;]*\);' | sed 's/model->tokens/tokens/; s/model->targets/targets/; s/model->share/weight/' || true
+    tr -s ' \n' '  ' | grep -oE '[a-z_0-9]+_(forward|backward|hidden|site|project|update|decode)[a-z_]*\([^;]*\);' | sed 's/model->tokens/tokens/; s/model->targets/targets/; s/model->share/weight/; s/model->values/values/; s/model->dvalue/head->dvalue/; s/model->head_share/head->share/' || true
 }
 a=$1 b=$2
 shift 2

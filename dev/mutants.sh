@@ -138,8 +138,8 @@ drpt/sketch_gather.c~s/side\[0\] + from \* k->width\[0\], site_dout(g->scratch, 
 drpt/sketch_gather.c~s/to\[s->tokens\[at\]\] = 1.0f/to[0] = 1.0f/~test_gather gather/2_wide_sketch_is_exact~all tokens the first
 
 # ---- choosing a route
-drpt/gather.c~s/g->m > 0 \&\& !(g->needs \& (NEEDS_K | NEEDS_ROWS))/g->m > 0 \&\& !(g->needs \& NEEDS_K)/~test_gather gather/a_route_that_cannot_gives_way~no target rows from tokens
-drpt/gather.c~s/g->m > 0 \&\& !(g->needs \& (NEEDS_K | NEEDS_ROWS))/g->m > 0/~test_gather gather/1_7_11_routes~no K from tokens
+drpt/gather.c~s/!(g->needs \& (NEEDS_K | NEEDS_ROWS))/!(g->needs \& NEEDS_K)/~test_gather gather/a_route_that_cannot_gives_way~no target rows from tokens
+drpt/gather.c~s/ \&\& !(g->needs \& (NEEDS_K | NEEDS_ROWS))//~test_gather gather/1_7_11_routes~no K from tokens
 drpt/gather.c~s/case ROUTE_pairs:  return !g->metric;/case ROUTE_pairs:  return 1;/~test_gather gather/metric~pairs asked for the metric
 drpt/gather.c~s/if (!site_is_product(s)) { return 0; }//~test_gather gather/a_route_that_cannot_gives_way~a layer normalisation as a product
 drpt/gather.c~s/r <= ROUTE_tokens; r++/r <= ROUTE_sketch; r++/~test_gather gather/auto~a sketch by itself
@@ -354,6 +354,63 @@ drpt/drpt.c~s/== k ? fabs(alpha\[i\])/== k ? alpha[i]/~test_drpt drpt/geometry_o
 drpt/drpt.c~s/route_names\[label->gathered.route\]/route_names[0]/~test_drpt drpt/geometry~geometry: the route that was asked for
 drpt/drpt.c~s/"..%s", label->last/"..%s", label->first.name/~test_drpt drpt/geometry~geometry: a group of one name
 
+# ---- target rows that are the general rows
+drpt/solve.h~s/return rows.own_rows ? st->S/return 0 ? st->S/~test_own_rows~own rows: nothing left out
+drpt/solve.h~s/rows.own_rows ? st->S\[i\*rows.m + i\]/rows.own_rows ? st->S[i]/~test_own_rows~own rows: the part of the first row
+drpt/solve.h~s/st->s\[from\] - solve_own(st, rows, from)/st->s[from] - solve_own(st, rows, i)/~test_own_rows~own rows: the part of the row that stands there when sorted
+drpt/solve.h~s/st->s\[from\] - solve_own(st, rows, from)/st->s[from]/~test_own_rows~own rows: selections alone leave them out
+drpt/solve.h~s/st->score\[from\] - solve_own(st, rows, from)/st->score[from]/~test_own_rows~own rows: selections do not leave them out
+drpt/solve.h~s/^        rows.own_rows = 0;$//~test_own_rows~own rows: lengths of less than t
+drpt/solve.h~s/if (rows.own_rows \&\& knobs.rescale != RESCALE_none)/if (0)/~test_own_rows~own rows: lengths of less than t
+drpt/group.h~s/score\[i\] = st->score\[i\] - solve_own(st, task->rows, i)/score[i] = st->score[i]/~test_drpt drpt/own_rows~own rows: the scores in the log are whole
+drpt/group.h~s/result->dot_ut = group_dot(alpha, result->beta, st, n);/result->dot_ut = 0.9 * group_dot(alpha, result->beta, st, n);/~test_drpt drpt/own_rows~own rows: another <u,t>
+drpt/drpt.c~s/ | (d->rows.own_rows ? NEEDS_ROWS : 0)//~test_drpt drpt/own_rows~own rows: target rows not formed singly
+drpt/drpt.c~s/o->own_rows \&\& solve_needs(d.method, d.knobs) \& NEEDS_S/o->own_rows/~test_drpt drpt/own_rows~own rows: formed for methods that read no scores
+drpt/drpt.c~s/o->own_rows \&\& solve_needs(d.method, d.knobs) \& NEEDS_S/0/~test_drpt drpt/own_rows~own rows: not heeded
+drpt/drpt.c~s/if (o->own_rows) { check_own_rows/if (0) { check_own_rows/~test_drpt drpt/own_rows_that_make_no_sense~own rows: everything allowed
+drpt/drpt.c~s/^    check(n == m, "%d target rows are not.*//~test_drpt drpt/own_rows_that_make_no_sense~own rows: other rows allowed
+
+# ---- rows that are only scored
+drpt/direct.c~s/if (g->given) { memcpy/if (0) { memcpy/~test_gather gather/7_given~scores only: the given vector taken for moments
+drpt/gather.c~s/(g->m > 0 || g->given)/g->m > 0/~test_gather gather/7_given~scores only: no products with positions
+drpt/drpt.c~s/s.vbias = s.dbias;/s.vbias = s.dweight;/~test_drpt drpt/scores_only~scores only: weights for biases
+drpt/drpt.c~s/k < groups \&\& !d->scores_only/k < groups/~test_drpt drpt/scores_only~scores only: an update formed all the same
+drpt/drpt.c~s/if (!o->scores_only) { check_rows/if (1) { check_rows/~test_drpt drpt/scores_only~scores only: target rows asked for
+drpt/drpt.c~s/.given = o->scores_only/.given = 0/~test_drpt drpt/scores_only~scores only: in Adam s metric
+
+# ---- influence filtering
+drpt/iif.c~s/own ? most \/ 2 : most/most/~test_iif iif/scores~iif: more rows than the model has memory for
+drpt/iif.c~s/scores.own_rows = own;/scores.own_rows = 0;/~test_iif iif/scores~iif: rows score themselves
+drpt/iif.c~s/run->round->own_target \&\& run->round_options.leave_one_out/run->round->own_target/~test_iif iif/scores~iif: --leave-one-out not heeded
+drpt/iif.c~s/d.places = run->T;/d.places = run->T \/ 2;/~test_iif iif/scores~iif: positions counted anew in the middle
+drpt/iif.c~s/^        memset(b->mask + to \* T, 0, T);$//~test_iif iif/scores~iif: rows of before learnt from where there are no more
+drpt/round_step.c~s/of->advantage + n/of->advantage/~test_iif iif/scores~iif: the target's first advantages for all
+drpt/round_step.c~s/logp : of->old + n/logp : of->old/~test_iif iif/scores~iif: the target's first old probabilities for all
+drpt/round_step.c~s/of->reference + n/of->reference/~test_iif iif/scores~iif: the reference of the first rows for all
+drpt/round_step.c~s/? 0.0 : r->kl;/? 0.0 : 0.0;/~test_iif iif/scores~iif: no divergence in the target
+drpt/round_step.c~s/int plain = part == 1 \&\& r->target_objective != TARGET_objective/int plain = 0/~test_iif iif/scores~iif: the whole objective for every target
+drpt/iif.c~s/logp + to, logp + to, NULL, rows->advantage + to + (size_t)first \* (size_t)b->T/logp + to, logp + to, NULL, rows->advantage + to/~test_iif iif/scores~iif: the first advantages for all
+drpt/iif.c~s/1.0 \/ fmax(1.0, batch_trained(b, (size_t)i))/1.0/~test_iif iif/scores~iif: long responses count more
+drpt/iif.c~s/first < target->rows; first += rows/first < rows; first += rows/~test_iif iif/scores~iif: the first pass of the target alone
+drpt/iif.c~s/^    if (f->values) { round_weigh_values.*//~test_iif iif/scores~iif: no values in the target
+drpt/iif.c~s/^    memset(f->dvalue, 0, .*//~test_iif iif/scores~iif: values of the pass before
+drpt/iif.c~s/, (size_t)first, f->values + to/, 0, f->values + to/~test_iif iif/scores~iif: the first old values for all
+drpt/iif.c~s/b->weight, f->values ? \&head : NULL/b->weight, NULL/~test_iif iif/scores~iif: no gradient of values
+drpt/iif.c~s/^        if (!rows.usable\[i\]) { memset(f->dvalue.*//~test_iif iif/broken_target_rows~iif: values of target rows that are left out
+drpt/iif.c~s/k < f->scorer.num_groups; k++/k < 1; k++/~test_iif iif/scores~iif: the first group alone
+drpt/iif.c~s/f->batch.usable\[i\] ? sum : NAN/sum/~test_iif iif/scores~iif: scores of rows that are not usable
+drpt/iif.c~s/f->score\[first + i\] = /f->score[i] = /~test_iif iif/scores~iif: scores of one pass
+drpt/iif.c~s/trained_tokens(round_responses(\&r->target))/1/~test_iif iif/scores~iif: the target as a sum
+drpt/iif.c~s/^    device_zero(a.grads, .*//~test_iif iif/scores~iif: gradients left behind
+drpt/iif.c~s/usable\[i\] = r->iif->score\[i\] >= 0.0;/usable[i] = !(r->iif->score[i] < 0.0);/~test_iif iif/broken_rows~iif: NaN is kept
+drpt/iif.c~s/score\[i\] >= 0.0/score[i] > 0.0/~test_iif iif/target_without_gradient~iif: a score of 0 is not kept
+drpt/round.c~s/run->round_options.iif \&\& most < 2 ? 2 : most/most/~test_iif iif/scores~iif: room for one row
+drpt/round.c~s/^    check(!o->iif || (method .*//~test_iif iif/what_makes_no_sense~iif: before any method
+drpt/round.c~s/^    check(!o->iif || run->config.general.*//~test_iif iif/what_makes_no_sense~iif: without general rows
+drpt/round_step.c~s/if (ended \&\& r->iif) { iif_filter(run); }//~test_iif iif/rounds_are_filtered~iif: no round is filtered
+drpt/round_step.c~s/if (ended \&\& r->iif)/if (r->iif)/~test_iif iif/rounds_are_filtered~iif: every step filters
+drpt/round_step.c~s/r->kept >= 0 ? r->kept : NAN/NAN/~test_iif iif/steps_learn_from_the_kept~iif: not logged
+
 # ---- the trainer: layers
 train_gpt2_drpt.c~s/wpe + (size_t)(n % T) \* C/wpe + (size_t)(n \/ T) * C/~test_parity logits~a row's place for a token's
 llmc/softmax.h~s/p = p \* r + 1.0f\/120;//~test_gpt2 fast_exp~a term of the polynomial
@@ -450,6 +507,11 @@ llmc/batch.c~s/first = row + (size_t)b->n;/first = row;/~test_invariants 21_orde
 llmc/batch.c~s/c.rows += b->usable\[row\];/c.rows += 1;/~test_gpt2 batch_weigh~rows without a trained token counted
 llmc/dataset.c~s/row >= d->file\[file\].rows) { row -=/row > d->file[file].rows) { row -=/~test_invariants domains~a file's first row in the file before
 llmc/dataset.c~s/row -= d->file\[file++\].rows; }/row = row - d->file[file++].rows + 1; }/~test_invariants domains~a row too many for each file
+llmc/records.c~s/ != NULL; at++) { behind = at + 4; }/ != NULL; at = end) { behind = at + 4; }/~test_records prompt_rows~the first #### of an answer
+llmc/records.c~s/    while (behind < end \&\& is_space(end\[-1\])) { end--; }//~test_records prompt_rows~blanks behind an answer
+llmc/records.c~s/    if (e->count == 0) { add_token(.*//~test_records prompt_rows~a prompt without tokens
+llmc/records.c~s/add_message(e, r, m, 0); }/add_message(e, r, m, 1); }/~test_records conversations_as_prompts~an earlier message is the answer
+llmc/records.c~/add_conversation(RecordEncoder/,/^}/s/    add_words.*//~test_records conversations_as_prompts~no heading for the response
 
 # ---- optimizer
 llmc/optimizer.c~s/(1.0f - a.beta2) \* g \* g/(1.0f - a.beta1) * g * g/~test_gpt2 adamw~the wrong beta
@@ -633,6 +695,17 @@ drpt/probe.c~s/\[p->a\] = dot(sum, p->reference\[half\]/[p->a] = dot(sum, p->ref
 drpt/probe.c~s/if (p->b == p->batches - 1) { end_draw/if (p->b == 0) { end_draw/~test_probe probe/family~a draw ends with its first batch
 drpt/probe.c~s/^    check(p->passes == a \* .*//~test_probe probe/faults_of_use~draws in any order
 drpt/probe.c~s/^    check(p->next == p->num_sites, .*//~test_probe probe/faults_of_use~a pass without sites
+drpt/run_probe.c~s/share\[2\] = { 1.0, total \/ pairs }/share[2] = { 1.0, total }/~test_run_probe run_probe/pairs~target pairs add up to their number
+drpt/run_probe.c~s/share\[2\] = { 1.0, /share[2] = { 0.5, /~test_run_probe run_probe/pairs~a general pair is half a pair
+drpt/run_probe.c~s/b, 0, rows, general, share/b, 0, rows, 0, share/~test_run_probe run_probe/pairs~general pairs weighed as the target's
+drpt/run_probe.c~s/general, by_tokens, (double)batch_count(b, 0, general).rows/general, by_tokens, 1.0/~test_run_probe run_probe/examples~general rows weighed as a mean
+drpt/run_probe.c~s/ \/ all;$/;/~test_run_probe run_probe/examples~the reference is a sum
+drpt/run_probe.c~s/rows \/ per \/ 2 \* per/rows \/ 2/~test_run_probe run_probe/pairs~a pair torn apart by the halves
+drpt/run_probe.c~s/run->per_item == 2 ? policy_head(\(.*\)) : NULL/NULL/~test_run_probe run_probe/scores~nothing of what the scores want
+drpt/run_probe.c~s/^    probe_recorder(probe)->places = run->T;//~test_run_probe run_probe/pairs~the positions of a pair's second row are others
+drpt/run_probe.c~s/of_pairs ? run->policy.domain : b->domain/b->domain/~test_run_probe run_probe/pairs~the sources of rows for those of pairs
+drpt/run_probe.c~s/(uint64_t)c->seed + 1 + (uint64_t)a, 1/(uint64_t)c->seed + 1, 1/~test_run_probe run_probe/examples~all draws of a population are the same
+drpt/run_probe.c~s/rows\[j\] = reader_next(.*); }/rows[j] = (size_t)j; }/~test_run_probe run_probe/examples~the same target rows in every draw
 drpt/probe_list.c~s/end\[-1\] == '.r' || //~test_probe probe/files~the end of a line of Windows
 drpt/probe_list.c~s/ \&\& \*line != '#'//~test_probe probe/family~comments are variants
 drpt/probe_list.c~s/ \&\& !strchr(line, ',')//~test_probe probe/faults_of_a_list~a label with a comma
@@ -757,7 +830,7 @@ llmc/dataset.c~s/ \* together + row % together : row/ * together : row/~test_pol
 llmc/dataset.c~s/rng_shuffle(\&rng, r->order, count)/rng_shuffle(\&rng, r->order, count - 1)/~test_dataset reader_order_is_the_stream~the last pair always last
 drpt/policy.c~s/p->reference_logp + row \* T, p->beta/p->logp + row * T, p->beta/~test_policy policy/evaluation~the model its own reference
 drpt/policy.c~s/logp\[n\] = -logp\[n\]/logp[n] = logp[n]/~test_gradient pairs~losses for log-probabilities
-drpt/policy.c~s/b->mask\[n\] ? 1.0f : 0.0f/b->mask[n] ? 0.0f : 1.0f/~test_gradient pairs~log-probabilities of what is not trained on
+drpt/policy.c~s/b->mask\[n\] \&\& !is_reward ? 1.0f : 0.0f/b->mask[n] \&\& !is_reward ? 0.0f : 1.0f/~test_gradient pairs~log-probabilities of what is not trained on
 drpt/policy.c~s/p->beta, share\[part\]/1.0, share[part]/~test_gradient pairs~beta not heeded
 drpt/policy.c~s/, share\[part\])/, share[0])/~test_gradient pairs~target pairs count as general ones
 drpt/policy.c~s/b->usable + (size_t)first + row/b->usable + row/~test_policy policy/evaluation~the general rows' flags for the target
@@ -769,3 +842,49 @@ drpt/run.c~s/run->drpt.places = run->T;/run->drpt.places = per * run->T;/~test_p
 drpt/run.c~s/drpt_create(\&run->options, n \/ per, m \/ per, per \* run->T/drpt_create(\&run->options, n, m, run->T/~test_policy policy/shares~a weight for each row of a pair
 drpt/run.c~s/loss = s.broken > 0.0 ? NAN/loss = s.broken > 1e9 ? NAN/~test_policy policy/broken_evaluation~an evaluation without its broken pairs
 drpt/run.c~s/c->reference ? c->reference : c->init/c->init/~test_policy policy/evaluation~--reference not heeded
+
+# ---- the scalar head, and reward models
+train_gpt2_drpt.c~s/^        value_backward_input(model->dlnf, head->dvalue.*//~test_gradient head~nothing flows through the head
+train_gpt2_drpt.c~s/float d = share\[n . T\] \* dvalue\[n\];/float d = dvalue[n];/~test_gradient head~the head's shares not heeded
+train_gpt2_drpt.c~s/float d = share\[n . T\]/float d = share[0]/~test_gradient head~the first row's share for the whole head
+train_gpt2_drpt.c~s/^        dbias\[0\] += d;//~test_gradient head~the head's bias has no gradient
+train_gpt2_drpt.c~s/c < C \&\& dvalue\[n\] != 0.0f/c < C/~test_gpt2 head_is_no_site~a head that nobody asks is read
+train_gpt2_drpt.c~s/(size_t)n \* C, C) + bias\[0\]/(size_t)n * C, C)/~test_gradient head~values without the head's bias
+llmc/gpt2_init.c~s/^        for (size_t k = g->given; .*//~test_gpt2 head_file~a new head of what was there
+llmc/gpt2_init.c~s/if (with_head) { g.config.head = 1; }/g.config.head = with_head;/~test_gpt2 head_file~a file's own head thrown away
+llmc/gpt2_file.c~s/^    check(c->head == 0 .*//~test_gpt2 head_file~any number of heads
+llmc/gpt2_tensors.h~s/X(headw,      head, /X(headw,      1,    /~test_gpt2 tensors head_file~a head in every model
+drpt/policy.c~s/^        if (last >= 0) { b->inputs.*//~test_policy policy/scores~a score before the last token
+drpt/policy.c~s/p->values\[i \* b->T + last + 1\]/p->values[i * b->T + last]/~test_policy policy/scores~the score of the last token but one
+drpt/policy.c~s/p->dvalue\[i \* b->T + last + 1\]/p->dvalue[i * b->T + last]/~test_gradient pairs~the score's gradient at another token
+drpt/policy.c~s/^    memset(p->dvalue.*//~test_policy policy/scores~the last batch's scores have gradients still
+drpt/policy.c~s/\&\& !is_reward ? 1.0f/? 1.0f/~test_policy policy/scores~a reward model learns the tokens as well as the scores
+drpt/policy.c~s/d->plain || from_target ? 1.0 :/d->plain ? 1.0 :/~test_policy policy/reward_shares~the target's head scaled twice
+drpt/policy.c~s/ || d->method == METHOD_target;/;/~test_policy policy/reward_shares~the head of general pairs where the target's train
+drpt/policy.c~s/items += usable\[i\] != 0/items++/~test_policy policy/broken_scores~the head's mean over pairs left out
+drpt/policy.c~s/(i >= general) == from_target ? (float)mean : 0.0f/(float)mean/~test_policy policy/reward_shares~the head learns from general and target pairs
+drpt/run.c~s/^        if (T > 0) { T += scored; }//~test_policy policy/scores~no place for the token that is scored
+
+# ---- rounds of PPO
+drpt/policy.c~s/ || objective == OBJECTIVE_ppo; }/; }/~test_ppo ppo/first_step~PPO without a head
+drpt/round.c~s/is_ppo(run) ? 1 : 8/8/~test_ppo ppo/first_step~PPO in groups of 8
+drpt/round.c~s/^    check(run->round_options.kl_target == 0.0.*//~test_ppo ppo/refused~PPO: a target for a KL that does not count
+drpt/round_draw.c~s/rows->old, r->kl);/rows->old, 0.0);/~test_ppo ppo/advantages~PPO: rewards without the KL
+drpt/round_draw.c~s/^    whiten_advantages(.*//~test_ppo ppo/advantages~PPO: advantages as they are
+drpt/round_draw.c~s/r->after, o->gamma, o->lambda/r->after, o->lambda, o->gamma/~test_ppo ppo/advantages~PPO: gamma for lambda
+drpt/round_draw.c~s/rows->value + (size_t)first \* (size_t)b->T/rows->value/~test_ppo ppo/advantages~PPO: every batch the first batch's values
+drpt/round_draw.c~s/^    if (rows != \&r->general .*//~test_ppo ppo/adaptive_kl~PPO: the KL follows the target's responses
+drpt/round_draw.c~s/o->kl_target, r->responses,/o->kl_target, 1e9,/~test_ppo ppo/adaptive_kl~PPO: the KL adapted at once, however few responses
+drpt/round_draw.c~s/^    if (o->kl_target > 0.0) {.*//~test_ppo ppo/adaptive_kl~PPO: a KL that stays
+drpt/round_step.c~s/double kl = plain || r->objective == OBJECTIVE_ppo ?/double kl = plain ?/~test_ppo ppo/first_step~PPO: the KL twice, in rewards and loss
+drpt/round_step.c~s/^    for (size_t k = 0; k < N; k++) { dvalue\[k\] .*//~test_ppo ppo/first_step~PPO: --value-weight not heeded
+drpt/round_step.c~s/{ memset(dvalue, 0, sizeof(float) \* N); return; }/{ return; }/~test_ppo ppo/shares~PPO: the last pass' values
+drpt/round_step.c~s/^    if (part == 1 \&\& run->round->target_objective != TARGET_objective) { memset.*//~test_ppo ppo/shares~PPO: values in every target's gradient
+drpt/round_step.c~s/^            weigh_values(run, \&w, 1, .*//~test_ppo ppo/shares~PPO: a target's objective without values
+drpt/round_step.c~s/^        if (!b->usable\[at + (size_t)i\]) { memset.*//~test_ppo ppo/broken_values~PPO: values of responses that were left out
+drpt/round_step.c~s/c->value_loss = each(s\[0\].value_loss, .*/c->value_loss = s[0].value_loss; }/~test_ppo ppo/shares~PPO: the value's loss of rows added up
+drpt/round_step.c~s/of->value + n, of->returns + n/of->returns + n, of->value + n/~test_ppo ppo/first_step~PPO: values held near what they are to learn
+drpt/round_step.c~s/if (a == b->accumulate - 1 \&\& too_far(run, \&w)) { return 0; }//~test_ppo ppo/kl_stop~PPO: a step of a policy that has moved too far
+drpt/round_step.c~s/^        forget_gradients(run);//~test_ppo ppo/kl_stop_in_parts~PPO: gradients of a step that is not taken
+drpt/round_file.c~s/^    r->divergence = numbers.*//~test_ppo ppo/resume~PPO: the divergence of the round forgotten
+drpt/round_file.c~s/^    r->responses = numbers.*//~test_ppo ppo/resume~PPO: the responses of the round forgotten

@@ -88,7 +88,7 @@ def certify(H, s, a, high, total):
 
 
 # ------------------------------------------------------------------------------------------------
-# The methods. G (n,d) general gradients, t (d) target gradient. Each returns its candidates (N,d), of which there are several only
+# The methods. G (n,d) general gradients, t (d) target gradient; own: target row i is general row i, and scores are of t without it. Each returns its candidates (N,d), of which there are several only
 # where something is drawn at random, and how far its decisions are from going the other way.
 
 SURE = math.inf
@@ -106,6 +106,10 @@ def gap(values, chosen, scale):
 
 def score_scale(c, t):
     return np.linalg.norm(c.G, axis=1).max() * np.linalg.norm(t) if c.score is None else np.abs(c.score).max()
+
+
+def scores(c, t):
+    return c.G @ t - ((c.G * c.rows).sum(1) if getattr(c, "own", False) else 0.0)
 
 
 def u_full(c, t, k):
@@ -126,33 +130,35 @@ def u_random(c, t, k):
 
 
 def u_subset(c, t, k):
-    score = c.G @ t if c.score is None else c.score
+    score = scores(c, t) if c.score is None else c.score
     chosen = np.argsort(-score, kind="stable")[:at_least_one(k.keep, len(score))]
     return c.G[chosen].mean(0), gap(score, chosen, score_scale(c, t))
 
 
 def u_filter(c, t, k):
-    score, scale = c.G @ t if c.score is None else c.score, score_scale(c, t)
+    score, scale = scores(c, t) if c.score is None else c.score, score_scale(c, t)
     kept = score >= 0
     return c.G[kept].mean(0) if kept.any() else 0 * t, np.abs(score).min() / scale if scale > 0 else SURE
 
 
-def objective(c, t, k, u):
-    return u @ t - k.tau / 2 * u @ u
+def objective(c, t, k, a):
+    u = a @ c.G
+    return a @ scores(c, t) - k.tau / 2 * u @ u
 
 
 def u_greedy(c, t, k):
     """Adds the row that raises the objective <u,t> - tau |u|^2 / 2 most, as a full evaluation of each."""
     n, count = len(c.G), at_least_one(k.keep, len(c.G))
-    chosen, u, sure = [], 0 * t, SURE
+    chosen, a, sure = [], np.zeros(n), SURE
     scale = np.linalg.norm(c.G, axis=1).max() * max(np.linalg.norm(t), k.tau * np.linalg.norm(c.G, axis=1).max()) / count
+    one = np.eye(n) / count
     for _ in range(count):
-        gains = np.array([-math.inf if i in chosen else objective(c, t, k, u + c.G[i] / count) - objective(c, t, k, u) for i in range(n)])
+        gains = np.array([-math.inf if i in chosen else objective(c, t, k, a + one[i]) - objective(c, t, k, a) for i in range(n)])
         best = int(gains.argmax())
         sure = min(sure, gap(gains, [best], scale)) if len(chosen) + 1 < n else sure
         chosen.append(best)
-        u = u + c.G[best] / count
-    return u, sure
+        a = a + one[best]
+    return a @ c.G, sure
 
 
 def ridge_of(c, k):
@@ -164,12 +170,15 @@ def u_span(c, t, k):
     if not c.G.any():
         return 0 * t, SURE
     if mu > 0:
-        return np.linalg.solve(k.tau * c.G @ c.G.T + mu * np.eye(len(c.G)), c.G @ t) @ c.G, SURE
+        return np.linalg.solve(k.tau * c.G @ c.G.T + mu * np.eye(len(c.G)), scores(c, t)) @ c.G, SURE
     # No ridge: the projection, by an orthonormal basis. What single precision cannot tell from 0 may count or not.
     _, size, V = np.linalg.svd(c.G, full_matrices=False)
     size = size / size[0]
+    sure = 0.0 if ((size > 1e-5) & (size < 1e-2)).any() else SURE
+    if getattr(c, "own", False):
+        return np.linalg.pinv(k.tau * c.G @ c.G.T, 1e-6) @ scores(c, t) @ c.G, sure
     V = V[size > 1e-3]
-    return V.T @ (V @ t) / k.tau, 0.0 if ((size > 1e-5) & (size < 1e-2)).any() else SURE
+    return V.T @ (V @ t) / k.tau, sure
 
 
 def weighed(c, t, k, high=None, total=None):
@@ -177,10 +186,10 @@ def weighed(c, t, k, high=None, total=None):
     if not c.G.any():
         return 0 * t, SURE
     if k.tau == 0 and mu == 0:
-        score = c.G @ t
+        score = scores(c, t)
         a = fill(-score, high, total)
         return a @ c.G, gap(score, np.flatnonzero(a), score_scale(c, t))
-    return minimise(k.tau * c.G @ c.G.T + mu * np.eye(len(c.G)), c.G @ t, high, total) @ c.G, SURE
+    return minimise(k.tau * c.G @ c.G.T + mu * np.eye(len(c.G)), scores(c, t), high, total) @ c.G, SURE
 
 
 def u_cone(c, t, k):
@@ -196,17 +205,18 @@ def u_capped(c, t, k):
     return weighed(c, t, k, np.full(n, 1.0 / at_least_one(k.keep, n)), 1.0)
 
 
-def off(v, g):
+def off(v, g, product=None):
     """v without what in it works against g."""
-    return v - min(0.0, v @ g) / (g @ g) * g if g @ g > 0 else v
+    product = v @ g if product is None else product
+    return v - min(0.0, product) / (g @ g) * g if g @ g > 0 else v
 
 
 def u_agem(c, t, k):
-    return off(t, c.G.mean(0)), SURE
+    return off(t, c.G.mean(0), scores(c, t).mean()), SURE
 
 
 def u_agem_mirror(c, t, k):
-    return off(c.G.mean(0), t), SURE
+    return off(c.G.mean(0), t, scores(c, t).mean()), SURE
 
 
 def domain_means(c):

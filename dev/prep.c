@@ -1,8 +1,9 @@
-// prep.c -- makes data files: text to token shards, records of instructions or conversations to examples, of preferences to pairs.
+// prep.c -- makes data files: text to token shards, records of instructions or conversations to examples or prompts, of preferences to pairs.
 //
 //     prep --input book.txt --out train.bin --val val.bin                         bytes
 //     prep --encoder encoder.json --out gpt2_tokenizer.bin                        the tokenizer file of llm.c
 //     prep --input chats.jsonl --tokenizer gpt2_tokenizer.bin --seq 256 --out chats.bin
+//     prep --input gsm8k.jsonl --tokenizer gpt2_tokenizer.bin --seq 256 --prompts 1 --out questions.bin
 #include "../llmc/check.h"
 #include "../llmc/dataset.h"
 #include "../llmc/encoder.h"
@@ -20,7 +21,7 @@
 typedef struct {
     const char *input, *out, *val, *tokenizer, *match, *not_match, *encoder;
     double val_fraction;
-    int seq, skip, take, shuffle, seed, drop;
+    int seq, prompts, skip, take, shuffle, seed, drop;
 } Config;
 
 #define AT(field) offsetof(Config, field)
@@ -34,13 +35,15 @@ static const Option options[] = {
     { "tokenizer", NULL, OPTION_TEXT, AT(tokenizer), 0, 0, NULL, "bytes, or a tokenizer file of llm.c" },
     { .name = "Records" },
     { "seq", "t", OPTION_INT, AT(seq), 1, 1 << 20, NULL, "row length; longer records are cut" },
+    { "prompts", NULL, OPTION_SWITCH, AT(prompts), 0, 1, NULL,
+      "for --objective grpo and ppo: prompts to be answered, with the answers that responses are judged by" },
     { "match", NULL, OPTION_TEXT, AT(match), 0, 0, NULL, "only records with this in their instruction, prompt or question" },
     { "not-match", NULL, OPTION_TEXT, AT(not_match), 0, 0, NULL, "only records without this text there" },
     { "shuffle", NULL, OPTION_SWITCH, AT(shuffle), 0, 1, NULL, "mix the records, before any are skipped, taken or held out" },
     { "seed", NULL, OPTION_INT, AT(seed), 0, 2147483647, NULL, "of the shuffle" },
     { "skip", NULL, OPTION_INT, AT(skip), 0, 2147483647, NULL, "leave out as many records" },
     { "take", NULL, OPTION_INT, AT(take), 0, 2147483647, NULL, "then use as many; 0 is all" },
-    { "drop", NULL, OPTION_SWITCH, AT(drop), 0, 1, NULL, "leave out records with nothing to train on instead of refusing them" },
+    { "drop", NULL, OPTION_SWITCH, AT(drop), 0, 1, NULL, "leave out records with nothing to train on, or whose prompt or answer has no room, instead of refusing them" },
     { .name = "Tokenizer" },
     { "encoder", NULL, OPTION_TEXT, AT(encoder), 0, 0, NULL, "GPT-2's encoder.json: writes llm.c's tokenizer file to --out, and nothing else" },
 };
@@ -146,8 +149,8 @@ static void write_tokens(const char* path, const Tokens* t, const char* tokenize
 
 static void prepare_text(const Config* c, const Inputs* in, const Tokenizer* t) {
     Tokens train = {0}, val = {0};
-    check(!c->match && !c->not_match && !c->skip && !c->take,
-          "--match, --not-match, --skip and --take choose records, but the input is text");
+    check(!c->match && !c->not_match && !c->skip && !c->take && !c->prompts,
+          "--prompts, --match, --not-match, --skip and --take are about records, but the input is text");
     for (size_t i = 0; i < in->count; i++) {
         size_t bytes;
         char* text = read_text(c, in->path[i], &bytes);
@@ -197,13 +200,8 @@ static int is_chosen(const Config* c, const Record* r) {
     return (with || !c->match) && without;
 }
 
-static void add_record(Rows* rows, const Config* c, RecordEncoder* e, const Record* r) {
-    if (!is_chosen(c, r)) { rows->unmatched++; return; }
-    size_t each = record_is_pair(r) ? 2 : 1;
-    if (rows->each == 0) { rows->each = each; }
-    check(each == rows->each, "%s: record %zu (line %zu): %s a preference pair, unlike the records before it; they cannot go into one file",
-          r->json->path, r->number, r->value->line, each == 2 ? "is" : "is not");
-    make_room(rows);
+// A row to train on, or two; returns what is wrong with it, or NULL.
+static const char* add_examples(Rows* rows, RecordEncoder* e, const Record* r, size_t each) {
     int cut = 0, trained = 1;
     for (size_t i = 0; i < each; i++) {
         size_t row = rows->count * each + i;
@@ -212,13 +210,29 @@ static void add_record(Rows* rows, const Config* c, RecordEncoder* e, const Reco
         cut |= tokens > rows->T + 1;
         trained &= memchr(mask, 1, rows->T) != NULL;
     }
-    if (trained) {
-        rows->is_cut[rows->count++] = (unsigned char)cut;
-    } else {
-        check(c->drop, "%s: record %zu (line %zu): has nothing to train on%s; --drop leaves such records out",
-              r->json->path, r->number, r->value->line, cut ? " in its part within --seq, use a longer one" : ", its answer is missing or empty");
-        rows->dropped++;
-    }
+    rows->is_cut[rows->count] = (unsigned char)cut;
+    if (trained) { return NULL; }
+    return cut ? "has nothing to train on in its part within --seq, use a longer one" : "has nothing to train on, its answer is missing or empty";
+}
+
+// A prompt is whole and has room for a response, of one token at least, in a row of --seq tokens; so is what the response is compared with.
+static const char* add_prompt(Rows* rows, RecordEncoder* e, const Record* r) {
+    size_t at = rows->count, prompt, tokens = record_prompt_row(e, r, rows->tokens + at * (rows->T + 1), rows->mask + at * rows->T, &prompt);
+    rows->is_cut[at] = 0;
+    if (prompt >= rows->T) { return "its prompt leaves no room for a response within --seq, use a longer one"; }
+    return tokens > rows->T + 1 ? "its prompt and answer are longer than --seq, use a longer one" : NULL;
+}
+
+static void add_record(Rows* rows, const Config* c, RecordEncoder* e, const Record* r) {
+    if (!is_chosen(c, r)) { rows->unmatched++; return; }
+    size_t each = record_is_pair(r) && !c->prompts ? 2 : 1;
+    if (rows->each == 0) { rows->each = each; }
+    check(each == rows->each, "%s: record %zu (line %zu): %s a preference pair, unlike the records before it; they cannot go into one file",
+          r->json->path, r->number, r->value->line, each == 2 ? "is" : "is not");
+    make_room(rows);
+    const char* fault = c->prompts ? add_prompt(rows, e, r) : add_examples(rows, e, r, each);
+    check(!fault || c->drop, "%s: record %zu (line %zu): %s; --drop leaves such records out", r->json->path, r->number, r->value->line, fault);
+    if (fault) { rows->dropped++; } else { rows->count++; }
 }
 
 static Rows read_records(const Config* c, const Inputs* in, const Tokenizer* t) {
@@ -274,10 +288,10 @@ static void print_tokens(const Tokenizer* t, const uint16_t* tokens, size_t coun
     free(text);
 }
 
-static void show_row(const Tokenizer* t, const uint16_t* tokens, const unsigned char* mask, size_t T, const char* which) {
+static void show_row(const Tokenizer* t, const uint16_t* tokens, const unsigned char* mask, size_t T, const char* which, const char* masked) {
     size_t end = T + 1;
     while (end > 1 && !mask[end - 2] && tokens[end - 1] == tokenizer_eot(t)) { end--; } // padding
-    printf("its %s row, with [[what is trained on]]:\n", which);
+    printf("its %s row, with [[%s]]:\n", which, masked);
     for (size_t at = 0, next; at < end; at = next) {
         int trained = at > 0 && mask[at - 1];
         for (next = at + 1; next < end && mask[next - 1] == trained; next++) {}
@@ -288,23 +302,31 @@ static void show_row(const Tokenizer* t, const uint16_t* tokens, const unsigned 
     printf("\nand %zu tokens of padding\n", T + 1 - end);
 }
 
+static const char* rows_name(const Rows* rows, const Config* c) { return rows->each == 2 ? "pairs" : c->prompts ? "prompts" : "rows"; }
+
 // Writes the rows that `order` names, count of them.
 static void write_rows(const char* path, const Config* c, const Tokenizer* t, const Rows* rows, const uint32_t* order, size_t count) {
-    size_t T = rows->T, trained = 0, cut = 0, each = rows->each, tokens_each = each * (T + 1), mask_each = each * T;
+    size_t T = rows->T, masked = 0, cut = 0, each = rows->each, tokens_each = each * (T + 1), mask_each = each * T;
     uint16_t* tokens = malloc(count * tokens_each * sizeof(uint16_t));
     unsigned char* mask = malloc(count * mask_each);
-    const char* what = each == 2 ? "pairs" : "rows";
+    const char* what = rows_name(rows, c);
     check(tokens && mask, "%s: out of memory for %zu %s", path, count, what);
     for (size_t i = 0; i < count; i++) {
         memcpy(tokens + i * tokens_each, rows->tokens + order[i] * tokens_each, tokens_each * sizeof(uint16_t));
         memcpy(mask + i * mask_each, rows->mask + order[i] * mask_each, mask_each);
         cut += rows->is_cut[order[i]];
     }
-    for (size_t i = 0; i < count * mask_each; i++) { trained += mask[i]; }
-    examples_write(path, tokens, mask, each * count, T, tokenizer_vocab_size(t), each == 2 ? KIND_PAIRS : KIND_EXAMPLES,
+    for (size_t i = 0; i < count * mask_each; i++) { masked += mask[i]; }
+    examples_write(path, tokens, mask, each * count, T, tokenizer_vocab_size(t), each == 2 ? KIND_PAIRS : c->prompts ? KIND_PROMPTS : KIND_EXAMPLES,
                    is_bytes(c) ? TOKENIZER_BYTES : TOKENIZER_GPT2);
-    printf("\n%s: %zu %s of %zu tokens (%s), %zu trained tokens, %zu %s cut at --seq\n", path, count, what, T, c->tokenizer, trained, cut, what);
-    for (size_t i = 0; i < each; i++) { show_row(t, tokens + i * (T + 1), mask + i * T, T, i == 0 ? "first" : "second"); }
+    if (c->prompts) {
+        printf("\n%s: %zu prompts of %zu tokens (%s), %zu tokens of answers\n", path, count, T, c->tokenizer, masked);
+    } else {
+        printf("\n%s: %zu %s of %zu tokens (%s), %zu trained tokens, %zu %s cut at --seq\n", path, count, what, T, c->tokenizer, masked, cut, what);
+    }
+    for (size_t i = 0; i < each; i++) {
+        show_row(t, tokens + i * (T + 1), mask + i * T, T, i == 0 ? "first" : "second", c->prompts ? "the answer" : "what is trained on");
+    }
     free(tokens);
     free(mask);
 }
@@ -313,8 +335,8 @@ static void prepare_records(const Config* c, const Inputs* in, const Tokenizer* 
     Rows rows = read_records(c, in, t);
     uint32_t* order = order_of(&rows, c);
     size_t skip = (size_t)c->skip, wanted = (size_t)c->take;
-    printf("%zu %s; left out: %zu by --match or --not-match, %zu without anything to train on\n",
-           rows.count, rows.each == 2 ? "pairs" : "rows", rows.unmatched, rows.dropped);
+    printf("%zu %s; left out: %zu by --match or --not-match, %zu %s\n",
+           rows.count, rows_name(&rows, c), rows.unmatched, rows.dropped, c->prompts ? "too long" : "without anything to train on");
     check(skip < rows.count, "%s: no rows are left to write, %zu were found and --skip is %zu", c->out, rows.count, skip);
     check(wanted <= rows.count - skip, "%s: --take %zu, but there are only %zu rows after --skip", c->out, wanted, rows.count - skip);
     size_t count = wanted > 0 ? wanted : rows.count - skip, held_out = 0;

@@ -96,6 +96,7 @@ static void form(const Part* p, const Site* s, const Gather* g, int first, Tile 
 
 void gather_metric(float* x, const float* v, size_t count, const Gather* g) {
     float correction = g->correction, eps = g->eps;
+    if (g->given) { memcpy(x, v, sizeof(float) * count); return; }
     for (size_t k = 0; k < count; k++) { x[k] /= sqrtf(v[k] * correction) + eps; }
 }
 

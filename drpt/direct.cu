@@ -24,14 +24,14 @@ static __global__ void metric_kernel(float* x, const float* v, size_t count, flo
 }
 
 void gather_metric(float* x, const float* v, size_t count, const Gather* g) {
+    if (g->given) { CUDA(cudaMemcpyAsync(x, v, sizeof(float) * count, cudaMemcpyDeviceToDevice)); return; }
     metric_kernel<<<blocks_of(count, BLOCK), BLOCK>>>(x, v, count, g->correction, g->eps);
     LAUNCHED();
 }
 
-// The vector behind the target becomes the target in the metric.
-static void add_metric(float* target, size_t step, const Site* s, const Gather* g, int o, int rows) {
+// x becomes the target in the metric.
+static void add_metric(float* x, const float* target, const Site* s, const Gather* g, int o, int rows) {
     size_t weights = (size_t)rows * (size_t)s->cols;
-    float* x = target + step;
     CUDA(cudaMemcpyAsync(x, target, sizeof(float) * slab_length(s, rows), cudaMemcpyDeviceToDevice));
     gather_metric(x, s->vweight + (size_t)o * (size_t)s->cols, weights, g);
     if (s->dbias) { gather_metric(x + weights, s->vbias + o, (size_t)rows, g); }
@@ -47,7 +47,7 @@ void gather_direct(Statistics* st, const Site* s, const Gather* g) {
         int rows = s->rows - o < slab ? s->rows - o : slab;
         size_t step = slab_step(s, rows);
         form_gradients(x, step, s, v, o, rows);
-        if (g->metric) { add_metric(x + (size_t)(g->n - v.first) * step, step, s, g, o, rows); }
+        if (g->metric) { add_metric(x + (size_t)(v.count - v.first) * step, x + (size_t)(g->n - v.first) * step, s, g, o, rows); }
         table_add(table, x, step, slab_length(s, rows), v.first, gram_from(g));
     }
 }

@@ -13,7 +13,7 @@ void gather_direct(Statistics* statistics, const Site* site, const Gather* g);
 
 size_t direct_scratch(int n, int m, int T, int widest);
 
-// x (count) /= sqrt(v * correction) + eps: a gradient in the metric that AdamW moves in.
+// x (count) /= sqrt(v * correction) + eps: a gradient in the metric that AdamW moves in. x = v where that is given.
 void gather_metric(float* x, const float* v, size_t count, const Gather* g);
 
 #ifdef __cplusplus

@@ -113,6 +113,16 @@ static void check_knobs(const DrptOptions* o, Method method, const char* name, K
           "--group %s: a basis belongs to one matrix; use layer or matrix", o->group);
 }
 
+// A row's own part must be known by itself, exactly, and in the scores' metric.
+static void check_own_rows(const DrptOptions* o, Knobs k, int n, int m) {
+    static const char* const why = "cannot leave a row out of its own score; give --leave-one-out 0";
+    check(n == m, "%d target rows are not the %d general rows", m, n);
+    check(k.strength >= 0.0, "--strength auto: %s", why);
+    check(strcmp(o->metric, "adam") != 0, "--metric adam: %s", why);
+    check(!o->normalise, "--normalise: %s", why);
+    check(strcmp(o->score, "sketch") != 0, "--score sketch: %s", why);
+}
+
 // ---------------------------------------------------------------------------------------------
 // Memory, taken once.
 
@@ -163,7 +173,7 @@ static void take_memory(Drpt* d, int widest) {
 // What the statistics are needed for: the method; the angle to the target, which every step logs; the geometry.
 static int needs_of(const Drpt* d) {
     int log = d->method == METHOD_target ? NEEDS_Q : NEEDS_S;
-    return solve_needs(d->method, d->knobs) | log | (d->geometry && !d->gather.metric ? NEEDS_S | NEEDS_K : 0);
+    return solve_needs(d->method, d->knobs) | log | (d->geometry && !d->gather.metric ? NEEDS_S | NEEDS_K : 0) | (d->rows.own_rows ? NEEDS_ROWS : 0);
 }
 
 // How many rows will have a weight, roughly: what the update costs.
@@ -175,9 +185,9 @@ static double rows_weighed(const Drpt* d) {
 
 static Gather gather_plan(const Drpt* d, const DrptOptions* o) {
     return (Gather){
-        .n = d->n, .m = d->m, .T = d->T, .threads = d->threads, .metric = strcmp(o->metric, "adam") == 0,
+        .n = d->n, .m = d->m, .T = d->T, .threads = d->threads, .metric = o->scores_only || strcmp(o->metric, "adam") == 0, .given = o->scores_only,
         .route = (Route)position(route_names, NUM_ROUTES, o->score, "score"),
-        .weighed = rows_weighed(d), .keep_gradients = d->group <= DRPT_LAYER && group_batch() == 1,
+        .weighed = rows_weighed(d), .keep_gradients = d->group <= DRPT_LAYER && group_batch() == 1 && !o->scores_only,
     };
 }
 
@@ -190,16 +200,18 @@ DrptChoice drpt_choose(const DrptOptions* o, int n, int m, uint64_t seed) {
                    .rescale = (Rescale)position(rescale_names, NUM_RESCALES, o->rescale, "rescale"), .seed = seed },
         .normalise = o->normalise, .sides = (Sides)position(sides_names, NUM_SIDES, o->sides, "sides"),
     };
-    check_rows(c.method, method, n, m);
+    if (!o->scores_only) { check_rows(c.method, method, n, m); }
     check_knobs(o, c.method, method, c.knobs, m);
+    if (o->own_rows) { check_own_rows(o, c.knobs, n, m); }
     return c;
 }
 
 Drpt drpt_create(const DrptOptions* o, int n, int m, int T, int widest, int domains, uint64_t seed) {
     DrptChoice c = drpt_choose(o, n, m, seed);
     Drpt d = { .method = c.method, .group = c.group, .knobs = c.knobs, .normalise = c.normalise, .n = n, .m = m, .T = T, .places = T,
-               .threads = device_threads(), .refresh = o->refresh, .plain = c.method == METHOD_full && m == 0,
+               .threads = device_threads(), .refresh = o->refresh, .scores_only = o->scores_only, .plain = c.method == METHOD_full && m == 0,
                .rows = { .n = n, .m = m, .domains = domains > 0 ? domains : 1 } };
+    d.rows.own_rows = o->own_rows && solve_needs(d.method, d.knobs) & NEEDS_S;
     d.needs = needs_of(&d);
     d.gather = gather_plan(&d, o);
     if (IS_ONE_OF(d.method, METHOD_inside, METHOD_outside)) {
@@ -290,7 +302,10 @@ static void record(Drpt* d, Site s) {
         s.stride = s.rows;
     }
     if (d->plain) { drpt_assemble(&s, NULL, d->n, d->n, d->T, d->scratch, d->scratch_size, d->threads); return; }
-    if (d->gather.metric) {
+    if (d->scores_only) {
+        s.vweight = s.dweight;
+        s.vbias = s.dbias;
+    } else if (d->gather.metric) {
         s.vweight = d->v + (s.dweight - d->grads);
         s.vbias = s.dbias ? d->v + (s.dbias - d->grads) : NULL;
     }
@@ -489,7 +504,7 @@ static void project_groups(Drpt* d, const Site* site, int groups, int count) {
     end_gathering(d, groups);
     group_solve(&d->groups, first, groups, &task);
     stopwatch_stop(&d->stopwatch);
-    for (int k = 0; k < groups; k++) { assemble_group(d, k, &site[k * count], count, count == 1 && d->label[first + k].gathered.kept); }
+    for (int k = 0; k < groups && !d->scores_only; k++) { assemble_group(d, k, &site[k * count], count, count == 1 && d->label[first + k].gathered.kept); }
 }
 
 static void project_on_bases(Drpt* d) {

@@ -23,6 +23,14 @@
 //
 // Scaling: the trainer weighs the tokens' losses so that general row i of the batch gives g_i itself
 // (not g_i / n) and the target rows add up to t. Then alpha_i = 1/n is ordinary training.
+//
+// own_rows: the target rows may be the general rows themselves with other losses, target row i being general row i. Its score
+// would then hold <g_i, t_i>, a merit that every row has whatever it is worth to the others. With own_rows the solver gets
+//     s_i = <g_i, t - t_i>
+// instead, each row judged by what the rest wants, and K and q as they are: the methods that weigh rows maximise
+//     sum_i alpha_i <g_i, t - t_i> - tau/2 |u|^2    over their set,
+// which for one t would be the projection on it, and those that keep t take these scores for its conflicts with the rows. The scores in the
+// geometry are these; beta t, <u,t> and all lengths are still of the whole t.
 #ifndef DRPT_DRPT_H
 #define DRPT_DRPT_H
 
@@ -56,6 +64,9 @@ typedef struct {
     double keep, ridge, mix, tau, radius, forget;
     int normalise, sketch, rank, refresh;
     int log_geometry;
+    int own_rows;           // no option: set by who makes the target rows from the general ones; see above
+    int scores_only;        // no option: the general rows are scored against what stands where their update would go, and that is all;
+                            // target rows are there only to be left out of these scores, with own_rows
 } DrptOptions;
 
 extern const DrptOptions drpt_defaults;
@@ -96,6 +107,7 @@ typedef struct {
     int with_general;         // 0: the pass holds the target rows alone
     int refresh;              // steps from one basis, or sketch, to the next
     int normalise;            // scores of a group are sums of its sites', each by its mean magnitude
+    int scores_only;          // nothing is assembled
     struct Probe* probe;      // NULL: none; else it takes the sites
 
     // Recorded since the last projection; in this pass.

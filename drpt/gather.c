@@ -29,7 +29,7 @@ static int can(const Site* s, const Gather* g, Route route) {
     if (!site_is_product(s)) { return 0; }
     switch (route) {
         case ROUTE_pairs:  return !g->metric;
-        case ROUTE_tokens: return g->m > 0 && !(g->needs & (NEEDS_K | NEEDS_ROWS));
+        case ROUTE_tokens: return (g->m > 0 || g->given) && !(g->needs & (NEEDS_K | NEEDS_ROWS));
         case ROUTE_sketch: return !g->metric && g->sketches != NULL;
         default:           return 0;
     }

@@ -11,7 +11,7 @@ extern "C" {
 
 // The one table of routes. All but the last are exact; a route that cannot give what is asked for gives way to direct:
 //     pairs    linear and token sites, not Adam's metric
-//     tokens   linear and token sites with m > 0, neither K nor single target rows
+//     tokens   linear and token sites with m > 0 or a given v, neither K nor single target rows
 //     sketch   linear and token sites, not Adam's metric, and only with a store of sketches
 // Layer normalisation and positions have small gradients, which are formed whatever is asked for.
 //    name     what it does
@@ -34,6 +34,7 @@ typedef struct {
     int needs;                       // NEEDS_S, NEEDS_K, NEEDS_ROWS
     int metric;                      // 1: score_i = <g_i, t / (sqrt(v * correction) + eps)> is asked for, instead of s; v: the site's
     float correction, eps;           //    vweight and vbias. Not with NEEDS_K or NEEDS_ROWS.
+    int given;                       // with metric 1: score_i = <g_i, v>. Not with NEEDS_K; m may be 0.
     Route route;
     double weighed;                  // general rows that will have a weight, for the cost model; 0: all with K, half of them without
     int keep_gradients;              // 1: the caller will assemble this site right after; gradients may be left in `kept`

@@ -47,7 +47,7 @@ Tokenizer* open_tokenizer(const Config* c, const GPT2Config* model, const char* 
 }
 
 void generate_from_text(const Config* c) {
-    GPT2* model = gpt2_create(c->init, c->seed, 0);
+    GPT2* model = gpt2_create(c->init, c->seed, 0, 0);
     Tokenizer* tokenizer = open_tokenizer(c, gpt2_config(model), "--generate");
     size_t bytes = strlen(c->generate);
     uint16_t* tokens = malloc(sizeof(uint16_t) * (bytes + 1 + (size_t)c->sample_tokens));

@@ -15,9 +15,10 @@ extern "C" {
 typedef struct GPT2 GPT2;
 
 // The model of a checkpoint, or of a descriptor with random weights. Gradients and moments are zero, and are there only for `training`.
+// with_head 1: if it has no scalar head it gets one of zeros.
 // Memory for its activations comes from gpt2_alloc(): B rows of T tokens at most; for `training` those of the backward too, with
 // keep_blocks of all blocks at once; with `recompute` the blocks share their activations, the outputs apart.
-GPT2* gpt2_create(const char* init, int seed, int training);
+GPT2* gpt2_create(const char* init, int seed, int training, int with_head);
 void gpt2_alloc(GPT2* model, int B, int T, int training, int keep_blocks, int recompute);
 void gpt2_free(GPT2* model);
 
@@ -29,22 +30,33 @@ typedef struct {
 } GPT2Arrays;
 GPT2Arrays gpt2_arrays(const GPT2* model);
 
-// logits (B,T,V) of the tokens (B,T), for one of the next two.
+// logits (B,T,V) of the tokens (B,T), for those of the next three.
 void gpt2_forward(GPT2* model, const int* tokens, int B, int T);
 
 // losses (B,T) = -log softmax(logits)[target]; hits (B,T) = 1 where the target has the largest logit. Both are 0 where weight (B,T) is.
 void gpt2_evaluate(GPT2* model, const int* targets, const float* weight, float* losses, unsigned char* hits, int B, int T);
 
-// After gpt2_forward() on the same tokens: adds to the gradients of all parameters. weight (B,T) is each position's share of the loss.
-void gpt2_backward(GPT2* model, const int* tokens, const int* targets, const float* weight, Drpt* drpt, int B, int T);
+// values (B,T): what the scalar head says of each position, headw . lnf + headb. The model must have one.
+void gpt2_values(const GPT2* model, float* values, int B, int T);
+
+// What the loss wants of the values: dvalue (B,T) = dL/dvalue. It is part of every row's gradient, and so of what the regularizer sees.
+// The head itself is no site: its own gradient is the sum over the rows of share[b] (B) times what dvalue says.
+typedef struct {
+    const float *dvalue, *share;
+} HeadGradient;
+
+// After gpt2_forward() on the same tokens: adds to the gradients of all parameters. weight (B,T) is each position's share of the loss;
+// head: NULL, or what the values add to it.
+void gpt2_backward(GPT2* model, const int* tokens, const int* targets, const float* weight, const HeadGradient* head, Drpt* drpt, int B, int T);
 // The losses (B,T), on the device, of the positions that it was given, 0 where weight was. They stay the model's, until the next call.
 const float* gpt2_losses(const GPT2* model);
 
 // One step of the optimizer, with the gradient no longer than c->clip; the gradients are zero afterwards. step counts from 1. With a gradient
 // that is not finite nothing changes.
 void gpt2_update(GPT2* model, const Config* c, double lr, int step);
-// The norm that the gradient had then. The host waits for it.
+// The norm that the gradient had then; that of the gradient as it is. The host waits for them.
 double gpt2_norm(const GPT2* model);
+double gpt2_gradient_norm(GPT2* model);
 
 // Generation. A decoder keeps keys and values of T places of each of its rows, so that a token costs one forward of a single position;
 // positions of all rows go through the weights together. The position n is tokens[n] at places[n] of rows[n], which is one of

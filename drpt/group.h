@@ -98,7 +98,7 @@ static inline HOST_DEVICE void group_solve_one(GroupResult* result, double* alph
     Knobs knobs = task->knobs;
     knobs.seed = drpt_group_seed(knobs.seed, task->step, group);
     result->verdict = drpt_solve(alpha, &result->beta, task->method, st, task->rows, task->needs, knobs, work);
-    for (int i = 0; i < n; i++) { weight[i] = (float)alpha[i]; score[i] = st->score[i]; }
+    for (int i = 0; i < n; i++) { weight[i] = (float)alpha[i]; score[i] = st->score[i] - solve_own(st, task->rows, i); }
     for (int j = 0; j < task->rows.m; j++) { weight[n + j] = (float)result->beta; }
     result->q = *st->q;
     result->dot_ut = group_dot(alpha, result->beta, st, n);

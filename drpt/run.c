@@ -85,7 +85,7 @@ static PairCells pair_cells(const ObjectiveStats* s) { return (PairCells){ s->co
 static double evaluate_and_log(Run* run, const Dataset* data, const char* name, int step, PairCells* pairs) {
     if (data->rows == 0) { return NAN; }
     double loss, accuracy, last; // the last is what the file's header calls it
-    if (run->policy.reference) {
+    if (run->per_item == 2) {
         ObjectiveStats s = evaluate_pairs(run, data);
         *pairs = pair_cells(&s);
         loss = s.broken > 0.0 ? NAN : s.loss / s.pairs;
@@ -98,7 +98,7 @@ static double evaluate_and_log(Run* run, const Dataset* data, const char* name, 
         last = t.exact / t.rows;
     }
     check(isfinite(loss), "step %d: the %s loss is not finite; lower --lr, or look for broken values in the model or the data", step, name);
-    runlog_eval(&run->log, step, name, loss, accuracy, last);
+    runlog_eval(&run->log, step, name, (const double[]){ loss, accuracy, last });
     return loss;
 }
 
@@ -128,7 +128,7 @@ static void compute_examples(Run* run, int step, int first) {
         size_t at = ((size_t)a * (size_t)rows + (size_t)first) * (size_t)b->T;
         drpt_begin(drpt, (uint64_t)step, b->usable, b->domain);
         gpt2_forward(run->model, b->inputs + at, rows - first, b->T);
-        gpt2_backward(run->model, b->inputs + at, b->targets + at, b->weight + at, drpt, rows - first, b->T);
+        gpt2_backward(run->model, b->inputs + at, b->targets + at, b->weight + at, NULL, drpt, rows - first, b->T);
         device_copy(run->pending + at, gpt2_losses(run->model), sizeof(float) * (size_t)(rows - first) * (size_t)b->T);
     }
 }
@@ -149,7 +149,7 @@ static void read_losses(Run* run, int first, StepRow* row) {
     row->target_loss = mean_of(target);
 }
 
-// The same where the weights are what the log-probabilities say: share of the loss of a pair, which stands for itself as a row does.
+// The same where the weights are what log-probabilities or scores say: share of the loss of a pair, which stands for itself as a row does.
 static void compute_pairs(Run* run, int step, int first, StepRow* row) {
     Batch* b = &run->batch;
     Drpt* drpt = &run->drpt;
@@ -160,8 +160,9 @@ static void compute_pairs(Run* run, int step, int first, StepRow* row) {
         size_t at = ((size_t)a * (size_t)rows + (size_t)first) * (size_t)b->T;
         policy_weigh(&run->policy, run->model, b, a * rows + first, (a + 1) * rows, b->n - first, share, stats);
         policy_items(&run->policy, b);
+        const HeadGradient* head = policy_head(&run->policy, drpt, rows - first, b->n - first);
         drpt_begin(drpt, (uint64_t)step, run->policy.usable, run->policy.domain);
-        gpt2_backward(run->model, b->inputs + at, b->targets + at, b->weight + at, drpt, rows - first, b->T);
+        gpt2_backward(run->model, b->inputs + at, b->targets + at, b->weight + at, head, drpt, rows - first, b->T);
     }
     row->loss = stats[0].loss / (share[0] * stats[0].pairs);
     row->target_loss = stats[1].loss / (share[1] * stats[1].pairs);
@@ -175,13 +176,13 @@ void compute_update(Run* run, int step, StepRow* row) {
     Drpt* drpt = &run->drpt;
     int rows = b->n + b->m, with_general = drpt_wants_general(drpt, (uint64_t)step), first = with_general ? 0 : b->n; // first row of a pass
     batch_fill(b, &run->general_reader, &run->target_reader, with_general, gpt2_config(run->model)->vocab_size);
-    if (run->policy.reference) { compute_pairs(run, step, first, row); } else { compute_examples(run, step, first); }
+    if (run->per_item == 2) { compute_pairs(run, step, first, row); } else { compute_examples(run, step, first); }
     row->tokens = (long)b->accumulate * (rows - first) * b->T;
 }
 
 void end_update(Run* run, StepRow* row) {
     Drpt* drpt = &run->drpt;
-    if (!run->policy.reference) { read_losses(run, drpt->with_general ? 0 : run->batch.n, row); }
+    if (!run->round && run->per_item == 1) { read_losses(run, drpt->with_general ? 0 : run->batch.n, row); }
     drpt_end(drpt);
     row->projecting_ms = drpt->plain ? NAN : 1e3 * drpt->seconds;
 }
@@ -201,8 +202,10 @@ static void measure_update(const Run* run, StepRow* row) {
 
 static void note_degenerate(const Drpt* d, const StepRow* row, char* note, size_t size) {
     note[0] = '\0';
-    if (row->rows_left_out > 0) { snprintf(note, size, "%d rows with NaN or Inf left out", row->rows_left_out); }
+    if (row->round_ended) { snprintf(note, size, "the policy had moved beyond --kl-stop: a new round"); }
+    else if (row->rows_left_out > 0) { snprintf(note, size, "%d rows with NaN or Inf left out", row->rows_left_out); }
     else if (d->rows_dropped > 0) { snprintf(note, size, "%d gradients with NaN or Inf left out", d->rows_dropped); }
+    else if (!isnan(row->round.length) && row->grad_norm == 0.0) { snprintf(note, size, "nothing to learn from: no update"); }
     else if (d->groups_skipped > 0) { snprintf(note, size, "%d groups with nothing to project, or on", d->groups_skipped); }
 }
 
@@ -214,14 +217,8 @@ static void write_array(const Run* run, const char* path, int version, float* ar
     device_close(host, array, bytes, 0);
 }
 
-static StepRow empty_row(int step) {
-    StepRow row = { .step = step, .loss = NAN, .target_loss = NAN, .val_loss = NAN, .val_general_loss = NAN, .lr = NAN, .grad_norm = NAN,
-                    .update_cos = NAN, .update_ratio = NAN, .ms = NAN, .projecting_ms = NAN };
-    for (int i = 0; i < 4; i++) { row.pairs[i] = (PairCells){ NAN, NAN }; }
-    return row;
-}
-
 static void evaluate_all(Run* run, StepRow* row) {
+    if (run->round) { round_evaluate(run, row); return; }
     row->val_loss = evaluate_and_log(run, &run->val, "val", row->step, &row->pairs[2]);
     row->val_general_loss = evaluate_and_log(run, &run->val_general, "val_general", row->step, &row->pairs[3]);
 }
@@ -229,16 +226,18 @@ static void evaluate_all(Run* run, StepRow* row) {
 // One optimizer step, its evaluation before it.
 void train_step(Run* run, int step) {
     const Config* c = &run->config;
-    StepRow row = empty_row(step);
+    StepRow row = runlog_row(step);
     char note[96];
     if (c->val_every > 0 && step % c->val_every == 0) { evaluate_all(run, &row); }
     double began = seconds_now();
-    compute_update(run, step, &row);
+    if (run->round) { round_update(run, step, &row); } else { compute_update(run, step, &row); }
     if (c->dump_update && step == run->steps - 1) {
         write_array(run, c->dump_update, MODEL_FP32, gpt2_arrays(run->model).grads);
     }
     row.lr = scheduled_lr(c->schedule, c->lr, c->warmup, c->final_lr, step, run->steps);
-    gpt2_update(run->model, c, row.lr, step + 1);
+    // Moments and weight decay would move the weights after a round without anything to learn.
+    int learns = !run->round || gpt2_gradient_norm(run->model) > 0.0;
+    if (learns) { gpt2_update(run->model, c, row.lr, step + 1); }
     end_update(run, &row);
     measure_update(run, &row);
     row.ms = 1e3 * (seconds_now() - began);
@@ -268,6 +267,11 @@ static void save_checkpoint(const Run* run, int step) {
         drpt_save(&run->drpt, path);
         free(path);
     }
+    if (run->round) {
+        char* path = checkpoint_round(run->config.out, step);
+        round_save(run, path);
+        free(path);
+    }
     GPT2Arrays a = gpt2_arrays(run->model);
     size_t bytes = sizeof(float) * a.num_params;
     float *params = device_open(a.params, bytes), *m = device_open(a.m, bytes), *v = device_open(a.v, bytes);
@@ -292,64 +296,97 @@ static void load_state(Run* run, int step) {
         drpt_load(&run->drpt, path);
         free(path);
     }
+    if (run->round) {
+        char* path = checkpoint_round(run->config.out, step);
+        round_load(run, path);
+        free(path);
+    }
 }
 
 // ---------------------------------------------------------------------------------------------
 // Setting up, and the loop.
 
-void open_data(Run* run) {
+// Examples are prompts too: their masks say where the answers are.
+static void check_kind(const Run* run, const Dataset* d, const char* pattern) {
     static const char* const kinds[] = { "examples", "preference pairs", "prompts" };
+    int rounds = objective_has_rounds(run->config.objective);
+    ExamplesKind needed = rounds ? KIND_PROMPTS : run->per_item == 2 ? KIND_PAIRS : KIND_EXAMPLES;
+    int fits = d->kind == needed || (rounds && d->kind == KIND_EXAMPLES);
+    check(fits && (d->examples || needed == KIND_EXAMPLES), "%s: holds %s, but --objective %s needs %s",
+          pattern, d->examples ? kinds[d->kind] : "a stream of tokens", run->config.objective, kinds[needed]);
+}
+
+void open_data(Run* run) {
     const Config* c = &run->config;
-    run->per_item = objective_rows(objective_named(c->objective));
-    ExamplesKind needed = run->per_item == 2 ? KIND_PAIRS : KIND_EXAMPLES;
+    Objective objective = objective_named(c->objective);
+    int context = gpt2_config(run->model)->max_seq_len, rounds = objective_has_rounds(c->objective);
+    run->per_item = objective_rows(objective);
     const char* pattern[4] = { c->general, c->target, c->val, c->val_general };
     Dataset* data[4] = { &run->general, &run->target, &run->val, &run->val_general };
-    size_t widest = 0;
+    size_t widest = 0, scored = objective == OBJECTIVE_reward; // the last token of a row must be an input
     for (int i = 0; i < 4; i++) {
         size_t T = pattern[i] ? dataset_row_length(pattern[i]) : 0;
+        if (T > 0) { T += scored; }
         widest = T > widest ? T : widest;
     }
-    run->T = c->seq > 0 ? c->seq : widest > 0 ? (int)widest : 64;
-    check((size_t)run->T >= widest, "--seq %d: the examples have rows of %zu tokens; leave --seq out or prepare them with --seq %d", run->T, widest, run->T);
+    run->T = rounds ? round_row_length(c, widest, context) : c->seq > 0 ? c->seq : widest > 0 ? (int)widest : 64;
+    check(rounds || (size_t)run->T >= widest, "--seq %d: the examples have rows of %zu tokens; leave --seq out or prepare them with --seq %d", run->T, widest, run->T);
     for (int i = 0; i < 4; i++) {
         if (!pattern[i]) { continue; }
         *data[i] = dataset_open(pattern[i], (size_t)run->T);
         check(data[i]->vocab_size <= gpt2_config(run->model)->vocab_size, "%s: made with a vocabulary of %d, the model has %d",
               pattern[i], data[i]->vocab_size, gpt2_config(run->model)->vocab_size);
-        check(data[i]->kind == needed && (data[i]->examples || needed == KIND_EXAMPLES), "%s: holds %s, but --objective %s needs %s",
-              pattern[i], data[i]->examples ? kinds[data[i]->kind] : "a stream of tokens", c->objective, kinds[needed]);
+        check_kind(run, data[i], pattern[i]);
     }
-    check(run->T <= gpt2_config(run->model)->max_seq_len, "rows of %d tokens do not fit the model's context of %d; use a smaller --seq or another --init",
-          run->T, gpt2_config(run->model)->max_seq_len);
+    check(run->T <= context, "rows of %d tokens%s do not fit the model's context of %d; use a smaller --seq or another --init",
+          run->T, scored ? ", at the last of which they are scored," : "", context);
 }
 
-void check_options(const Config* c, const DrptOptions* o) {
+void check_options(const Run* run) {
+    const Config* c = &run->config;
+    const DrptOptions* o = &run->options;
+    int has_target = c->target || round_is_own_target(run), rounds = objective_has_rounds(c->objective);
     check(c->init, "--init is missing: a checkpoint file, or sizes such as L4,H4,C128,V257,T128");
     check(c->out || !c->resume, "--resume needs --out, the directory of the run to continue");
     check(c->out || !c->save_every, "--save-every needs --out, a directory for the checkpoints");
     check(c->out || !o->log_geometry, "--log-geometry needs --out, a directory for geometry.csv");
-    check(!o->log_geometry || c->target, "--log-geometry needs --target: there is no geometry without a target");
+    check(!o->log_geometry || has_target, "--log-geometry needs --target: there is no geometry without a target");
     check(c->general || c->target || (c->steps == 0 && (c->val || c->val_general)),
           "no data: give --general (and --target), or --steps 0 and --val to evaluate");
-    check(!c->recompute || !c->target || strcmp(o->group, "global") != 0, "--recompute with --group global: the activations of all blocks are needed to the end");
+    check(!c->recompute || !has_target || strcmp(o->group, "global") != 0, "--recompute with --group global: the activations of all blocks are needed to the end");
     check(strcmp(o->metric, "adam") != 0 || strcmp(c->optimizer, "adamw") == 0, "--metric adam needs --optimizer adamw: it is measured by its moments");
     int has_reference = objective_named(c->objective) == OBJECTIVE_dpo;
-    check(has_reference || (!c->reference && c->beta == config_defaults.beta), "--%s: --objective %s has none", c->reference ? "reference" : "beta", c->objective);
-    check(!has_reference || strcmp(o->weigh, "rows") == 0, "--weigh tokens: of --objective %s a pair counts as one, however long", c->objective);
-    check(!has_reference || !c->probe, "--probe: works with --objective sft");
+    check(has_reference || c->beta == config_defaults.beta, "--beta: --objective %s has none", c->objective);
+    check(has_reference || rounds || !c->reference, "--reference: --objective %s has none", c->objective);
+    check(has_reference || !c->reference || run->round_options.kl > 0.0, "--reference: needs --kl, which says how much it counts");
+    check(objective_rows(objective_named(c->objective)) == 1 || strcmp(o->weigh, "rows") == 0,
+          "--weigh tokens: of --objective %s a pair counts as one, however long", c->objective);
     check(!c->dump_update || c->steps != 0, "--dump-update needs a step; --steps is 0");
+    round_check_options(run);
+}
+
+Run run_with_defaults(void) {
+    return (Run){ .config = config_defaults, .options = drpt_defaults, .round_options = round_defaults, .reward_options = reward_defaults };
+}
+
+void run_tables(Run* run, OptionTable tables[RUN_TABLES]) {
+    tables[0] = config_option_table(&run->config);
+    tables[1] = drpt_option_table(&run->options);
+    tables[2] = round_option_table(&run->round_options);
+    tables[3] = ppo_option_table(&run->round_options);
+    tables[4] = reward_option_table(&run->reward_options);
 }
 
 void write_config(Run* run) {
-    Config c = run->config;
-    DrptOptions o = run->options;
-    OptionTable tables[2] = { config_option_table(&c), drpt_option_table(&o) };
-    char* path = path_join(c.out, "config.txt");
-    c.steps = run->steps; // resolved
-    c.seq = run->T;
-    c.resume = 0;
+    Run resolved = *run;
+    OptionTable tables[RUN_TABLES];
+    run_tables(&resolved, tables);
+    char* path = path_join(run->config.out, "config.txt");
+    resolved.config.steps = run->steps;
+    resolved.config.seq = run->T;
+    resolved.config.resume = 0;
     Output out = output_open(path);
-    options_print(out.file, tables, 2);
+    options_print(out.file, tables, RUN_TABLES);
     output_close(&out);
     free(path);
 }
@@ -383,19 +420,22 @@ static void open_geometry(Run* run) {
 void run_open(Run* run) {
     const Config* c = &run->config;
     char* checkpoint = find_checkpoint(run);
-    run->model = gpt2_create(checkpoint ? checkpoint : c->init, c->seed, 1);
+    Objective objective = objective_named(c->objective);
+    run->model = gpt2_create(checkpoint ? checkpoint : c->init, c->seed, 1, objective_has_head(objective));
     free(checkpoint);
     open_data(run);
     // The feasible set is made of all general rows of a step, so its micro-batches are one batch where there is a target. Of its
     // blocks only the outputs are kept, and the rest is computed again: a micro-batch's memory is mostly that rest.
-    int as_one = c->target && c->accumulate > 1, times = as_one ? c->accumulate : 1;
-    int per = run->per_item, n = c->general ? per * times * c->batch : 0, m = c->target ? per * times * c->target_batch : 0;
+    int own = round_is_own_target(run), as_one = (c->target || own) && c->accumulate > 1, times = as_one ? c->accumulate : 1;
+    int per = run->per_item, n = c->general ? per * times * c->batch : 0, m = own ? n : c->target ? per * times * c->target_batch : 0;
     int most = n + m > per * c->batch ? n + m : per * c->batch;
+    most = round_least_rows(run, most);
     size_t step_rows = (size_t)(per * c->accumulate) * (size_t)c->batch, rows = c->general ? run->general.rows : run->target.rows;
     if (!c->general) { step_rows = (size_t)(per * c->accumulate) * (size_t)c->target_batch; }
-    run->steps = c->steps >= 0 ? c->steps : rows > step_rows ? (int)(rows / step_rows) : 1;
+    run->steps = c->steps >= 0 ? c->steps : objective_has_rounds(c->objective) ? round_steps_of_a_pass(run) : rows > step_rows ? (int)(rows / step_rows) : 1;
     check(run->first_step <= run->steps, "%s: stands at step %d, beyond --steps %d", c->out, run->first_step, run->steps);
     if (n + m > 0) {
+        run->options.own_rows = own && run->round_options.leave_one_out;
         run->drpt = drpt_create(&run->options, n / per, m / per, per * run->T, 4 * gpt2_config(run->model)->channels, (int)run->general.num_files, (uint64_t)c->seed);
         drpt_moments(&run->drpt, gpt2_arrays(run->model).grads, gpt2_arrays(run->model).v, c->beta2, c->eps);
     }
@@ -406,11 +446,13 @@ void run_open(Run* run) {
     run->batch = batch_create(n, m, run->T, as_one ? 1 : c->accumulate);
     open_losses(run, most);
     run->eval = batch_create(per * c->batch, 0, run->T, 1);
-    if (objective_named(c->objective) == OBJECTIVE_dpo) {
-        run->policy = policy_create(c->reference ? c->reference : c->init, c->seed, c->beta, gpt2_config(run->model), most, run->T);
+    if (per == 2) {
+        const char* reference = objective == OBJECTIVE_dpo ? c->reference ? c->reference : c->init : NULL;
+        run->policy = policy_create(objective, reference, c->seed, c->beta, gpt2_config(run->model), most, run->T);
     }
+    if (objective_has_rounds(c->objective)) { round_open(run); }
     if (n > 0) { run->general_reader = reader_open(&run->general, (uint64_t)c->seed, 1); }
-    if (m > 0) { run->target_reader = reader_open(&run->target, (uint64_t)c->seed + 1, 1); }
+    if (m > 0 && !own) { run->target_reader = reader_open(&run->target, (uint64_t)c->seed + 1, 1); }
     if (run->first_step > 0) { load_state(run, run->first_step); }
     if (c->dump_update) { output_probe(c->dump_update); } // now rather than at the last step
     if (c->sample_every > 0) { run->tokenizer = open_tokenizer(c, gpt2_config(run->model), "--sample-every"); }
@@ -418,7 +460,7 @@ void run_open(Run* run) {
         folder_create(c->out);
         write_config(run);
     }
-    run->log = runlog_open(c->out, run->first_step, run->steps, run->policy.reference != NULL);
+    run->log = runlog_open(c->out, run->first_step, run->steps, run->round ? COLUMNS_ROUNDS : run->per_item == 2 ? COLUMNS_PAIRS : COLUMNS_LOSSES);
     open_geometry(run);
 }
 
@@ -435,6 +477,7 @@ void run_close(Run* run) {
     batch_free(&run->eval);
     drpt_free(&run->drpt);
     policy_free(&run->policy);
+    round_close(run);
     gpt2_free(run->model);
     free(run->losses);
     device_free(run->pending);
@@ -465,7 +508,7 @@ static void stop(Run* run, const char* program, int step) {
 }
 
 static void finish(Run* run) {
-    StepRow row = empty_row(run->steps);
+    StepRow row = runlog_row(run->steps);
     evaluate_all(run, &row);
     runlog_step(&run->log, &row, "");
     if (!run->config.out) { return; }
@@ -493,15 +536,16 @@ void train(Run* run, const char* program) {
 }
 
 int run_main(int argc, char** argv, const char* about) {
-    Run run = { .config = config_defaults, .options = drpt_defaults };
-    OptionTable tables[2] = { config_option_table(&run.config), drpt_option_table(&run.options) };
+    Run run = run_with_defaults();
+    OptionTable tables[RUN_TABLES];
+    run_tables(&run, tables);
     if (argc == 1) { fputs(about, stdout); return 0; }
-    options_parse(tables, 2, argc, argv, about);
+    options_parse(tables, RUN_TABLES, argc, argv, about);
     device_program(run.config.precision, argv);
     device_start(run.config.precision);
     if (run.config.threads > 0) { omp_set_num_threads(run.config.threads); }
     if (run.config.init && run.config.generate) { generate_from_text(&run.config); return 0; }
-    check_options(&run.config, &run.options);
+    check_options(&run);
     signal(SIGINT, request_stop);
     signal(SIGTERM, request_stop);
     if (run.config.probe) {

@@ -5,6 +5,7 @@
 #include "drpt.h"
 #include "gpt2.h"
 #include "policy.h"
+#include "round.h"
 #include "../llmc/batch.h"
 #include "../llmc/config.h"
 #include "../llmc/dataset.h"
@@ -20,9 +21,12 @@ extern "C" {
 typedef struct Run {
     Config config;
     DrptOptions options;
+    RoundOptions round_options;
+    RewardOptions reward_options;
     GPT2* model;
     Drpt drpt;
-    Policy policy;                             // of an objective that needs one
+    Policy policy;                             // of an objective on pairs
+    Round* round;                              // of one that samples, else NULL
     int per_item;                              // rows of the data that are an item of the regularizer: 2, a pair, or 1
     Dataset general, target, val, val_general; // rows = 0: not given
     Reader general_reader, target_reader;
@@ -39,8 +43,11 @@ typedef struct Run {
 // The program: `about` it is what it prints when it is given nothing to do. Returns its exit status.
 int run_main(int argc, char** argv, const char* about);
 
-// Its parts. config and options hold what is asked for, the rest is zero; check_options() ends the program if it makes no sense.
-void check_options(const Config* c, const DrptOptions* o);
+// Its parts. All options are what a run is asked for, and begin as their defaults; check_options() ends the program if they make no sense.
+enum { RUN_TABLES = 5 };
+Run run_with_defaults(void);
+void run_tables(Run* run, OptionTable tables[RUN_TABLES]);
+void check_options(const Run* run);
 void run_open(Run* run);
 void run_close(Run* run);
 void train(Run* run, const char* program); // all steps; `program` is named where the way to continue is told

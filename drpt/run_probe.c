@@ -8,49 +8,73 @@
 #include <string.h>
 #include <unistd.h>
 
-static size_t count_trained(Run* run, const Dataset* data, size_t first, size_t end) {
-    size_t tokens = 0;
+// What --weigh counts of the rows [first, end) of the data: their trained tokens, or the rows.
+static double count_rows(Run* run, const Dataset* data, size_t first, size_t end) {
+    double tokens = 0.0;
+    if (strcmp(run->options.weigh, "tokens") != 0) { return (double)(end - first); }
     for (size_t i = first; i < end; i++) {
         batch_row(&run->eval, 0, data, i, gpt2_config(run->model)->vocab_size);
-        tokens += (size_t)batch_trained(&run->eval, 0);
+        tokens += batch_trained(&run->eval, 0);
     }
     return tokens;
+}
+
+// Weighs the rows of a pass, of which the first `general` stand for themselves and the others add up to `total`, and leaves the model as
+// gpt2_forward() does.
+static void weigh_pass(Run* run, Batch* b, int general, int rows, double total) {
+    if (run->per_item == 2) {
+        double pairs = (rows - general) / 2.0, share[2] = { 1.0, total / pairs };
+        ObjectiveStats stats[2] = {{0}};
+        policy_weigh(&run->policy, run->model, b, 0, rows, general, share, stats);
+        check(stats[0].broken + stats[1].broken == 0.0, "the probe: log-probabilities or scores are not finite; look for broken values in the models");
+        policy_items(&run->policy, b);
+        return;
+    }
+    int by_tokens = strcmp(run->options.weigh, "tokens") == 0;
+    batch_weigh(b, 0, general, by_tokens, (double)batch_count(b, 0, general).rows);
+    batch_weigh(b, general, rows, by_tokens, total);
+    gpt2_forward(run->model, b->inputs, rows, b->T);
+}
+
+static void backward(Run* run, Probe* probe, const Batch* b, int general, int rows) {
+    Drpt* recorder = probe_recorder(probe);
+    const HeadGradient* head = run->per_item == 2 ? policy_head(&run->policy, recorder, rows, general) : NULL;
+    gpt2_backward(run->model, b->inputs, b->targets, b->weight, head, recorder, rows, b->T);
 }
 
 // The rows [first, end) of --val are half of the reference, or (2) all of it.
 static void probe_reference(Run* run, Probe* probe, int half, size_t first, size_t end) {
     Batch* b = &run->eval;
-    int by_tokens = strcmp(run->options.weigh, "tokens") == 0;
-    double all = (double)(by_tokens ? count_trained(run, &run->val, first, end) : end - first);
+    int vocab = gpt2_config(run->model)->vocab_size;
+    double all = count_rows(run, &run->val, first, end);
     for (size_t at = first; at < end && !stop_requested; at += (size_t)b->n) {
         int count = end - at < (size_t)b->n ? (int)(end - at) : b->n;
-        for (int i = 0; i < count; i++) { batch_row(b, (size_t)i, &run->val, at + (size_t)i, gpt2_config(run->model)->vocab_size); }
-        Count these = batch_count(b, 0, count);
-        batch_weigh(b, 0, count, by_tokens, (double)(by_tokens ? these.tokens : these.rows) / all);
+        double part = count_rows(run, &run->val, at, at + (size_t)count) / all;
+        for (int i = 0; i < count; i++) { batch_row(b, (size_t)i, &run->val, at + (size_t)i, vocab); }
+        weigh_pass(run, b, 0, count, part);
         probe_begin_reference(probe, half, count, b->T);
-        gpt2_forward(run->model, b->inputs, count, b->T);
-        gpt2_backward(run->model, b->inputs, b->targets, b->weight, probe_recorder(probe), count, b->T);
+        backward(run, probe, b, 0, count);
     }
 }
 
 // One target draw with one batch: as in a step of training.
 static void probe_pass(Run* run, Probe* probe, const size_t* target_rows, int draw, int batch) {
     Batch* b = &run->batch;
-    int by_tokens = strcmp(run->options.weigh, "tokens") == 0, rows = b->n + b->m, vocab = gpt2_config(run->model)->vocab_size;
+    int rows = b->n + b->m, vocab = gpt2_config(run->model)->vocab_size;
     for (int i = 0; i < b->n; i++) { batch_row(b, (size_t)i, &run->general, reader_next(&run->general_reader), vocab); }
     for (int j = 0; j < b->m; j++) { batch_row(b, (size_t)(b->n + j), &run->target, target_rows[j], vocab); }
-    batch_weigh(b, 0, b->n, by_tokens, (double)batch_count(b, 0, b->n).rows);
-    batch_weigh(b, b->n, rows, by_tokens, 1.0);
-    probe_begin(probe, draw, batch, b->usable, b->domain);
-    gpt2_forward(run->model, b->inputs, rows, b->T);
-    gpt2_backward(run->model, b->inputs, b->targets, b->weight, probe_recorder(probe), rows, b->T);
+    weigh_pass(run, b, b->n, rows, 1.0);
+    int of_pairs = run->per_item == 2;
+    probe_begin(probe, draw, batch, of_pairs ? run->policy.usable : b->usable, of_pairs ? run->policy.domain : b->domain);
+    backward(run, probe, b, b->n, rows);
 }
 
 // Where --val and --target are one file it is the whole population, and its draws are independent; else they are disjoint, as if drawn
 // from the population one after the other.
 static void probe_draws(Run* run, Probe* probe, int is_population) {
     const Config* c = &run->config;
-    size_t* rows = malloc(sizeof(size_t) * (size_t)c->target_batch);
+    int m = run->batch.m;
+    size_t* rows = malloc(sizeof(size_t) * (size_t)m);
     check(rows != NULL, "out of memory for a draw");
     double began = seconds_now();
     for (int a = 0; a < c->draws && !stop_requested; a++) {
@@ -58,7 +82,7 @@ static void probe_draws(Run* run, Probe* probe, int is_population) {
             reader_close(&run->target_reader);
             run->target_reader = reader_open(&run->target, (uint64_t)c->seed + 1 + (uint64_t)a, 1);
         }
-        for (int j = 0; j < c->target_batch; j++) { rows[j] = reader_next(&run->target_reader); }
+        for (int j = 0; j < m; j++) { rows[j] = reader_next(&run->target_reader); }
         for (int b = 0; b < c->draw_batches && !stop_requested; b++) { probe_pass(run, probe, rows, a, b); }
         double gone = seconds_now() - began;
         if (isatty(1)) { printf("\rdraw %d of %d, %.0f s left ", a + 1, c->draws, gone / (a + 1) * (c->draws - a - 1)); fflush(stdout); }
@@ -71,13 +95,20 @@ static void probe_open(Run* run) {
     const Config* c = &run->config;
     check(c->init && c->general && c->target && c->val && c->out, "--probe needs --init, --general, --target, --val and --out");
     check(!run->options.method, "--probe: its file says what is measured; leave --method out");
-    run->model = gpt2_create(c->init, c->seed, 1);
+    Objective objective = objective_named(c->objective);
+    run->model = gpt2_create(c->init, c->seed, 1, 0);
+    check(objective != OBJECTIVE_reward || gpt2_config(run->model)->head, "--init %s: has no scalar head, by way of which --objective reward "
+          "has a gradient; give the model_final.bin of a run that has trained one", c->init);
     open_data(run);
-    check(run->val.rows >= 2, "--val %s: one row cannot tell how well it knows the true gradient", c->val);
-    int rows = c->batch + c->target_batch;
-    gpt2_alloc(run->model, rows, run->T, 1, 0, c->recompute);
-    run->batch = batch_create(c->batch, c->target_batch, run->T, 1);
-    run->eval = batch_create(rows, 0, run->T, 1);
+    int per = run->per_item, n = per * c->batch, m = per * c->target_batch; // in rows of the data
+    check(run->val.rows >= 2 * (size_t)per, "--val %s: one %s cannot tell how well it knows the true gradient", c->val, per == 2 ? "pair" : "row");
+    gpt2_alloc(run->model, n + m, run->T, 1, 0, c->recompute);
+    run->batch = batch_create(n, m, run->T, 1);
+    run->eval = batch_create(n + m, 0, run->T, 1);
+    if (per == 2) {
+        const char* reference = objective == OBJECTIVE_dpo ? c->reference ? c->reference : c->init : NULL;
+        run->policy = policy_create(objective, reference, c->seed, c->beta, gpt2_config(run->model), n + m, run->T);
+    }
     run->general_reader = reader_open(&run->general, (uint64_t)c->seed, 1);
     run->target_reader = reader_open(&run->target, (uint64_t)c->seed + 1, 1);
     folder_create(c->out);
@@ -89,19 +120,26 @@ void run_probe(Run* run) {
     ProbeList list = probe_list_read(c->probe);
     probe_open(run);
     int is_population = strcmp(c->val, c->target) == 0;
-    size_t rows = run->val.rows, drawn = (size_t)c->target_batch * (is_population ? 1 : (size_t)c->draws);
-    check(drawn <= run->target.rows, "--target %s: has %zu rows, %s of %d rows take %zu; use fewer --draws or a smaller --target-batch",
-          c->target, run->target.rows, is_population ? "a draw" : "disjoint draws", c->target_batch, drawn);
-    Probe* probe = probe_create(&list, c->batch, c->target_batch, run->T, 4 * gpt2_config(run->model)->channels, (int)run->general.num_files,
-                                c->draws, c->draw_batches, (uint64_t)c->seed);
-    if (is_population) { probe_reference(run, probe, 2, 0, rows); }
-    for (size_t half = 0; half < 2 && !is_population; half++) { probe_reference(run, probe, (int)half, half * (rows / 2), half ? rows : rows / 2); }
+    size_t per = (size_t)run->per_item, rows = run->val.rows, half = rows / per / 2 * per;
+    size_t given = run->target.rows / per, drawn = (size_t)c->target_batch * (is_population ? 1 : (size_t)c->draws);
+    const char* items = per == 2 ? "pairs" : "rows";
+    check(drawn <= given, "--target %s: has %zu %s, %s of %d take %zu; use fewer --draws or a smaller --target-batch",
+          c->target, given, items, is_population ? "a draw" : "disjoint draws", c->target_batch, drawn);
+    Probe* probe = probe_create(&list, c->batch, c->target_batch, run->per_item * run->T, 4 * gpt2_config(run->model)->channels,
+                                (int)run->general.num_files, c->draws, c->draw_batches, (uint64_t)c->seed);
+    probe_recorder(probe)->places = run->T;
+    if (is_population) {
+        probe_reference(run, probe, 2, 0, rows);
+    } else {
+        probe_reference(run, probe, 0, 0, half);
+        probe_reference(run, probe, 1, half, rows);
+    }
     probe_draws(run, probe, is_population);
     if (stop_requested) { printf("stopped; nothing was written\n"); exit(130); }
-    if (!(probe_t_norm2(probe) > 0.0)) { printf("the two halves of --val %s do not agree on the target's gradient: nothing can be said in its units; give more rows\n", c->val); }
+    if (!(probe_t_norm2(probe) > 0.0)) { printf("the two halves of --val %s do not agree on the target's gradient: nothing can be said in its units; give more %s\n", c->val, items); }
     probe_write(probe, c->out);
-    printf("wrote %s/probe.csv: %d variants, %d draws of %d target rows with %d batches of %d general rows%s\n", c->out, list.count,
-           c->draws, c->target_batch, c->draw_batches, c->batch, probe_is_folded(probe) ? "; large gradients were folded at random" : "");
+    printf("wrote %s/probe.csv: %d variants, %d draws of %d target %s with %d batches of %d general %s%s\n", c->out, list.count,
+           c->draws, c->target_batch, items, c->draw_batches, c->batch, items, probe_is_folded(probe) ? "; large gradients were folded at random" : "");
     probe_free(probe);
     probe_list_free(&list);
 }

@@ -88,6 +88,7 @@ typedef struct {
     const unsigned char* usable;  // (n) general rows that have a trained token at all
     const int* domain;            // (n) 0..domains-1, where a row comes from; NULL: all 0
     int domains;
+    int own_rows;                 // 1: target row i is general row i, so that it does not count in that row's score; m = n, NEEDS_ROWS
 } Rows;
 
 // Of random and pcgrad: each group of each step has its own.
@@ -890,13 +891,16 @@ static inline HOST_DEVICE void solve_sort(int* order, const int* row, int count,
     }
 }
 
+// The part of a row's score that it gives itself, <g_i,t_i>.
+static inline HOST_DEVICE double solve_own(const Statistics* st, Rows rows, int i) { return rows.own_rows ? st->S[i*rows.m + i] : 0.0; }
+
 // Copies what is known of the rows in `row`, in the order p->place.
 static inline HOST_DEVICE void solve_restrict(Problem* p, const int* row, const Statistics* st, Rows rows, int needs) {
     for (int i = 0; i < p->n; i++) {
         int from = row[p->place[i]];
         p->domain[i] = rows.domain ? rows.domain[from] : 0;
-        p->s[i] = needs & NEEDS_S ? st->s[from] : 0.0;
-        p->score[i] = needs & NEEDS_S ? st->score[from] : 0.0;
+        p->s[i] = needs & NEEDS_S ? st->s[from] - solve_own(st, rows, from) : 0.0;
+        p->score[i] = needs & NEEDS_S ? st->score[from] - solve_own(st, rows, from) : 0.0;
         for (int j = 0; (needs & NEEDS_K) && j < p->n; j++) { p->K[i * p->n + j] = st->K[from * rows.n + row[p->place[j]]]; }
         for (int j = 0; (needs & NEEDS_ROWS) && j < p->m; j++) { p->S[i * p->m + j] = st->S[from * p->m + j]; }
     }
@@ -939,6 +943,10 @@ static inline HOST_DEVICE Verdict drpt_solve(double* alpha, double* beta, Method
     } else if (knobs.strength >= 0.0) {
         *beta = 1.0 - knobs.strength + knobs.strength * *beta;
         for (int i = 0; i < p.n; i++) { found[i] *= knobs.strength; }
+    }
+    if (rows.own_rows && knobs.rescale != RESCALE_none) { // lengths and <u,t> are those of the whole t
+        rows.own_rows = 0;
+        solve_restrict(&p, row, st, rows, needs);
     }
     double scale = knobs.rescale == RESCALE_none ? 1.0 : solve_scale(found, *beta, &p, knobs);
     *beta *= scale;

@@ -10,6 +10,7 @@
 #define MODEL_NAME "model_%08d.bin"
 #define STATE_NAME "state_%08d_00000.bin"
 #define BASIS_NAME "basis_%08d.bin"
+#define ROUND_NAME "round_%08d.bin"
 #define DONE_NAME  "DONE_%08d"
 
 static char* step_path(const char* folder, const char* format, int step) {
@@ -20,6 +21,7 @@ static char* step_path(const char* folder, const char* format, int step) {
 
 char* checkpoint_model(const char* folder, int step) { return step_path(folder, MODEL_NAME, step); }
 char* checkpoint_basis(const char* folder, int step) { return step_path(folder, BASIS_NAME, step); }
+char* checkpoint_round(const char* folder, int step) { return step_path(folder, ROUND_NAME, step); }
 
 void checkpoint_save(const char* folder, const GPT2Config* config, const RunState* state,
                      const float* params, const float* m, const float* v, size_t num_params) {
@@ -33,8 +35,8 @@ void checkpoint_save(const char* folder, const GPT2Config* config, const RunStat
 }
 
 void checkpoint_remove(const char* folder, int step) {
-    const char* names[4] = { DONE_NAME, BASIS_NAME, STATE_NAME, MODEL_NAME }; // DONE first: a checkpoint half removed is none
-    for (int i = 0; i < 4; i++) {
+    const char* names[5] = { DONE_NAME, ROUND_NAME, BASIS_NAME, STATE_NAME, MODEL_NAME }; // DONE first: a checkpoint half removed is none
+    for (int i = 0; i < 5; i++) {
         char* path = step_path(folder, names[i], step);
         unlink(path);
         free(path);

@@ -8,6 +8,7 @@
 int checkpoint_last(const char* folder);                            // the highest step with a DONE file, -1 without one
 char* checkpoint_model(const char* folder, int step);               // the path of its model; the caller frees it
 char* checkpoint_basis(const char* folder, int step);               // the path of its bases, which only some runs have
+char* checkpoint_round(const char* folder, int step);               // likewise, of its responses
 void checkpoint_save(const char* folder, const GPT2Config* config, const RunState* state,
                      const float* params, const float* m, const float* v, size_t num_params);
 void checkpoint_remove(const char* folder, int step);

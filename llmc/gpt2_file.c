@@ -78,6 +78,7 @@ void gpt2_config_check(const GPT2Config* c, const char* where) {
     check(c->padded_vocab_size >= c->vocab_size && c->padded_vocab_size <= 2 * 65536,
           "%s: padded vocabulary %d does not fit vocabulary %d", where, c->padded_vocab_size, c->vocab_size);
     check(c->channels % c->heads == 0, "%s: %d channels cannot be shared by %d heads", where, c->channels, c->heads);
+    check(c->head == 0 || c->head == 1, "%s: scalar heads: %d; a model has one or none", where, c->head);
 }
 
 // ---------------------------------------------------------------------------------------------

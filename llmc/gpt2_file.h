@@ -8,7 +8,8 @@
 
 enum { MAGIC_MODEL = 20240326, MODEL_FP32 = 3, MODEL_BF16 = 5, MAGIC_STATE = 20240527 };
 
-typedef struct { int max_seq_len, vocab_size, layers, heads, channels, padded_vocab_size; } GPT2Config; // as in the file
+// As in the file. head: 1 if the model also has a scalar head, which llm.c's have not: it leaves the entry 0.
+typedef struct { int max_seq_len, vocab_size, layers, heads, channels, padded_vocab_size, head; } GPT2Config;
 
 // From a descriptor: d6, d12, d24, d36, d48, d60, d72, d84 as in llm.c, or L4,H4,C128,V257,T128 in any order. Returns 0
 // if the text is not a descriptor; ends the program if it is one that makes no model.

@@ -5,19 +5,25 @@
 
 #include <math.h>
 
-GPT2Init gpt2_init_open(const char* init) {
+GPT2Init gpt2_init_open(const char* init, int with_head) {
     GPT2Init g = {0};
     if (!gpt2_config_parse(&g.config, init)) {
         g.file = model_open(init);
         g.config = g.file.config;
     }
+    g.given = list_tensors(g.tensor, &g.config);
+    if (g.file.file) { model_check_size(&g.file, g.given); }
+    if (with_head) { g.config.head = 1; }
     g.num_params = list_tensors(g.tensor, &g.config);
-    if (g.file.file) { model_check_size(&g.file, g.num_params); }
     return g;
 }
 
 void gpt2_init(const GPT2Init* g, float* params, int seed) {
-    if (g->file.file) { model_read(&g->file, params, g->num_params); return; }
+    if (g->file.file) {
+        model_read(&g->file, params, g->given);
+        for (size_t k = g->given; k < g->num_params; k++) { params[k] = 0.0f; }
+        return;
+    }
     size_t unused = (size_t)(g->config.padded_vocab_size - g->config.vocab_size) * (size_t)g->config.channels;
     for (int i = 0; i < NUM_TENSORS; i++) {
         const Tensor* t = &g->tensor[i];

@@ -7,7 +7,8 @@
 
 // These lists are the only ones: allocation, checkpoints, initialisation, weight decay and tests walk
 // them. Parameters stand in memory as in llm.c's file, each tensor for all blocks in one piece; matrices are
-// decayed, vectors are not. Initial values: 0, 1, N normal, R normal, narrower for what adds to the residual stream.
+// decayed, vectors are not. Initial values: 0, 1, N normal, R normal, narrower for what adds to the residual stream. A scalar head,
+// where there is one, stands at the end.
 //         name       blocks  rows   cols  init
 #define OUTER_PARAMS(X)                     \
     X(wte,        1,      Vp,    C,    'N') \
@@ -27,7 +28,9 @@
     X(fcprojb,    L,      1,     C,    '0')
 #define FINAL_PARAMS(X)                     \
     X(lnfw,       1,      1,     C,    '1') \
-    X(lnfb,       1,      1,     C,    '0')
+    X(lnfb,       1,      1,     C,    '0') \
+    X(headw,      head,   1,     C,    '0') \
+    X(headb,      head,   1,     1,    '0')
 #define PARAMS(X) OUTER_PARAMS(X) BLOCK_PARAMS(X) FINAL_PARAMS(X)
 
 // What the forward of a block keeps for its backward; with --recompute only residual3, the rest is computed again,
@@ -79,7 +82,7 @@ typedef struct { size_t begin, blocks, rows, cols; char init; } Tensor;
 
 // Fills the table of all tensors; returns the number of parameters.
 static inline size_t list_tensors(Tensor tensor[NUM_TENSORS], const GPT2Config* config) {
-    size_t L = (size_t)config->layers, C = (size_t)config->channels;
+    size_t L = (size_t)config->layers, C = (size_t)config->channels, head = (size_t)config->head;
     size_t Vp = (size_t)config->padded_vocab_size, maxT = (size_t)config->max_seq_len, total = 0;
     #define ROW(name, blocks, rows, cols, init) tensor[TENSOR_##name] = (Tensor){ 0, blocks, rows, cols, init };
     PARAMS(ROW)

@@ -17,14 +17,12 @@ extern "C" {
 // The one table of objectives, for options and their help. Sources: DPO, Rafailov et al. 2023; rewards from comparisons, Bradley and
 // Terry 1952; PPO, Schulman et al. 2017, with the rewards of Ziegler et al. 2019; GRPO, Shao et al. 2024.
 //    name     what it is
-#define OBJECTIVES_OF_THE_TRAINER(X) /* those that it offers; the others are functions of this file */                  \
-    X(sft,    "-log p of the trained tokens")                                                                          \
-    X(dpo,    "pairs of rows, the better one first: -log sigmoid of how much more than a frozen reference it prefers")
 #define OBJECTIVES(X)                                                                                                  \
-    OBJECTIVES_OF_THE_TRAINER(X)                                                                                       \
+    X(sft,    "-log p of the trained tokens")                                                                          \
+    X(dpo,    "pairs of rows, the better one first: -log sigmoid of how much more than a frozen reference it prefers") \
     X(reward, "pairs of rows, the better one first: -log sigmoid of the difference of their scores")                   \
-    X(ppo,    "sampled rows and their scores: clipped ratio, with advantages over a learned value")                    \
-    X(grpo,   "groups of sampled rows and their scores: clipped ratio, with advantages within a group")
+    X(grpo,   "responses sampled in rounds, in groups to a prompt: clipped ratio, with advantages within a group")       \
+    X(ppo,    "responses sampled in rounds: clipped ratio, with advantages over a learned value")
 
 #define OBJECTIVE_ENUM(name, ...) OBJECTIVE_##name,
 typedef enum { OBJECTIVES(OBJECTIVE_ENUM) NUM_OBJECTIVES } Objective;

@@ -86,6 +86,22 @@ void options_print(FILE* out, const OptionTable* tables, int num_tables) {
     }
 }
 
+static int is_changed(const Option* o, const void* values, const void* defaults) {
+    const void *a = (const char*)values + o->offset, *b = (const char*)defaults + o->offset;
+    if (o->kind == OPTION_REAL) { return *(const double*)a != *(const double*)b; }
+    if (o->kind != OPTION_TEXT) { return *(const int*)a != *(const int*)b; }
+    const char *x = *(const char* const*)a, *y = *(const char* const*)b;
+    return x && y ? strcmp(x, y) != 0 : x != y;
+}
+
+const char* options_changed(const OptionTable* table, const void* defaults) {
+    for (int i = 0; i < table->count; i++) {
+        const Option* o = &table->options[i];
+        if (!is_heading(o) && is_changed(o, table->values, defaults)) { return o->name; }
+    }
+    return NULL;
+}
+
 static void print_range(const Option* o) {
     if (o->kind == OPTION_TEXT && o->choices) { printf(" (%s)", o->choices); }
     if (o->kind == OPTION_TEXT && !o->choices) { printf(" (text)"); }

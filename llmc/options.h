@@ -40,6 +40,9 @@ void options_parse(const OptionTable* tables, int num_tables, int argc, char** a
 // names `where`, "file:line".
 void options_parse_line(const OptionTable* tables, int num_tables, char* line, const char* where);
 
+// The name of the first option that has another value than in `defaults`, a struct like the table's; NULL: there is none.
+const char* options_changed(const OptionTable* table, const void* defaults);
+
 // One "name value" line an option, as it is in force; texts that were not given are left out.
 void options_print(FILE* out, const OptionTable* tables, int num_tables);
 

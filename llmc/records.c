@@ -14,6 +14,7 @@ static const Shape shapes[] = {
     { "instruction", "input", "output", "### Instruction:\n", "\n\n### Input:\n", "\n\n### Response:\n" },
     { "prompt", NULL, "completion", "", "", "" },
     { "question", NULL, "answer", "### Question:\n", "", "\n\n### Answer:\n" },
+    { "Body", "Question", "Answer", "### Question:\n", " ", "\n\n### Answer:\n" },
 };
 enum { NUM_SHAPES = sizeof(shapes) / sizeof(shapes[0]) };
 
@@ -31,6 +32,7 @@ struct RecordEncoder {
     uint16_t* tokens;       // the row that is being filled
     unsigned char* mask;
     size_t count;           // tokens of this record so far, also those that the row has no room for
+    char number[32];        // an answer that is a number, as a text
 };
 
 #define refuse(r, ...) refuse_at((r)->json->path, (r)->number, (r)->value->line, __VA_ARGS__)
@@ -80,7 +82,7 @@ static const Shape* shape_of(const Record* r) {
     for (int i = 0; i < NUM_SHAPES; i++) {
         if (json_member(r->json, r->value, shapes[i].prompt)) { return &shapes[i]; }
     }
-    refuse(r, "has none of the keys messages, instruction, prompt, question", "");
+    refuse(r, "has none of the keys messages, instruction, prompt, question, Body", "");
 }
 
 static int is_role(const Record* r, const JsonValue* message, const char* role) {
@@ -148,16 +150,28 @@ static void encode_pending(RecordEncoder* e, int trained) {
     e->pending.bytes = 0;
 }
 
+// The text of a record's answer, which may be a number: 51.0 is "51".
+static JsonValue answer_of(RecordEncoder* e, const Record* r, const char* key, int optional) {
+    const JsonValue* v = json_member(r->json, r->value, key);
+    if (v && v->kind == JSON_NUMBER) {
+        int bytes = snprintf(e->number, sizeof(e->number), "%.15g", v->number);
+        return (JsonValue){ .kind = JSON_TEXT, .text = e->number, .bytes = (size_t)bytes };
+    }
+    v = text_member(r, r->value, key, optional);
+    return v ? *v : (JsonValue){ .kind = JSON_TEXT, .text = "" };
+}
+
 // An empty answer teaches nothing, not even to end there.
-static void add_answer(RecordEncoder* e, const JsonValue* text) {
+static void add_answer(RecordEncoder* e, const JsonValue* text, int trained) {
     encode_pending(e, 0);
     if (text->bytes == 0) { return; }
     add_text(e, text->text, text->bytes);
-    encode_pending(e, 1);
-    add_token(e, (uint16_t)tokenizer_eot(e->tokenizer), 1);
+    encode_pending(e, trained);
+    add_token(e, (uint16_t)tokenizer_eot(e->tokenizer), trained);
 }
 
-static void add_shape(RecordEncoder* e, const Record* r, const Shape* shape, const char* answer) {
+// All that stands before the answer.
+static void add_context(RecordEncoder* e, const Record* r, const Shape* shape) {
     const JsonValue* prompt = text_member(r, r->value, shape->prompt, 0);
     const JsonValue* input = shape->input ? text_member(r, r->value, shape->input, 1) : NULL;
     add_words(e, shape->before_prompt);
@@ -167,34 +181,80 @@ static void add_shape(RecordEncoder* e, const Record* r, const Shape* shape, con
         add_text(e, input->text, input->bytes);
     }
     add_words(e, shape->before_answer);
-    add_answer(e, text_member(r, r->value, answer ? answer : shape->answer, 0));
 }
 
-// What follows the last message of the assistant leads nowhere and is left out.
-static void add_messages(RecordEncoder* e, const Record* r, const JsonValue* messages) {
-    for (const JsonValue* m = messages->first; m; m = m->next) {
-        int system = is_role(r, m, "system"), user = is_role(r, m, "user");
-        const JsonValue* content = text_member(r, m, "content", 0);
-        if (system || user) {
-            add_words(e, system ? "### System:\n" : "### User:\n");
-            add_text(e, content->text, content->bytes);
-            add_words(e, "\n\n");
-        } else {
-            if (!is_role(r, m, "assistant")) { refuse(r, "a message's role is not system, user or assistant", ""); }
-            add_words(e, "### Assistant:\n");
-            add_answer(e, content);
-        }
+static void add_message(RecordEncoder* e, const Record* r, const JsonValue* m, int trained) {
+    int system = is_role(r, m, "system"), user = is_role(r, m, "user");
+    const JsonValue* content = text_member(r, m, "content", 0);
+    if (system || user) {
+        add_words(e, system ? "### System:\n" : "### User:\n");
+        add_text(e, content->text, content->bytes);
+        add_words(e, "\n\n");
+    } else {
+        if (!is_role(r, m, "assistant")) { refuse(r, "a message's role is not system, user or assistant", ""); }
+        add_words(e, "### Assistant:\n");
+        add_answer(e, content, trained);
     }
-    e->pending.bytes = 0;
 }
 
-size_t record_row(RecordEncoder* e, const Record* r, const char* answer, uint16_t* tokens, unsigned char* mask) {
-    const JsonValue* messages = messages_of(r);
+static void begin_row(RecordEncoder* e, uint16_t* tokens, unsigned char* mask) {
     e->tokens = tokens;
     e->mask = mask;
     e->count = 0;
     memset(mask, 0, e->T);
-    if (messages) { add_messages(e, r, messages); } else { add_shape(e, r, shape_of(r), answer); }
-    for (size_t at = e->count; at <= e->T; at++) { tokens[at] = (uint16_t)tokenizer_eot(e->tokenizer); }
+}
+
+// The end of text as often as there is room.
+static size_t end_row(RecordEncoder* e) {
+    for (size_t at = e->count; at <= e->T; at++) { e->tokens[at] = (uint16_t)tokenizer_eot(e->tokenizer); }
     return e->count;
+}
+
+size_t record_row(RecordEncoder* e, const Record* r, const char* answer, uint16_t* tokens, unsigned char* mask) {
+    const JsonValue* messages = messages_of(r);
+    begin_row(e, tokens, mask);
+    if (messages) {
+        for (const JsonValue* m = messages->first; m; m = m->next) { add_message(e, r, m, 1); }
+        e->pending.bytes = 0; // what follows the last message of the assistant leads nowhere
+    } else {
+        const Shape* shape = shape_of(r);
+        add_context(e, r, shape);
+        JsonValue text = answer_of(e, r, answer ? answer : shape->answer, 0);
+        add_answer(e, &text, 1);
+    }
+    return end_row(e);
+}
+
+// The context of a conversation; returns the message that answers it, NULL if there is none.
+static const JsonValue* add_conversation(RecordEncoder* e, const Record* r, const JsonValue* messages) {
+    const JsonValue* m = messages->first;
+    for (; m && (m->next || !is_role(r, m, "assistant")); m = m->next) { add_message(e, r, m, 0); }
+    add_words(e, "### Assistant:\n");
+    return m ? text_member(r, m, "content", 0) : NULL;
+}
+
+static int is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
+
+// What a response is compared with: a worked answer ends in "#### 18".
+static void add_wanted(RecordEncoder* e, const JsonValue* answer) {
+    const char *text = answer->text, *end = text + answer->bytes, *behind = text;
+    for (const char* at = text; (at = memmem(at, (size_t)(end - at), "####", 4)) != NULL; at++) { behind = at + 4; }
+    while (behind < end && is_space(*behind)) { behind++; }
+    while (behind < end && is_space(end[-1])) { end--; }
+    add_text(e, behind, (size_t)(end - behind));
+    encode_pending(e, 1);
+}
+
+size_t record_prompt_row(RecordEncoder* e, const Record* r, uint16_t* tokens, unsigned char* mask, size_t* prompt) {
+    const JsonValue *messages = messages_of(r), *last = NULL;
+    const Shape* shape = messages ? NULL : shape_of(r);
+    begin_row(e, tokens, mask);
+    if (messages) { last = add_conversation(e, r, messages); } else { add_context(e, r, shape); }
+    encode_pending(e, 0);
+    if (e->count == 0) { add_token(e, (uint16_t)tokenizer_eot(e->tokenizer), 0); }
+    *prompt = e->count;
+    JsonValue answer = { .text = "" };
+    if (shape) { answer = answer_of(e, r, shape->answer, 1); } else if (last) { answer = *last; }
+    add_wanted(e, &answer);
+    return end_row(e);
 }

@@ -1,11 +1,12 @@
 // records.h -- a JSON record of instructions or of a conversation as a row of tokens, with what is trained on in it.
 //
-// Four shapes are known, by their keys:
+// Five shapes are known, by their keys:
 //     messages                        [{role: system|user|assistant, content}, ...]
 //     instruction, (input,) output    as in Alpaca's data
 //     prompt, completion              as they are, without headings
 //     question, answer
-// and the last three with chosen and rejected instead of the answer: a preference pair, which is two rows.
+//     Body, Question, Answer          as in SVAMP's data
+// An answer may also be a number. All but the first may have chosen and rejected instead of the answer: a preference pair, which is two rows.
 // Trained on are the assistant's messages, the output, completion or answer, each with the end of
 // text behind it; all before is context. It reads, as far as the record has the parts:
 //     ### Instruction:\n ... \n\n### Input:\n ... \n\n### Response:\n ... <|endoftext|>
@@ -43,5 +44,11 @@ void record_encoder_free(RecordEncoder* e);
 // Fills tokens (T+1) and mask (T): the beginning of a record that is too long, else all of it and then
 // the end of text, not trained on. answer: the key that the answer of a pair has, else NULL. Returns how many tokens the record has.
 size_t record_row(RecordEncoder* e, const Record* r, const char* answer, uint16_t* tokens, unsigned char* mask);
+
+// The same for a prompt to be answered and judged, not to be trained on. The context is all before the last message if that is the
+// assistant's, else all that there is; an empty one is the end of text, before which nothing stands. mask is 1 on what an answer is compared
+// with: of the record's answer what stands behind its last "####", if there is one (GSM8K), without white space at both ends, and
+// without an end of text. It may be empty or missing, as of a pair. *prompt: tokens of the context.
+size_t record_prompt_row(RecordEncoder* e, const Record* r, uint16_t* tokens, unsigned char* mask, size_t* prompt);
 
 #endif // LLMC_RECORDS_H

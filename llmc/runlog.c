@@ -44,17 +44,24 @@ FILE* runlog_csv(const char* folder, const char* name, int first_step, int* is_n
     return folder ? open_log(folder, name, first_step, is_new) : NULL;
 }
 
-RunLog runlog_open(const char* folder, int first_step, int steps, int pairs) {
-    RunLog log = { .first_step = first_step, .steps = steps, .pairs = pairs, .began = seconds_now() };
+#define NAME(name) "," #name
+static const char* const log_columns[] = {
+    [COLUMNS_LOSSES] = "",
+    [COLUMNS_PAIRS] = ",accuracy,margin,target_accuracy,target_margin,val_accuracy,val_margin,val_general_accuracy,val_general_margin",
+    [COLUMNS_ROUNDS] = ROUND_CELLS(NAME),
+};
+static const char* const eval_columns[] = { "loss,accuracy,exact", "loss,accuracy,margin", "reward,right,length" };
+
+RunLog runlog_open(const char* folder, int first_step, int steps, LogColumns columns) {
+    RunLog log = { .first_step = first_step, .steps = steps, .columns = columns, .began = seconds_now() };
     int is_new;
     if (!folder) { return log; }
     log.log_csv = open_log(folder, "log.csv", first_step, &is_new);
     if (is_new) {
-        fputs("step,loss,target_loss,val_loss,val_general_loss,lr,grad_norm,update_cos,update_ratio,tokens,ms", log.log_csv);
-        fputs(pairs ? ",accuracy,margin,target_accuracy,target_margin,val_accuracy,val_margin,val_general_accuracy,val_general_margin\n" : "\n", log.log_csv);
+        fprintf(log.log_csv, "step,loss,target_loss,val_loss,val_general_loss,lr,grad_norm,update_cos,update_ratio,tokens,ms%s\n", log_columns[columns]);
     }
     log.eval_csv = open_log(folder, "eval.csv", first_step, &is_new);
-    if (is_new) { fprintf(log.eval_csv, "step,data,loss,accuracy,%s\n", pairs ? "margin" : "exact"); }
+    if (is_new) { fprintf(log.eval_csv, "step,data,%s\n", eval_columns[columns]); }
     log.main_log = open_log(folder, "main.log", first_step, &is_new);
     return log;
 }
@@ -67,12 +74,21 @@ void runlog_close(RunLog* log) {
     *log = (RunLog){0};
 }
 
+StepRow runlog_row(int step) {
+    StepRow row = { .step = step, .loss = NAN, .target_loss = NAN, .val_loss = NAN, .val_general_loss = NAN, .lr = NAN, .grad_norm = NAN,
+                    .update_cos = NAN, .update_ratio = NAN, .ms = NAN, .projecting_ms = NAN };
+    for (int i = 0; i < 4; i++) { row.pairs[i] = (PairCells){ NAN, NAN }; }
+    #define UNKNOWN(name) row.round.name = NAN;
+    ROUND_CELLS(UNKNOWN)
+    return row;
+}
+
 static void cell(FILE* f, double x, const char* end) {
     if (!isnan(x)) { fprintf(f, "%.9g", x); }
     fputs(end, f);
 }
 
-static void write_row(FILE* f, const StepRow* r, int pairs) {
+static void write_row(FILE* f, const StepRow* r, LogColumns columns) {
     const double cells[] = { r->loss, r->target_loss, r->val_loss, r->val_general_loss, r->lr, r->grad_norm,
                              r->update_cos, r->update_ratio };
     fprintf(f, "%d,", r->step);
@@ -80,11 +96,13 @@ static void write_row(FILE* f, const StepRow* r, int pairs) {
     if (r->tokens > 0) { fprintf(f, "%ld", r->tokens); }
     fputc(',', f);
     cell(f, r->ms, "");
-    for (int i = 0; pairs && i < 4; i++) {
+    for (int i = 0; columns == COLUMNS_PAIRS && i < 4; i++) {
         fputc(',', f);
         cell(f, r->pairs[i].accuracy, ",");
         cell(f, r->pairs[i].margin, "");
     }
+    #define CELL(name) fputc(',', f); cell(f, r->round.name, "");
+    if (columns == COLUMNS_ROUNDS) { ROUND_CELLS(CELL) }
     fputc('\n', f);
     fflush(f);
 }
@@ -107,10 +125,16 @@ static void show_line(RunLog* log, const StepRow* r, const char* note) {
     show("target", r->target_loss);
     show("val", r->val_loss);
     show("val general", r->val_general_loss);
-    if (log->pairs) {
+    if (log->columns == COLUMNS_PAIRS) {
         show("accuracy", r->pairs[0].accuracy);
         show("target", r->pairs[1].accuracy);
         show("val", r->pairs[2].accuracy);
+    } else if (log->columns == COLUMNS_ROUNDS) {
+        show("reward", r->round.reward);
+        show("target", r->round.target_reward);
+        show("val", r->round.val_reward);
+        show("val general", r->round.val_general_reward);
+        show("kl", isnan(r->round.kl_reference) ? r->round.kl_old : r->round.kl_reference);
     }
     if (!isnan(r->ms)) {
         printf(" | lr %.2e | norm %.3f", r->lr, r->grad_norm);
@@ -123,17 +147,17 @@ static void show_line(RunLog* log, const StepRow* r, const char* note) {
 }
 
 void runlog_step(RunLog* log, const StepRow* r, const char* note) {
-    if (log->log_csv) { write_row(log->log_csv, r, log->pairs); }
+    if (log->log_csv) { write_row(log->log_csv, r, log->columns); }
     if (log->main_log) { write_main(log->main_log, r); }
     double now = seconds_now();
-    int must = !isnan(r->val_loss) || r->step == log->first_step || r->step + 1 >= log->steps || note[0];
+    int must = !isnan(r->val_loss) || !isnan(r->round.val_reward) || r->step == log->first_step || r->step + 1 >= log->steps || note[0];
     if (!must && now - log->last_line < 1.0) { return; }
     show_line(log, r, note);
     log->last_line = now;
 }
 
-void runlog_eval(RunLog* log, int step, const char* data, double loss, double accuracy, double exact_or_margin) {
+void runlog_eval(RunLog* log, int step, const char* data, const double cells[3]) {
     if (!log->eval_csv) { return; }
-    fprintf(log->eval_csv, "%d,%s,%.9g,%.9g,%.9g\n", step, data, loss, accuracy, exact_or_margin);
+    fprintf(log->eval_csv, "%d,%s,%.9g,%.9g,%.9g\n", step, data, cells[0], cells[1], cells[2]);
     fflush(log->eval_csv);
 }

@@ -26,7 +26,7 @@ static Drpt drpt;
 static GPT2Config twin_open(const char* sizes, int n, int T) {
     DrptOptions options = drpt_defaults;
     options.method = "full";
-    model = gpt2_create(sizes, 1, 1);
+    model = gpt2_create(sizes, 1, 1, 1);
     gpt2_alloc(model, n, T, 1, 0, 0);
     drpt = drpt_create(&options, n, 0, T, 4 * model->config.channels, 1, 1);
     fill_params(model, 0.2f);
@@ -37,11 +37,13 @@ static float* twin_params(void) { return model->params; }
 static const float* twin_grads(void) { return model->grads; }
 static const float* twin_losses(void) { return model->losses; }
 
-static void twin_pass(const int* tokens, const int* targets, const float* weight) {
+static void twin_pass(const int* tokens, const int* targets, const float* weight, const HeadGradient* head) {
     drpt_begin(&drpt, 0, NULL, NULL);
     gpt2_forward(model, tokens, drpt.n, drpt.T);
-    gpt2_backward(model, tokens, targets, weight, &drpt, drpt.n, drpt.T);
+    gpt2_backward(model, tokens, targets, weight, head, &drpt, drpt.n, drpt.T);
 }
+
+static void twin_values(float* values) { gpt2_values(model, values, drpt.n, drpt.T); }
 
 static void twin_update(const char* optimizer, double lr, int step) {
     Config c = config_defaults;
@@ -61,6 +63,6 @@ const CpuTwin cpu_twin = {
     encoder_forward, layernorm_forward, layernorm_backward_input, twin_attention_forward, twin_attention_backward,
     gelu_forward, gelu_backward, cross_entropy_forward, cross_entropy_backward,
     matmul_forward, matmul_backward_input, matmul_backward_params, gradient_clip,
-    twin_open, twin_params, twin_grads, twin_losses, twin_pass, twin_update, twin_close,
+    twin_open, twin_params, twin_grads, twin_losses, twin_pass, twin_values, twin_update, twin_close,
     basis_create, basis_free, basis_refresh, basis_inside, basis_outside, basis_write, basis_read,
 };

@@ -3,7 +3,7 @@
 #define TEST_CPU_TWIN_H
 
 #include "../drpt/basis.h"
-#include "../llmc/gpt2_file.h"
+#include "../drpt/gpt2.h"
 #include "../llmc/optimizer.h"
 
 #include <stddef.h>
@@ -34,12 +34,13 @@ typedef struct {
     void (*matmul_backward_params)(float* dweight, float* dbias, const float* dout, const float* inp, int N, int C, int OC);
     void (*gradient_clip)(Clip* clip, const float* grads, size_t n, double longest);
 
-    // A model in plain training: n rows of T tokens. Its arrays are those of the model last opened.
+    // A model with a scalar head, in plain training: n rows of T tokens. Its arrays are those of the model last opened.
     GPT2Config (*open)(const char* sizes, int n, int T);
     float* (*params)(void);
     const float* (*grads)(void);
     const float* (*losses)(void);
-    void (*pass)(const int* tokens, const int* targets, const float* weight); // forward and backward
+    void (*pass)(const int* tokens, const int* targets, const float* weight, const HeadGradient* head); // forward and backward
+    void (*values)(float* values);
     void (*update)(const char* optimizer, double lr, int step);
     void (*close)(void);
 

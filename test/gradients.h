@@ -13,6 +13,7 @@ static int n, m, d, domains, domain[MAX_N];
 static double g[MAX_N][MAX_D], row[MAX_M][MAX_D], t[MAX_D];
 static double K[MAX_N*MAX_N], s[MAX_N], q, S[MAX_N*MAX_M], Q[MAX_M*MAX_M];
 static unsigned char usable[MAX_N];
+static int own_rows;      // row[i] is g[i] with another loss
 static Knobs knobs;
 
 // The answer.
@@ -98,7 +99,7 @@ static inline void solve_with(Method method, int gathered, double* score) {
     if (work == NULL) { abort(); }
     work[size] = 42.0;
     Statistics st = { K, s, &q, score, S, Q, NULL };
-    Rows rows = { n, m, usable, domains == 1 && n % 2 ? NULL : domain, domains };
+    Rows rows = { n, m, usable, domains == 1 && n % 2 ? NULL : domain, domains, own_rows };
     verdict = drpt_solve(alpha, &beta, method, &st, rows, gathered, knobs, work);
     expect(work[size] == 42.0);
     free(work);

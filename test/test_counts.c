@@ -121,7 +121,7 @@ static void test_56_steps(void) {
 }
 
 static void prepare(void) {
-    GPT2* model = gpt2_create("L2,H2,C24,V17,T30", 1, 0);
+    GPT2* model = gpt2_create("L2,H2,C24,V17,T30", 1, 0, 0);
     fill_params(model, 0.4f);
     model_write(scratch("model.bin"), &model->config, MODEL_FP32, model->params, model->num_params);
     gpt2_free(model);

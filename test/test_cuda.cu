@@ -277,18 +277,24 @@ struct Twins {
     GPT2* model;
     Drpt drpt;
     int n, T;
-    Array weight;
+    Array weight, dvalue, share; // the last two are the head's
+    HeadGradient head;
 
     Twins(const char* sizes, int rows, int tokens, int recompute) : n(rows), T(tokens) {
         DrptOptions options = drpt_defaults;
         options.method = "full";
-        model = gpt2_create(sizes, 1, 1);
+        model = gpt2_create(sizes, 1, 1, 1);
         gpt2_alloc(model, n, T, 1, 0, recompute);
         cpu_twin.open(sizes, n, T);
         drpt = drpt_create(&options, n, 0, T, 4 * model->config.channels, 1, 1);
         set_params(rounded(Array(cpu_twin.params(), cpu_twin.params() + model->num_params)));
         weight = fill_weight((size_t)n * T);
         for (float& w : weight) { w /= (float)(n * T); }
+        dvalue = fill_weight((size_t)n * T);
+        for (size_t i = 0; i < dvalue.size(); i++) { dvalue[i] *= (i % 2 ? 1.0f : -0.5f) / (float)(n * T); }
+        share = fill((size_t)n);
+        share[1] = 0.0f;
+        head = HeadGradient{ dvalue.data(), share.data() };
     }
     ~Twins() {
         cpu_twin.close();
@@ -307,8 +313,12 @@ struct Twins {
         std::vector<int> tokens = fill_below(N, 1 + below(V)), targets = fill_below(N, V);
         drpt_begin(&drpt, 0, NULL, NULL);
         gpt2_forward(model, tokens.data(), n, T);
-        gpt2_backward(model, tokens.data(), targets.data(), weight.data(), &drpt, n, T);
-        cpu_twin.pass(tokens.data(), targets.data(), weight.data());
+        Array got((size_t)N), want((size_t)N);
+        gpt2_values(model, got.data(), n, T);
+        gpt2_backward(model, tokens.data(), targets.data(), weight.data(), &head, &drpt, n, T);
+        cpu_twin.pass(tokens.data(), targets.data(), weight.data(), &head);
+        cpu_twin.values(want.data());
+        expect_close(got.data(), want.data(), (size_t)N, MODEL_TOLERANCE);
     }
     void update(const char* optimizer, double lr, int step) {
         Config c = config_defaults;
@@ -341,14 +351,18 @@ static void expect_tensors(Twins& twins, const float* device_array, const float*
 
 // The GPU trainer's own loss moves as its gradient says, tensor by tensor, along half the gradient and half a random direction.
 // In bf16 a weight that moves so little stays where it is.
-static double loss_at(GPT2* model, const Array& params, const std::vector<int>& tokens, const std::vector<int>& targets, const Array& weight, int n, int T) {
-    Array losses(weight.size());
+static double loss_at(Twins& twins, const Array& params, const std::vector<int>& tokens, const std::vector<int>& targets) {
+    GPT2* model = twins.model;
+    const Array& weight = twins.weight;
+    int n = twins.n, T = twins.T;
+    Array losses(weight.size()), values(weight.size());
     std::vector<unsigned char> hits(weight.size());
     device_write(model->params, params.data(), sizeof(float) * params.size());
     gpt2_forward(model, tokens.data(), n, T);
+    gpt2_values(model, values.data(), n, T);
     gpt2_evaluate(model, targets.data(), weight.data(), losses.data(), hits.data(), n, T);
     double sum = 0.0;
-    for (size_t i = 0; i < losses.size(); i++) { sum += (double)weight[i] * losses[i]; }
+    for (size_t i = 0; i < losses.size(); i++) { sum += (double)weight[i] * losses[i] + (double)twins.dvalue[i] * values[i]; }
     return sum;
 }
 
@@ -359,9 +373,10 @@ static void test_finite_differences(void) {
     Twins twins("L2,H2,C16,V19,T8", n, T, 0);
     std::vector<int> tokens = fill_below((size_t)n * T, V), targets = fill_below((size_t)n * T, V);
     Array at = twins.read(twins.model->params, twins.model->num_params);
+    twins.share.assign((size_t)n, 1.0f);
     drpt_begin(&twins.drpt, 0, NULL, NULL);
     gpt2_forward(twins.model, tokens.data(), n, T);
-    gpt2_backward(twins.model, tokens.data(), targets.data(), twins.weight.data(), &twins.drpt, n, T);
+    gpt2_backward(twins.model, tokens.data(), targets.data(), twins.weight.data(), &twins.head, &twins.drpt, n, T);
     Array grads = twins.read(twins.model->grads, twins.model->num_params);
     for (int i = 0; i < NUM_TENSORS; i++) {
         const Tensor* t = &twins.model->tensor[i];
@@ -377,7 +392,7 @@ static void test_finite_differences(void) {
         for (int side = 0; side < 2; side++) {
             Array there = at;
             for (size_t k = 0; k < size; k++) { there[t->begin + k] += (float)(side ? -step : step) * along[k]; }
-            moved[side] = loss_at(twins.model, there, tokens, targets, twins.weight, n, T);
+            moved[side] = loss_at(twins, there, tokens, targets);
         }
         double found = (moved[0] - moved[1]) / (2.0 * step);
         expect(fabs(found - slope) <= 200.0 * TOLERANCE * fabs(slope) + TOLERANCE);
@@ -419,7 +434,7 @@ static void test_training_sgd(void) { expect_training("sgd", 1e-1, 3); }
 // heads wider and rows longer than a warp, more positions than there is room for at a time.
 static void test_decode(void) {
     const int T = 70, ROWS = 3, V = 29;
-    GPT2* model = gpt2_create("L2,H1,C36,V29,T75", 3, 0);
+    GPT2* model = gpt2_create("L2,H1,C36,V29,T75", 3, 0, 0);
     Array params = fill(model->num_params);
     for (float& x : params) { x *= 0.4f; }
     device_write(model->params, params.data(), sizeof(float) * params.size());
@@ -458,7 +473,7 @@ static void test_decode(void) {
 // Rollouts, two rows at a time: each token again from a whole forward with the same random numbers, and its log-probability.
 static void test_rollouts(void) {
     const int ROWS = 4, T = 13, V = 29, END = 3;
-    GPT2* model = gpt2_create("L2,H2,C24,V29,T12", 3, 0);
+    GPT2* model = gpt2_create("L2,H2,C24,V29,T12", 3, 0, 0);
     Array params = fill(model->num_params);
     for (float& x : params) { x *= 0.4f; }
     device_write(model->params, params.data(), sizeof(float) * params.size());
@@ -497,7 +512,7 @@ static void test_rollouts(void) {
 // stream's, which the next block forms while the sites of this one still point to theirs.
 static void test_kept_blocks(void) {
     for (int keep = 0; keep <= 1; keep++) {
-        GPT2* model = gpt2_create("L2,H2,C16,V23,T8", 1, 1);
+        GPT2* model = gpt2_create("L2,H2,C16,V23,T8", 1, 1, 0);
         gpt2_alloc(model, 3, 8, 1, keep, 0);
         expect((model->dact[0].qkv != model->dact[1].qkv) == keep && model->act[0].qkv != model->act[1].qkv);
         expect(model->dact[0].fcproj != model->dact[1].fcproj && model->dact[0].fcproj != model->dx);
@@ -515,12 +530,16 @@ static void test_evaluate(void) {
     gpt2_forward(twins.model, tokens.data(), 2, 7);
     gpt2_evaluate(twins.model, targets.data(), twins.weight.data(), losses.data(), hits.data(), 2, 7);
     drpt_begin(&twins.drpt, 0, NULL, NULL);
-    gpt2_backward(twins.model, tokens.data(), targets.data(), twins.weight.data(), &twins.drpt, 2, 7);
+    gpt2_backward(twins.model, tokens.data(), targets.data(), twins.weight.data(), NULL, &twins.drpt, 2, 7);
     device_read(again.data(), gpt2_losses(twins.model), sizeof(float) * again.size());
     expect(losses == again && losses[0] > 0.0f && losses[2] == 0.0f);
-    GPT2* model = gpt2_create("L1,H2,C16,V23,T8", 1, 0);
+    GPT2* model = gpt2_create("L1,H2,C16,V23,T8", 1, 0, 0);
     GPT2Arrays a = gpt2_arrays(model);
     expect(a.params && !a.grads && !a.m && !a.v);
+    gpt2_free(model);
+    model = gpt2_create("L1,H2,C16,V23,T8", 1, 1, 0); // without a head
+    Config c = config_defaults;
+    gpt2_update(model, &c, 0.1, 1);
     gpt2_free(model);
 }
 

@@ -180,8 +180,7 @@ static std::vector<std::vector<double>> gradients(const Host& h, const Case& c) 
 
 static int widest(const Case& c) { return c.stride == c.rows || c.cols > c.rows ? c.cols : c.rows; }
 
-// What is gathered, added to `start`, with `part` floats of scratch.
-static Gather gather_plan(const Case& c, Route route, int needs, int metric) {
+static Gather gather_plan(const Case& c, Route route, int needs, int metric, int given) {
     Gather g = {};
     g.n = c.n;
     g.m = c.m;
@@ -189,6 +188,7 @@ static Gather gather_plan(const Case& c, Route route, int needs, int metric) {
     g.threads = 1;
     g.needs = needs;
     g.metric = metric;
+    g.given = given;
     g.correction = CORRECTION;
     g.eps = EPS;
     g.route = route;
@@ -196,7 +196,8 @@ static Gather gather_plan(const Case& c, Route route, int needs, int metric) {
     return g;
 }
 
-static Products gather(const Site& s, const Case& c, Route route, int needs, int metric, size_t part, SketchStore* sketches, double start = 0.0) {
+// What is gathered, added to `start`, with `part` floats of scratch.
+static Products gather(const Site& s, const Case& c, Route route, int needs, int metric, size_t part, SketchStore* sketches, double start = 0.0, int given = 0) {
     Products p(c.n, c.m, start);
     OnDevice<double> K(p.K), score(p.score), S(p.S), Q(p.Q), q(p.q), sums(p.s);
     OnDevice<float> scratch(part);
@@ -206,7 +207,7 @@ static Products gather(const Site& s, const Case& c, Route route, int needs, int
     st.q = q;
     st.score = metric ? score : sums;
     if (needs & NEEDS_ROWS) { st.S = S; st.Q = Q; }
-    Gather g = gather_plan(c, route, needs, metric);
+    Gather g = gather_plan(c, route, needs, metric, given);
     g.sketches = sketches;
     g.scratch = scratch;
     g.part = part;
@@ -316,6 +317,35 @@ static void test_metric(void) {
             for (int i = 0; i < c.n; i++) { // the largest that the metric can make of it is 1/eps
                 double unit = sqrt(want.K[(size_t)(i*c.n + i)] * want.q[0]) / EPS;
                 expect(fabs(got.score[(size_t)i] - 0.5 - want.score[(size_t)i]) <= (tolerance_of(route) > TOLERANCE ? ROUNDED : 2e-6) * unit);
+            }
+        }
+    }
+}
+
+// Against a vector that is given: with target rows or without, which do not count, and with each row's products with those.
+static void test_given(void) {
+    for (const Case& with_target : cases) {
+        Host host(with_target);
+        Copy copy(host);
+        std::vector<std::vector<double>> g = gradients(host, with_target);
+        Products of_target = products_of(g, with_target, host);
+        size_t weights = (size_t)(with_target.rows * with_target.cols);
+        std::vector<double> v(g[0].size());
+        for (size_t k = 0; k < v.size(); k++) { v[k] = k < weights ? host.vweight[k] : host.vbias[k - weights]; }
+        for (int way = 0; way < 6; way++) {
+            Case c = with_target;
+            Route route = way / 2 == 2 ? ROUTE_tokens : ROUTE_direct;
+            int needs = way / 2 == 1 ? NEEDS_S | NEEDS_ROWS : NEEDS_S;
+            if (way % 2) { c.m = 0; }
+            if (route == ROUTE_tokens && !is_product(c)) { continue; }
+            Products got = gather(copy.site(c), c, route, needs, 1, own_scratch(c, route), NULL, 0.5, 1);
+            for (int i = 0; i < c.n; i++) {
+                double unit = sqrt(dot(g[(size_t)i], g[(size_t)i]) * dot(v, v));
+                expect(fabs(got.score[(size_t)i] - 0.5 - dot(g[(size_t)i], v)) <= tolerance_of(route) * unit);
+                for (int j = 0; j < c.m && needs & NEEDS_ROWS; j++) {
+                    size_t at = (size_t)(i*c.m + j);
+                    expect(is_near(got.S[at] - 0.5, of_target.S[at], unit, unit, TOLERANCE));
+                }
             }
         }
     }
@@ -501,7 +531,7 @@ static void test_together(void) {
     OnDevice<double> q[2] = { OnDevice<double>(zero.q), OnDevice<double>(zero.q) };
     OnDevice<float> scratch(scratch_of(c));
     int times[2] = { 0, 0 };
-    Gather g = gather_plan(c, ROUTE_auto, NEEDS_S | NEEDS_K, 0);
+    Gather g = gather_plan(c, ROUTE_auto, NEEDS_S | NEEDS_K, 0, 0);
     g.scratch = scratch;
     g.part = scratch.count;
     for (int i = 0; i < SITES; i++) {
@@ -546,6 +576,7 @@ int main(int argc, char** argv) {
         { "gather/routes", test_routes },
         { "gather/auto", test_auto },
         { "gather/metric", test_metric },
+        { "gather/given", test_given },
         { "gather/wide_sketch_is_exact", test_wide_sketch_is_exact },
         { "gather/sketch_is_projected_gradients", test_sketch_is_projected_gradients },
         { "gather/sketch_streams", test_sketch_streams },

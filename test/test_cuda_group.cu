@@ -126,7 +126,7 @@ static void expect_solved(Groups* groups, Known* known, GroupTask task) {
     GroupResult result[GROUPS];
     double alpha[GROUPS*n], score[GROUPS*n];
     float weight[GROUPS*(n + m)];
-    Rows rows = { n, m, usable, domain, DOMAINS };
+    Rows rows = { n, m, usable, domain, DOMAINS, 0 };
     std::vector<double> work(solve_work(n, m, DOMAINS));
     int failures = test_failures;
     task.rows = groups_rows(groups, rows);
@@ -182,6 +182,63 @@ static std::vector<double> on_host(const double* p, size_t count) {
     std::vector<double> x(count);
     device_read(x.data(), p, sizeof(double) * count);
     return x;
+}
+
+// Target rows that are the general rows: as on the host, and the scores are without their rows' own parts, score as well as s.
+static void test_own_rows(void) {
+    enum { ROWS = 5, SLOTS = 3 };
+    const unsigned char use[ROWS] = { 1, 1, 1, 0, 1 };
+    Groups groups = groups_create(ROWS, ROWS, 1, 1, 1, 1);
+    double K[SLOTS][ROWS*ROWS], s[SLOTS][ROWS], q[SLOTS], score[SLOTS][ROWS], S[SLOTS][ROWS*ROWS], Q[ROWS*ROWS] = {};
+    std::vector<double> work(solve_work(ROWS, ROWS, 1));
+    Rows rows = { ROWS, ROWS, use, NULL, 1, 1 };
+    for (int k = 0; k < SLOTS; k++) {
+        Array g = fill(ROWS*LENGTH), t = fill(ROWS*LENGTH), sum(LENGTH, 0.0f);
+        for (int i = 0; i < ROWS*LENGTH; i++) { t[i] += g[i]; sum[i % LENGTH] += t[i]; }
+        q[k] = Known::dot(&sum[0], &sum[0]);
+        for (int i = 0; i < ROWS; i++) {
+            s[k][i] = Known::dot(&g[i*LENGTH], &sum[0]);
+            score[k][i] = s[k][i] + (k == 2 ? (float)i : 0.0f);
+            for (int j = 0; j < ROWS; j++) {
+                K[k][i*ROWS + j] = Known::dot(&g[i*LENGTH], &g[j*LENGTH]);
+                S[k][i*ROWS + j] = Known::dot(&g[i*LENGTH], &t[j*LENGTH]);
+            }
+        }
+        Statistics st = groups_statistics(&groups, k);
+        device_write(st.K, K[k], sizeof(K[k]));
+        device_write(st.s, s[k], sizeof(s[k]));
+        device_write(st.q, &q[k], sizeof(q[k]));
+        device_write(st.score, score[k], sizeof(score[k]));
+        device_write(st.S, S[k], sizeof(S[k]));
+        device_write(st.Q, Q, sizeof(Q));
+    }
+    for (int method = 0; method < METHOD_inside; method++) {
+        double alpha[SLOTS*ROWS], scores[SLOTS*ROWS], want[ROWS], beta;
+        GroupResult result[SLOTS];
+        GroupTask task = {};
+        task.method = (Method)method;
+        task.knobs = Knobs{ 0.5, 0.05, 0.3, 1.0, 0.5, 1.0, method % 2 ? RESCALE_ray : RESCALE_none, 11 };
+        task.needs = solve_needs(task.method, task.knobs) | NEEDS_S | NEEDS_ROWS;
+        task.rows = groups_rows(&groups, rows);
+        group_solve(&groups, 0, SLOTS, &task);
+        device_read(alpha, groups.alpha, sizeof(alpha));
+        device_read(scores, groups.score, sizeof(scores));
+        device_read(result, groups.result, sizeof(result));
+        for (int k = 0; k < SLOTS; k++) {
+            Statistics st = { K[k], s[k], &q[k], score[k], S[k], Q, NULL };
+            Knobs knobs = task.knobs;
+            knobs.seed = drpt_group_seed(knobs.seed, 0, (uint64_t)k);
+            drpt_solve(want, &beta, task.method, &st, rows, task.needs, knobs, work.data());
+            double dot = beta * q[k];
+            for (int i = 0; i < ROWS; i++) {
+                expect(same(alpha[k*ROWS + i], want[i], 1.0 + fabs(beta)));
+                expect(same(scores[k*ROWS + i], score[k][i] - S[k][i*ROWS + i], q[k]));
+                dot += want[i] * s[k][i];
+            }
+            expect(same(result[k].dot_ut, dot, (1.0 + fabs(beta)) * q[k]) && same(result[k].q, q[k], q[k]));
+        }
+    }
+    groups_free(&groups);
 }
 
 // What is cleared is whole slots and no more.
@@ -396,6 +453,7 @@ static void test_too_little_room(void) {
 int main(int argc, char** argv) {
     static const Test tests[] = {
         { "group/solve", test_solve },
+        { "group/own_rows", test_own_rows },
         { "group/clear", test_clear },
         { "group/add_normalised", test_add_normalised },
         { "group/assemble", test_assemble },

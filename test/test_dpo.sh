@@ -87,9 +87,7 @@ refuses '--reference: --objective sft has none' $model --general examples.bin --
 refuses '--beta: --objective sft has none' $model --general examples.bin --beta 0.3
 refuses '--weigh tokens' $pairs --weigh tokens
 refuses '--beta' $pairs --beta 0
-refuses 'sft|dpo' $pairs --objective ppo
-printf 'x | --method full\n' >list.txt
-refuses '--probe: works with --objective sft' $pairs $target --probe list.txt --out probed
+refuses 'sft|dpo|reward' $pairs --objective ppo
 { head -c 8 data/general.bin; printf '\015\000\000\000'; tail -c +13 data/general.bin; } >odd.bin
 refuses 'which are not pairs' $pairs --general odd.bin
 

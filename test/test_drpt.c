@@ -182,7 +182,7 @@ static void solve(Group* p, Method method, const unsigned char* usable) {
     static double work[1000];
     static double unused[m*m + n*m];
     Statistics st = { p->K, p->s, &p->q, p->s, unused, unused, NULL };
-    Rows rows = { n, m, usable, NULL, 1 };
+    Rows rows = { n, m, usable, NULL, 1, 0 };
     expect(solve_work(n, m, 1) <= sizeof(work) / sizeof(work[0]));
     p->verdict = drpt_solve(p->alpha, &p->beta, method, &st, rows, solve_needs(method, plugin.knobs) | NEEDS_S, plugin.knobs, work);
 }
@@ -829,7 +829,7 @@ static void test_strength_auto(void) {
                 }
             }
             Statistics st = { p.K, p.s, &p.q, p.s, S, Q, NULL };
-            Rows rows = { n, m, all_usable, NULL, 1 };
+            Rows rows = { n, m, all_usable, NULL, 1, 0 };
             expect(solve_work(n, m, 1) <= sizeof(work) / sizeof(work[0]));
             p.verdict = drpt_solve(p.alpha, &p.beta, METHOD_span, &st, rows, NEEDS_S | NEEDS_K | NEEDS_ROWS, plugin.knobs, work);
             expect_update(&p, group, member);
@@ -837,6 +837,155 @@ static void test_strength_auto(void) {
         }
         drpt_free(&plugin);
     }
+}
+
+// ---------------------------------------------------------------------------------------------
+// Target rows that are the general rows with other losses: OWN of each.
+
+enum { OWN = B / 2 };
+
+static void draw_own(void) {
+    draw();
+    for (int i = 0; i < OWN*T; i++) { tokens[OWN*T + i] = tokens[i]; }
+    for (int i = 0; i < OWN*T*V; i++) { dlogits[OWN*T*V + i] = 0.5f * dlogits[OWN*T*V + i] + 0.7f * dlogits[i]; } // each in favour of itself
+    single_rows();
+}
+
+static void create_own(const char* method, const char* group, const char* name, const char* value, int target) {
+    omp_set_num_threads(1);
+    DrptOptions o = drpt_defaults;
+    char program[] = "train", option[64], text[64], *argv[3] = { program, option, text };
+    OptionTable table = drpt_option_table(&o);
+    snprintf(option, sizeof(option), "--%s", name);
+    snprintf(text, sizeof(text), "%s", value);
+    options_parse(&table, 1, 3, argv, "");
+    o.method = method;
+    o.group = group;
+    o.mix = 0.3;
+    o.own_rows = 1;
+    plugin = drpt_create(&o, OWN, target, T, H, 1, 99);
+    plugin.verify = 1;
+}
+
+typedef struct { double t[NUM_PARAMS], K[OWN*OWN], s[OWN], q, alpha[OWN], beta; Verdict verdict; } OwnGroup;
+
+// From single gradients; s_i = <g_i, t - t_i>.
+static OwnGroup own_products(int group, int member) {
+    OwnGroup p = {0};
+    for (int site = 0; site < NUM_SITES; site++) {
+        for (int k = site_start[site]; k < site_start[site + 1] && group_of[group][site] == member; k++) {
+            for (int b = OWN; b < B; b++) { p.t[k] += ((float*)&single[b])[k]; }
+            p.q += p.t[k] * p.t[k];
+            for (int i = 0; i < OWN; i++) {
+                double g = ((float*)&single[i])[k];
+                p.s[i] += g * (p.t[k] - ((float*)&single[OWN + i])[k]);
+                for (int j = 0; j < OWN; j++) { p.K[i*OWN + j] += g * ((float*)&single[j])[k]; }
+            }
+        }
+    }
+    return p;
+}
+
+static void expect_own_group(OwnGroup* p, Method method, int group, int member, double* dot) {
+    static double work[1000];
+    Statistics st = { p->K, p->s, &p->q, p->s, NULL, NULL, NULL };
+    Rows rows = { OWN, OWN, all_usable, NULL, 1, 0 };
+    Knobs knobs = plugin.knobs;
+    knobs.seed = drpt_group_seed(knobs.seed, plugin.step, (uint64_t)member);
+    drpt_solve(p->alpha, &p->beta, method, &st, rows, solve_needs(method, knobs) | NEEDS_S, knobs, work);
+    for (int site = 0; site < NUM_SITES; site++) {
+        float want[NUM_PARAMS];
+        int start = site_start[site], end = site_start[site + 1];
+        if (group_of[group][site] != member) { continue; }
+        for (int k = start; k < end; k++) {
+            double u = p->beta * p->t[k];
+            for (int i = 0; i < OWN; i++) { u += p->alpha[i] * ((float*)&single[i])[k]; }
+            want[k] = (float)u;
+            *dot += u * p->t[k];
+        }
+        expect_close((float*)&got + start, want + start, (size_t)(end - start), 1e-4f);
+    }
+}
+
+// Every group's update is that of the scores without their rows' own parts, and is measured against the whole t.
+static void test_own_rows(void) {
+    static const char* const routes[] = { "auto", "direct", "pairs", "tokens" };
+    int moved = 0;
+    draw_own();
+    for (int method = 0; method < NUM_SOLVED; method++) {
+        for (int group = 0; group < NUM_GROUPS; group++) {
+            double dot = 0.0, norm = 0.0, score[NUM_SITES*OWN];
+            int groups = group_of[group][NUM_SITES - 1] + 1, reads = solve_needs((Method)method, (Knobs){ .strength = 1.0 }) & NEEDS_S;
+            create_own(method_name[method], group_name[group], "score", routes[method % 4], OWN);
+            expect(!reads == !plugin.rows.own_rows && !reads == !(plugin.needs & NEEDS_ROWS));
+            step(5, all_usable);
+            memcpy(score, plugin.scores, sizeof(double) * (size_t)(groups * OWN));
+            for (int member = 0; member < groups; member++) {
+                OwnGroup p = own_products(group, member);
+                expect_own_group(&p, (Method)method, group, member, &dot);
+                norm += p.q;
+                for (int i = 0; i < OWN && reads; i++) { expect(fabs(score[member*OWN + i] - p.s[i]) <= 1e-5 * sqrt(p.K[i*OWN + i] * p.q)); }
+            }
+            expect(fabs(plugin.dot_ut - dot) <= 1e-4 * (fabs(dot) + norm) && fabs(plugin.norm_t2 - norm) <= 1e-5 * norm);
+            static Params once;
+            once = got;
+            plugin.rows.own_rows = 0;
+            step(5, all_usable);
+            moved += memcmp(&once, &got, sizeof(got)) != 0;
+            drpt_free(&plugin);
+        }
+    }
+    expect(moved > 20);
+}
+
+// Rows that are only scored, against whatever stands in `got`, which stays: with their own parts left out, or without target rows.
+static void test_scores_only(void) {
+    static Params given;
+    draw_own();
+    test_fill((float*)&given, NUM_PARAMS, &rng);
+    for (int own = 0; own < 2; own++) {
+        for (int group = 0; group < NUM_GROUPS; group++) {
+            DrptOptions o = drpt_defaults;
+            o.method = "filter";
+            o.group = group_name[group];
+            o.scores_only = 1;
+            o.own_rows = own;
+            plugin = drpt_create(&o, own ? OWN : B, own ? OWN : 0, T, H, 1, 0);
+            plugin.verify = 1;
+            for (int at = 0; at < 2; at++) { // the second time as the first
+                got = given;
+                drpt_begin(&plugin, 0, all_usable, NULL);
+                backward(&plugin, &got);
+                drpt_end(&plugin);
+                expect(memcmp(&got, &given, sizeof(got)) == 0);
+                for (int member = 0; member <= group_of[group][NUM_SITES - 1]; member++) {
+                    for (int i = 0; i < plugin.n; i++) {
+                        double want = 0.0, gg = 0.0, vv = 0.0;
+                        for (int site = 0; site < NUM_SITES; site++) {
+                            for (int k = site_start[site]; k < site_start[site + 1] && group_of[group][site] == member; k++) {
+                                double g = ((float*)&single[i])[k], v = ((float*)&given)[k];
+                                want += g * (own ? v - ((float*)&single[OWN + i])[k] : v);
+                                gg += g * g;
+                                vv += v * v + (own ? g * g : 0.0);
+                            }
+                        }
+                        expect(fabs(plugin.scores[member * plugin.n + i] - want) <= 2e-5 * sqrt(gg * vv));
+                    }
+                }
+            }
+            drpt_free(&plugin);
+        }
+    }
+}
+
+static void test_own_rows_that_make_no_sense(void) {
+    static const struct { const char *method, *name, *value; } wrong[] = {
+        { "cone", "strength", "auto" }, { "subset", "metric", "adam" }, { "subset", "normalise", "1" }, { "filter", "score", "sketch" },
+    };
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        expect_dies("--leave-one-out 0", create_own(wrong[i].method, "global", wrong[i].name, wrong[i].value, OWN));
+    }
+    expect_dies("2 target rows are not the 3 general rows", create_own("subset", "layer", "keep", "0.5", OWN - 1));
 }
 
 // Scores of a global group, each layer's by their mean magnitude.
@@ -987,6 +1136,9 @@ int main(int argc, char** argv) {
         { "drpt/adams_metric_alone", test_adams_metric_alone },
         { "drpt/knobs", test_knobs },
         { "drpt/strength_auto", test_strength_auto },
+        { "drpt/own_rows", test_own_rows },
+        { "drpt/scores_only", test_scores_only },
+        { "drpt/own_rows_that_make_no_sense", test_own_rows_that_make_no_sense },
         { "drpt/normalised_scores", test_normalised_scores },
         { "drpt/normalised_scores_of_some_rows", test_normalised_scores_of_some_rows },
         { "drpt/adams_metric", test_adams_metric },

@@ -289,7 +289,7 @@ static void test_hull_of_hundreds_of_rows(void) {
     }
     double one = 1.0;
     Statistics st = { big_K, big_s, &one, big_s, NULL, NULL, NULL };
-    Rows rows = { ROWS, 0, all, NULL, 1 };
+    Rows rows = { ROWS, 0, all, NULL, 1, 0 };
     for (int k = 1; k <= ROWS; k += 37) {
         double at = 0.0, most = 0.0, slope[ROWS], sum = 0.0;
         knobs = KNOBS(.keep = (double)k / ROWS);

@@ -57,7 +57,7 @@ static uint64_t rng = 11;
 // What a test varies; everything else follows from the case.
 static struct {
     Route route;
-    int threads, metric, keep;
+    int threads, metric, given, keep;
     float* kept;
     size_t kept_size, part; // part: 0: as much as promised
     SketchStore* sketches;
@@ -157,7 +157,7 @@ static void add(Products* p, const Site* s, int needs, int n, int m, int T) {
     partial[doubles] = 42.0;
     Statistics st = { .K = p->K, .s = p->s, .q = &p->q, .score = with.metric ? p->score : p->s, .partial = partial };
     if (needs & NEEDS_ROWS) { st.S = p->S; st.Q = p->Q; }
-    Gather g = { .n = n, .m = m, .T = T, .threads = with.threads, .needs = needs, .metric = with.metric, .correction = correction, .eps = eps,
+    Gather g = { .n = n, .m = m, .T = T, .threads = with.threads, .needs = needs, .metric = with.metric, .given = with.given, .correction = correction, .eps = eps,
                  .route = with.route, .keep_gradients = with.keep, .kept = with.kept, .kept_size = with.kept_size, .sketches = with.sketches,
                  .scratch = scratch, .part = part };
     done = drpt_gather(&st, s, &g);
@@ -360,6 +360,46 @@ static void test_metric(void) {
     }
     with.metric = with.keep = 0;
     with.kept = NULL;
+    with.threads = 1;
+}
+
+// [7] Against a vector that is given: with target rows or without, which do not count, and with each row's products with those.
+static void test_7_given(void) {
+    for (int k = 0; k < NUM_CASES; k++) {
+        const Case* c = &cases[k];
+        Site s = draw(c);
+        size_t weights = (size_t)s.rows * (size_t)s.cols, size = site_size(&s);
+        test_fill(vweight, MOST_WEIGHTS, &rng);
+        test_fill(vbias, 1024, &rng);
+        single_rows(&s, c->n + c->m, c->T);
+        Products want = by_single_rows(&s, c->n, c->m);
+        double vv = 0.0;
+        for (int i = 0; i < c->n; i++) {
+            want.score[i] = vv = 0.0;
+            for (size_t e = 0; e < size; e++) {
+                double v = e < weights ? vweight[e] : vbias[e - weights];
+                want.score[i] += gradient[i][e] * v;
+                vv += v * v;
+            }
+        }
+        with.metric = with.given = 1;
+        for (with.route = ROUTE_auto; with.route <= ROUTE_tokens; with.route++) {
+            for (int way = 0; way < 8; way++) {
+                int m = way % 2 ? c->m : 0, needs = way & 2 ? NEEDS_S | NEEDS_ROWS : NEEDS_S;
+                Products got = {0};
+                with.threads = way & 4 ? 3 : 1;
+                add(&got, &s, needs, c->n, m, c->T);
+                int by_tokens = site_is_product(&s) && !(needs & NEEDS_ROWS);
+                expect(with.route == ROUTE_auto || done.route == (by_tokens && with.route == ROUTE_tokens ? ROUTE_tokens : ROUTE_direct));
+                for (int i = 0; i < c->n; i++) {
+                    expect(fabs(got.score[i] - want.score[i]) <= 1e-5 * sqrt(want.K[i*c->n + i] * vv));
+                    for (int j = 0; j < m && needs & NEEDS_ROWS; j++) { expect(is_near(got.S[i*m + j], want.S[i*m + j], want.K[i*c->n + i], want.Q[j*m + j], 1e-5)); }
+                }
+                expect(is_near(got.q, m > 0 ? want.q : 0.0, want.q, want.q, 1e-5));
+            }
+        }
+        with.metric = with.given = 0;
+    }
     with.threads = 1;
 }
 
@@ -784,6 +824,7 @@ int main(int argc, char** argv) {
         { "gather/a_route_that_cannot_gives_way", test_a_route_that_cannot_gives_way },
         { "gather/auto", test_auto },
         { "gather/metric", test_metric },
+        { "gather/7_given", test_7_given },
         { "gather/kept_gradients_give_the_update", test_kept_gradients_give_the_update },
         { "gather/what_is_kept", test_what_is_kept },
         { "gather/same_bits", test_same_bits },

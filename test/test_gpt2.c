@@ -198,7 +198,7 @@ static void test_tensors(void) {
     };
     Tensor tensor[NUM_TENSORS];
     GPT2Config c;
-    expect(NUM_TENSORS == 16);
+    expect(NUM_TENSORS == 18);
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
         expect(gpt2_config_parse(&c, known[i].init) && list_tensors(tensor, &c) == known[i].params);
     }
@@ -217,7 +217,7 @@ static void expect_normal_at(int line, const float* x, size_t n, double sd) {
 #define expect_normal(x, n, sd) expect_normal_at(__LINE__, x, n, sd)
 
 static void test_init(void) {
-    GPT2 *model = gpt2_create("L3,H4,C48,V130,T50", 5, 0), *other = gpt2_create("L3,H4,C48,V130,T50", 6, 0);
+    GPT2 *model = gpt2_create("L3,H4,C48,V130,T50", 5, 0, 0), *other = gpt2_create("L3,H4,C48,V130,T50", 6, 0, 0);
     const Params* w = &model->weight;
     expect(model->config.padded_vocab_size == 256 && model->config.heads == 4 && model->config.layers == 3);
     expect_normal(w->wte, 130 * 48, 0.02);
@@ -246,10 +246,10 @@ static void test_init(void) {
 static void test_broken_model(void) {
     static const float broken[] = { NAN, INFINITY, -INFINITY };
     for (int i = 0; i < 3; i++) {
-        GPT2* model = gpt2_create("L1,H2,C6,V11,T7", 1, 0);
+        GPT2* model = gpt2_create("L1,H2,C6,V11,T7", 1, 0, 0);
         model->params[i == 0 ? 0 : i == 1 ? model->num_params / 2 : model->num_params - 1] = broken[i];
         model_write(scratch("broken.bin"), &model->config, MODEL_FP32, model->params, model->num_params);
-        expect_dies("not a number", omp_set_num_threads(1); gpt2_create(scratch("broken.bin"), 1, 0)); // a child has no other threads
+        expect_dies("not a number", omp_set_num_threads(1); gpt2_create(scratch("broken.bin"), 1, 0, 0)); // a child has no other threads
         gpt2_free(model);
     }
 }
@@ -278,10 +278,10 @@ static void test_bf16_model(void) {
     static const float want[] = { 1.0f, 0x1.04p0f, -1.0f, 0x1.02p0f, 1.0f, 0x1p4f, 0x1p-130f, -0.0f, 0x1.fep127f };
     enum { GIVEN = sizeof(given) / sizeof(given[0]) };
     size_t count;
-    GPT2* model = gpt2_create("L2,H2,C24,V11,T7", 1, 0);
+    GPT2* model = gpt2_create("L2,H2,C24,V11,T7", 1, 0, 0);
     memcpy(model->params, given, sizeof(given));
     model_write(scratch("bf16.bin"), &model->config, MODEL_BF16, model->params, model->num_params);
-    GPT2* read = gpt2_create(scratch("bf16.bin"), 2, 0);
+    GPT2* read = gpt2_create(scratch("bf16.bin"), 2, 0, 0);
     expect(memcmp(&read->config, &model->config, sizeof(read->config)) == 0 && read->num_params == model->num_params);
     expect(memcmp(read->params, want, sizeof(want)) == 0);
     for (size_t i = GIVEN; i < model->num_params; i++) { expect(fabsf(read->params[i] - model->params[i]) <= 0x1p-8f * fabsf(model->params[i])); }
@@ -296,12 +296,12 @@ static void test_bf16_model(void) {
 
 static void expect_broken_words(const char* about, const uint16_t* words, size_t count) {
     write_words(scratch("broken.bin"), words, count);
-    expect_dies(about, omp_set_num_threads(1); gpt2_create(scratch("broken.bin"), 1, 0));
+    expect_dies(about, omp_set_num_threads(1); gpt2_create(scratch("broken.bin"), 1, 0, 0));
 }
 
 static void test_broken_bf16_model(void) {
     size_t count;
-    GPT2* model = gpt2_create("L2,H2,C6,V11,T7", 1, 0);
+    GPT2* model = gpt2_create("L2,H2,C6,V11,T7", 1, 0, 0);
     model_write(scratch("bf16.bin"), &model->config, MODEL_BF16, model->params, model->num_params);
     uint16_t* words = read_words(scratch("bf16.bin"), &count);
     expect_broken_words("its header asks for", words, count - 1);
@@ -320,6 +320,104 @@ static void test_broken_bf16_model(void) {
     }
     free(words);
     gpt2_free(model);
+}
+
+// ---------------------------------------------------------------------------------------------
+// The scalar head.
+
+// A file has a head or none; whoever asks for one gets it of zeros, and a file's own stays. All else is the same in both.
+static void test_head_file(void) {
+    GPT2 *bare = gpt2_create("L2,H2,C6,V11,T7", 1, 0, 0), *model = gpt2_create("L2,H2,C6,V11,T7", 1, 0, 1);
+    size_t body = bare->num_params;
+    expect(bare->config.head == 0 && model->config.head == 1 && model->num_params == body + 7);
+    expect(memcmp(model->params, bare->params, sizeof(float) * body) == 0 && model->weight.headw == model->params + body && model->weight.headb == model->params + body + 6);
+    for (size_t i = body; i < model->num_params; i++) { expect(model->params[i] == 0.0f); model->params[i] = 0.5f * (float)(i - body) - 1.0f; }
+    model_write(scratch("bare.bin"), &bare->config, MODEL_FP32, bare->params, body);
+    model_write(scratch("head.bin"), &model->config, MODEL_FP32, model->params, model->num_params);
+    model_write(scratch("head16.bin"), &model->config, MODEL_BF16, model->params, model->num_params);
+    for (int with_head = 0; with_head < 2; with_head++) {
+        GPT2* read = gpt2_create(scratch("bare.bin"), 2, 1, with_head);
+        expect(read->config.head == with_head && read->num_params == body + (with_head ? 7 : 0));
+        expect(memcmp(read->params, bare->params, sizeof(float) * body) == 0);
+        for (size_t i = body; i < read->num_params; i++) { expect(read->params[i] == 0.0f); }
+        gpt2_free(read);
+        read = gpt2_create(scratch("head.bin"), 2, 1, with_head);
+        expect(read->config.head == 1 && read->num_params == body + 7 && memcmp(read->params, model->params, sizeof(float) * read->num_params) == 0);
+        gpt2_free(read);
+        read = gpt2_create(scratch("head16.bin"), 2, 1, with_head);
+        expect(read->config.head == 1 && memcmp(read->params + body, model->params + body, sizeof(float) * 7) == 0); // bf16 holds all of these
+        gpt2_free(read);
+    }
+    GPT2Init from = gpt2_init_open(scratch("bare.bin"), 1);
+    float* params = random_floats(from.num_params, 1.0f);
+    gpt2_init(&from, params, 0);
+    for (size_t i = body; i < from.num_params; i++) { expect(params[i] == 0.0f); } // wherever it is put
+    free(params);
+    size_t count;
+    uint16_t* words = read_words(scratch("head.bin"), &count);
+    expect(words[16] == 1 && words[17] == 0);
+    expect_broken_words("its header asks for", words, count - 14); // a header that promises a head
+    words[16] = 0;
+    expect_broken_words("its header asks for", words, count);      // a head that no header promises
+    words[16] = 2;
+    expect_broken_words("scalar heads: 2", words, count);
+    free(words);
+    gpt2_free(bare);
+    gpt2_free(model);
+}
+
+// The head stands beside the projections: its shares change its own gradient and nothing else, while what flows through it is part of every
+// row's gradient. A position without a gradient is left alone, whatever its numbers are.
+static void test_head_is_no_site(void) {
+    enum { n = 4, m = 2, T = 6, N = (n + m) * T, CASES = 5 };
+    static const char* const groups[] = { "layer", "global" };
+    static const unsigned char usable[n] = { 1, 1, 1, 1 };
+    for (int g = 0; g < 2; g++) {
+        DrptOptions o = drpt_defaults;
+        o.method = "subset";
+        o.group = groups[g];
+        float *kept = NULL, *scores = NULL;
+        Drpt drpt = drpt_create(&o, n, m, T, 32, 1, 1);
+        GPT2* model = gpt2_create("L2,H2,C8,V13,T8", 1, 1, 1);
+        gpt2_alloc(model, n + m, T, 1, drpt_keeps_blocks(&drpt), 0);
+        fill_params(model, 0.4f);
+        int tokens[N], targets[N];
+        float weight[N], dvalue[N], share[n + m];
+        for (int i = 0; i < N; i++) { tokens[i] = test_below(13); targets[i] = test_below(13); weight[i] = i % 3 ? 0.2f : 0.0f; }
+        size_t body = model->num_params - 9, all = model->num_params;
+        kept = floats(all);
+        scores = floats(n * 16);
+        for (int k = 0; k < CASES; k++) { // shares of 1; of 0; others; no head; another dvalue
+            for (int i = 0; i < N; i++) { dvalue[i] = i % 4 == 1 && k != 3 ? (k == 4 ? -0.3f : 0.1f) * (float)(1 + i % 5) : 0.0f; }
+            for (int i = 0; i < n + m; i++) { share[i] = k == 1 ? 0.0f : k == 2 ? 0.5f * (float)(i - 2) : 1.0f; }
+            HeadGradient head = { dvalue, share };
+            memset(model->grads, 0, sizeof(float) * all);
+            drpt_begin(&drpt, 1, usable, NULL);
+            gpt2_forward(model, tokens, n + m, T);
+            if (k == 3) { for (int c = 0; c < 8; c++) { model->weight.headw[c] = NAN; } } // of nobody's business then
+            gpt2_backward(model, tokens, targets, weight, &head, &drpt, n + m, T);
+            drpt_end(&drpt);
+            if (k == 3) { for (int c = 0; c < 8; c++) { model->weight.headw[c] = 0.4f; } }
+            size_t count = (size_t)drpt.num_groups * n < n * 16 ? (size_t)drpt.num_groups * n : n * 16;
+            for (size_t i = 0; i < all; i++) { expect(isfinite(model->grads[i])); }
+            if (k == 0) {
+                memcpy(kept, model->grads, sizeof(float) * all);
+                for (size_t i = 0; i < count; i++) { scores[i] = (float)drpt.scores[i]; }
+                for (size_t i = body; i < all; i++) { expect(kept[i] != 0.0f); }
+                continue;
+            }
+            int same = 1;
+            for (size_t i = 0; i < count; i++) { same &= scores[i] == (float)drpt.scores[i]; }
+            expect(same == (k < 3) && (memcmp(kept, model->grads, sizeof(float) * body) == 0) == (k < 3));
+            int zero = 1;
+            for (size_t i = body; i < all; i++) { zero &= model->grads[i] == 0.0f; expect(k == 1 || k == 3 || model->grads[i] != kept[i]); }
+            expect(zero == (k == 1 || k == 3));
+        }
+        free(kept);
+        free(scores);
+        drpt_free(&drpt);
+        gpt2_free(model);
+    }
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -441,7 +539,7 @@ static void test_schedules(void) {
 static void test_decay(void) {
     static const char* const optimizers[] = { "adamw", "sgd" };
     for (int i = 0; i < 2; i++) {
-        GPT2* model = gpt2_create("L2,H2,C6,V11,T7", 1, 1);
+        GPT2* model = gpt2_create("L2,H2,C6,V11,T7", 1, 1, 1);
         Config c = config_defaults;
         c.weight_decay = 0.1;
         c.optimizer = optimizers[i];
@@ -461,7 +559,7 @@ enum { CONTEXT = 13 };
 static const char decoded_model[] = "L2,H3,C18,V257,T13";
 
 static void test_decode_is_forward(void) {
-    GPT2* model = gpt2_create(decoded_model, 3, 0);
+    GPT2* model = gpt2_create(decoded_model, 3, 0, 0);
     int tokens[CONTEXT], V = model->config.vocab_size;
     fill_params(model, 0.3f);
     gpt2_alloc(model, 1, CONTEXT, 0, 0, 0);
@@ -494,7 +592,7 @@ static void test_generate(void) {
     Config c = config_defaults;
     c.temperature = 0.0;
     for (int prompt = 1; prompt <= 2 * CONTEXT; prompt += CONTEXT - 1) {
-        GPT2* model = gpt2_create(decoded_model, 3, 0);
+        GPT2* model = gpt2_create(decoded_model, 3, 0, 0);
         Tokenizer* tokenizer = tokenizer_open("bytes");
         uint16_t want[128], tokens[128];
         enum { MORE = 50 };
@@ -595,7 +693,7 @@ static void test_evaluate(void) {
 // What stands in a row without trained tokens, and where no token is trained on, does not matter.
 static void test_untrained_do_not_matter(void) {
     enum { rows = 4, T = 6 };
-    GPT2* model = gpt2_create("L1,H2,C8,V13,T8", 1, 1);
+    GPT2* model = gpt2_create("L1,H2,C8,V13,T8", 1, 1, 0);
     fill_params(model, 0.4f);
     gpt2_alloc(model, rows, T, 1, 0, 0);
     Drpt drpt = drpt_create(&drpt_defaults, rows, 0, T, 32, 1, 1);
@@ -611,7 +709,7 @@ static void test_untrained_do_not_matter(void) {
         batch_weigh(&b, 0, rows, 0, 1.0);
         drpt_begin(&drpt, 0, b.usable, NULL);
         gpt2_forward(model, b.inputs, rows, T);
-        gpt2_backward(model, b.inputs, b.targets, b.weight, &drpt, rows, T);
+        gpt2_backward(model, b.inputs, b.targets, b.weight, NULL, &drpt, rows, T);
         if (pass == 1) { break; }
         memcpy(kept, model->grads, sizeof(float) * model->num_params);
         memset(model->grads, 0, sizeof(float) * model->num_params);
@@ -736,6 +834,8 @@ int main(int argc, char** argv) {
         { "default_steps", test_default_steps },
         { "same_bits", test_same_bits },
         { "resume", test_resume },
+        { "head_file", test_head_file },
+        { "head_is_no_site", test_head_is_no_site },
     };
     return test_main(argc, argv, tests, sizeof(tests) / sizeof(tests[0]));
 }

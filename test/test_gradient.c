@@ -239,8 +239,10 @@ static double model_loss(void) {
     return (n > 0 ? (1.0 - mix) * mean_loss(0, n) : 0.0) + (rows > n ? mix * mean_loss(n, rows) : 0.0);
 }
 
+static int with_head;
+
 static void model_open_random(const char* init, int n, int m, int len, int keep_blocks) {
-    model = gpt2_create(init, 7, 1);
+    model = gpt2_create(init, 7, 1, with_head);
     gpt2_alloc(model, n + m, len, 1, keep_blocks, 0);
     fill_params(model, 0.4);
     batch = batch_create(n, m, len, 1);
@@ -263,7 +265,7 @@ static void model_backward(Drpt* drpt) {
     batch_weigh(&batch, batch.n, rows, by_tokens, 1.0);
     drpt_begin(drpt, 0, batch.usable, NULL);
     gpt2_forward(model, batch.inputs, rows, batch.T);
-    gpt2_backward(model, batch.inputs, batch.targets, batch.weight, drpt, rows, batch.T);
+    gpt2_backward(model, batch.inputs, batch.targets, batch.weight, NULL, drpt, rows, batch.T);
 }
 
 static void expect_model_gradient(Drpt* drpt) {
@@ -274,6 +276,7 @@ static void expect_model_gradient(Drpt* drpt) {
     #undef NAME
     for (int i = 0; i < NUM_TENSORS; i++) {
         const Tensor* t = &model->tensor[i];
+        if (t->blocks == 0) { continue; }
         expect_slope(names[i], model_loss, model->params + t->begin, model->grads + t->begin, t->blocks * t->rows * t->cols);
     }
 }
@@ -333,10 +336,95 @@ static void test_mixed_model(void) {
 }
 
 // ---------------------------------------------------------------------------------------------
-// Preference pairs: the same, with the mean DPO loss of the pairs by its definition.
+// The scalar head: what it says of the positions is part of the loss, some weights apart that are 0.
+
+static double value_at(size_t n) { // by its definition
+    size_t channels = (size_t)model->config.channels;
+    double value = model->weight.headb[0];
+    for (size_t c = 0; c < channels; c++) { value += model->weight.headw[c] * model->lnf[n * channels + c]; }
+    return value;
+}
+
+enum { HEAD_ROWS = 6, HEAD_N = 4, HEAD_T = 7 };
+static float value_weight[HEAD_ROWS * HEAD_T], head_share[HEAD_ROWS];
+
+static double sum_values(int first, int end) {
+    double sum = 0.0;
+    for (int n = first * HEAD_T; n < end * HEAD_T; n++) { sum += value_weight[n] * value_at((size_t)n); }
+    return sum;
+}
+
+static double loss_with_values(void) {
+    double loss = model_loss(); // what comes before is its forward
+    return loss + (1.0 - mix) * sum_values(0, batch.n) + mix * sum_values(batch.n, batch.n + batch.m);
+}
+
+static double loss_of_head(void) {
+    double sum = 0.0;
+    gpt2_forward(model, batch.inputs, batch.n + batch.m, batch.T);
+    for (int i = 0; i < batch.n + batch.m; i++) { sum += head_share[i] * sum_values(i, i + 1); }
+    return sum;
+}
+
+// Every parameter gets the gradient through the values as the regularizer has it, the head its own as the shares have it.
+static void expect_head_gradient(Drpt* drpt) {
+    int rows = batch.n + batch.m, usable = (int)batch_count(&batch, 0, batch.n).rows;
+    double general = drpt->plain ? 1.0 : usable;
+    float dvalue[HEAD_ROWS * HEAD_T], share[HEAD_ROWS];
+    test_fill(value_weight, HEAD_ROWS * HEAD_T, &test_rng);
+    test_fill(head_share, HEAD_ROWS, &test_rng);
+    head_share[2] = 0.0;
+    for (int i = 0; i < rows; i++) {
+        for (int t = i * HEAD_T; t < (i + 1) * HEAD_T; t++) {
+            value_weight[t] *= batch.usable[i] && t % 4 > 0;
+            dvalue[t] = i < batch.n ? general * value_weight[t] : value_weight[t];
+        }
+        share[i] = i < batch.n ? head_share[i] / general : head_share[i];
+    }
+    batch_weigh(&batch, 0, batch.n, 0, general);
+    batch_weigh(&batch, batch.n, rows, 0, 1.0);
+    drpt_begin(drpt, 0, batch.usable, NULL);
+    gpt2_forward(model, batch.inputs, rows, batch.T);
+    float values[HEAD_ROWS * HEAD_T];
+    gpt2_values(model, values, rows, batch.T);
+    for (int n = 0; n < rows * batch.T; n++) { expect(fabs(values[n] - value_at((size_t)n)) < 1e-13); }
+    HeadGradient head = { dvalue, share };
+    gpt2_backward(model, batch.inputs, batch.targets, batch.weight, &head, drpt, rows, batch.T);
+    for (int i = 0; i < NUM_TENSORS; i++) {
+        const Tensor* t = &model->tensor[i];
+        expect_slope("head", i < TENSOR_headw ? loss_with_values : loss_of_head, model->params + t->begin, model->grads + t->begin, t->blocks * t->rows * t->cols);
+    }
+}
+
+static void test_head(void) {
+    static const char* const groups[] = { "layer", "block", "global" };
+    static const struct { const char* method; double mix; int m; } methods[] = {
+        { NULL, 0.0, 0 }, { "mix", 0.3, HEAD_ROWS - HEAD_N }, { "full", 0.0, HEAD_ROWS - HEAD_N }, { "target", 1.0, HEAD_ROWS - HEAD_N },
+    };
+    with_head = 1;
+    by_tokens = 0;
+    for (int i = 0; i < 12; i++) {
+        DrptOptions o = drpt_defaults;
+        o.method = methods[i / 3].method;
+        o.group = groups[i % 3];
+        o.mix = mix = methods[i / 3].mix;
+        Drpt drpt = drpt_create(&o, HEAD_N, methods[i / 3].m, HEAD_T, 48, 1, 1);
+        drpt.verify = 1;
+        model_open_random("L2,H3,C12,V17,T9", HEAD_N, methods[i / 3].m, HEAD_T, drpt_keeps_blocks(&drpt));
+        expect_head_gradient(&drpt);
+        drpt_free(&drpt);
+        batch_free(&batch);
+        gpt2_free(model);
+    }
+    with_head = 0;
+}
+
+// ---------------------------------------------------------------------------------------------
+// Preference pairs: the same, with the mean loss of the pairs by its definition: DPO, or that of a reward model.
 
 enum { PAIR_ROWS = 6, PAIR_TARGETS = 4, PAIR_T = 7 };
 static Policy policy;
+static Objective pair_objective;
 static double reference_sum[PAIR_ROWS + PAIR_TARGETS]; // of the reference's log-probabilities of a row
 static const double pair_beta = 0.7;
 
@@ -352,12 +440,21 @@ static double row_sum(const GPT2* of, int i) {
     return sum;
 }
 
+// The value at the token that is the target of the last trained position.
+static double row_score(int i) {
+    int last = batch.T - 1;
+    while (!batch.mask[i * batch.T + last]) { last--; }
+    return value_at((size_t)(i * batch.T + last + 1));
+}
+
+static double pair_margin(int i) {
+    if (pair_objective == OBJECTIVE_reward) { return row_score(i) - row_score(i + 1); }
+    return pair_beta * (row_sum(model, i) - reference_sum[i] - row_sum(model, i + 1) + reference_sum[i + 1]);
+}
+
 static double mean_pair_loss(int first, int end) {
     double loss = 0.0;
-    for (int i = first; i < end; i += 2) {
-        double better = row_sum(model, i) - reference_sum[i], worse = row_sum(model, i + 1) - reference_sum[i + 1];
-        loss += log(1.0 + exp(-pair_beta * (better - worse)));
-    }
+    for (int i = first; i < end; i += 2) { loss += log(1.0 + exp(-pair_margin(i))); }
     return loss / ((end - first) / 2);
 }
 
@@ -367,15 +464,26 @@ static double pair_loss(void) {
     return (1.0 - mix) * mean_pair_loss(0, n) + (rows > n ? mix * mean_pair_loss(n, rows) : 0.0);
 }
 
-static void open_pairs(int m, int keep_blocks) {
+// What a reward model learns its head from: the mean loss of the general pairs, or of the target's alone.
+static double head_loss(void) {
+    gpt2_forward(model, batch.inputs, batch.n + batch.m, batch.T);
+    return mix == 1.0 ? mean_pair_loss(batch.n, batch.n + batch.m) : mean_pair_loss(0, batch.n);
+}
+
+static void open_pairs(int m, int len, int keep_blocks) {
     static const char init[] = "L2,H3,C12,V17,T9";
     int rows = PAIR_ROWS + m;
-    model_open_random(init, PAIR_ROWS, m, PAIR_T, keep_blocks);
-    for (int t = PAIR_T; t < 2 * PAIR_T; t++) { batch.mask[t] = t % 3 == 1; } // the row that has nothing to train on elsewhere
+    model_open_random(init, PAIR_ROWS, m, len, keep_blocks);
+    for (int t = len; t < 2 * len; t++) { batch.mask[t] = t % 3 == 1; } // the row that has nothing to train on elsewhere
     batch.usable[1] = 1;
-    policy = policy_create(init, 8, pair_beta, &model->config, rows, PAIR_T);
+    for (int i = 0; i < rows && with_head; i++) { // the last position is there for its token
+        batch.mask[(i + 1) * len - 1] = 0;
+        batch.mask[i * len + i % (len - 1)] = 1;
+    }
+    policy = policy_create(pair_objective, with_head ? NULL : init, 8, pair_beta, &model->config, rows, len);
+    if (with_head) { return; }
     fill_params(policy.reference, 0.3);
-    gpt2_forward(policy.reference, batch.inputs, rows, PAIR_T);
+    gpt2_forward(policy.reference, batch.inputs, rows, len);
     for (int i = 0; i < rows; i++) { reference_sum[i] = row_sum(policy.reference, i); }
 }
 
@@ -387,13 +495,18 @@ static void expect_pair_gradient(Drpt* drpt) {
     policy_weigh(&policy, model, &batch, 0, rows, batch.n, share, stats);
     policy_items(&policy, &batch);
     drpt_begin(drpt, 0, policy.usable, policy.domain);
-    gpt2_backward(model, batch.inputs, batch.targets, batch.weight, drpt, rows, batch.T);
+    gpt2_backward(model, batch.inputs, batch.targets, batch.weight, policy_head(&policy, drpt, rows, batch.n), drpt, rows, batch.T);
     gpt2_forward(model, batch.inputs, rows, batch.T);
     expect(fabs(stats[0].loss / (share[0] * stats[0].pairs) - mean_pair_loss(0, batch.n)) < 1e-12);
     expect(batch.m == 0 || fabs(stats[1].loss / (share[1] * stats[1].pairs) - mean_pair_loss(batch.n, rows)) < 1e-12);
     for (int i = 0; i < NUM_TENSORS; i++) {
         const Tensor* t = &model->tensor[i];
-        expect_slope("pairs", pair_loss, model->params + t->begin, model->grads + t->begin, t->blocks * t->rows * t->cols);
+        if (t->blocks == 0) { continue; }
+        if (with_head && (i == TENSOR_headb || i == TENSOR_lnfb)) { // which add the same to both scores of a pair
+            for (size_t k = 0; k < t->rows * t->cols; k++) { expect(fabs(model->grads[t->begin + k]) < 1e-14); }
+            continue;
+        }
+        expect_slope("pairs", i < TENSOR_headw ? pair_loss : head_loss, model->params + t->begin, model->grads + t->begin, t->blocks * t->rows * t->cols);
     }
 }
 
@@ -402,21 +515,25 @@ static void test_pairs(void) {
     static const struct { const char* method; double mix; int m; } methods[] = {
         { NULL, 0.0, 0 }, { "mix", 0.3, PAIR_TARGETS }, { "full", 0.0, PAIR_TARGETS }, { "target", 1.0, PAIR_TARGETS },
     };
-    for (int i = 0; i < 16; i++) {
+    for (int k = 0; k < 32; k++) {
+        int i = k % 16, len = PAIR_T + k / 16;
+        with_head = k / 16;
+        pair_objective = with_head ? OBJECTIVE_reward : OBJECTIVE_dpo;
         DrptOptions o = drpt_defaults;
         o.method = methods[i / 4].method;
         o.group = groups[i % 4];
         o.mix = mix = methods[i / 4].mix;
-        Drpt drpt = drpt_create(&o, PAIR_ROWS / 2, methods[i / 4].m / 2, 2 * PAIR_T, 48, 1, 1);
-        drpt.places = PAIR_T;
+        Drpt drpt = drpt_create(&o, PAIR_ROWS / 2, methods[i / 4].m / 2, 2 * len, 48, 1, 1);
+        drpt.places = len;
         drpt.verify = 1;
-        open_pairs(methods[i / 4].m, drpt_keeps_blocks(&drpt));
+        open_pairs(methods[i / 4].m, len, drpt_keeps_blocks(&drpt));
         expect_pair_gradient(&drpt);
         drpt_free(&drpt);
         policy_free(&policy);
         batch_free(&batch);
         gpt2_free(model);
     }
+    with_head = 0;
 }
 
 int main(int argc, char** argv) {
@@ -430,6 +547,7 @@ int main(int argc, char** argv) {
         { "plain_model", test_plain_model },
         { "gradients_add_up", test_gradients_add_up },
         { "mixed_model", test_mixed_model },
+        { "head", test_head },
         { "pairs", test_pairs },
     };
     omp_set_num_threads(1); // sizes so small that threads would only wait for each other

@@ -111,7 +111,7 @@ static void plain_pass(const float* weight) {
     memset(run.model->grads, 0, sizeof(float) * run.model->num_params);
     drpt_begin(&plain, 0, b->usable, NULL);
     gpt2_forward(run.model, b->inputs, rows, run.T);
-    gpt2_backward(run.model, b->inputs, b->targets, b->weight, &plain, rows, run.T);
+    gpt2_backward(run.model, b->inputs, b->targets, b->weight, NULL, &plain, rows, run.T);
     drpt_free(&plain);
 }
 
@@ -570,7 +570,7 @@ static void lay_out(float* to, const float* vector, const Site* site, int num_si
 static void probe_pass_of_the_step(Probe* p) {
     const Batch* b = &run.batch;
     gpt2_forward(run.model, b->inputs, EXAMPLES, run.T);
-    gpt2_backward(run.model, b->inputs, b->targets, b->weight, probe_recorder(p), EXAMPLES, run.T);
+    gpt2_backward(run.model, b->inputs, b->targets, b->weight, NULL, probe_recorder(p), EXAMPLES, run.T);
 }
 
 static void test_probe(void) {
@@ -650,7 +650,7 @@ static void test_probe_folded(void) {
 // ---------------------------------------------------------------------------------------------
 
 static void prepare(void) {
-    GPT2* model = gpt2_create("L3,H3,C12,V17,T12", 1, 0);
+    GPT2* model = gpt2_create("L3,H3,C12,V17,T12", 1, 0, 0);
     fill_params(model, 0.4f);
     model_write(scratch("model.bin"), &model->config, MODEL_FP32, model->params, model->num_params);
     kept = malloc(sizeof(float) * model->num_params);

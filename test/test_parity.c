@@ -49,7 +49,7 @@ static void test_logits(void) {
     size_t count;
     float* want = read_floats(FIXTURES "logits.bin", 0, &count);
     Dataset data = dataset_open(FIXTURES "examples.bin", 0);
-    GPT2* model = gpt2_create(FIXTURES "model.bin", 0, 0);
+    GPT2* model = gpt2_create(FIXTURES "model.bin", 0, 0, 0);
     Batch b = batch_create((int)data.rows, 0, (int)data.T, 1);
     for (size_t i = 0; i < data.rows; i++) { batch_row(&b, i, &data, i, 17); }
     gpt2_alloc(model, b.n, b.T, 0, 0, 0);

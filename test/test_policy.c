@@ -1,4 +1,4 @@
-// test_policy.c -- runs on preference pairs, from the inside: which pairs, with which shares, against which reference. The slopes of
+// test_policy.c -- runs on preference pairs, from the inside: which pairs, with which shares, against which reference, scored where. The slopes of
 // the loss are test_gradient.c's.
 #include "trainer.h"
 
@@ -182,6 +182,139 @@ static void test_broken_evaluation(void) {
     run_close(&run);
 }
 
+// ---------------------------------------------------------------------------------------------
+// Reward models.
+
+#define REWARD "--init L2,H3,C12,V17,T10 --seed 5 --threads 1 --objective reward "
+
+static void begin_reward(const char* options) {
+    run_begin(REWARD "%s", options);
+    fill_params(run.model, 0.3f);
+}
+
+static StepRow first_reward_step(float* gradient, const char* options) {
+    StepRow row = {0};
+    test_rng = 9;
+    begin_reward(options);
+    compute_update(&run, 0, &row); end_update(&run, &row);
+    memcpy(gradient, run.model->grads, sizeof(float) * run.model->num_params);
+    run_close(&run);
+    return row;
+}
+
+// A row's score is what the head says of its last token, after all that stands before it, and what comes behind does not matter.
+static void test_scores(void) {
+    static const double share[2] = { 1.0, 1.0 };
+    begin_reward(with("--general %s --batch 4", scratch("general_b.bin")));
+    Batch* b = &run.eval;
+    int len = run.T, last[8];
+    float before[8];
+    expect(len == T + 1 && run.model->config.head == 1 && run.per_item == 2);
+    for (int step = 0; step < 5; step++) {
+        ObjectiveStats stats[2] = {{0}};
+        if (step == 0) {
+            for (int i = 0; i < 8; i++) { batch_row(b, (size_t)i, &run.general, (size_t)i, V); }
+            for (int i = 0; i < 8; i++) { last[i] = len - 1; while (!b->mask[i * len + last[i]]) { last[i]--; } }
+        }
+        for (int i = 0; i < 8; i++) {
+            int at = i * len + last[i];
+            for (int t = last[i] + 2; step == 1 && t < len; t++) { b->inputs[i * len + t] = test_below(V); }
+            for (int t = last[i] + 1; step == 1 && t < len; t++) { b->targets[i * len + t] = test_below(V); }
+            if (step == 2) { b->targets[at] = (b->targets[at] + 1) % V; }
+            if (step == 3) { b->targets[at] = (b->targets[at] + V - 1) % V; }
+            if (step == 4) { b->inputs[at] = (b->inputs[at] + 1) % V; }
+        }
+        policy_weigh(&run.policy, run.model, b, 0, 8, 8, share, stats);
+        for (int i = 0; i < 8; i++) {
+            int at = i * len + last[i] + 1;
+            double score = run.model->weight.headb[0];
+            for (int c = 0; c < 12; c++) { score += (double)run.model->weight.headw[c] * run.model->lnf[at * 12 + c]; }
+            expect(fabs(run.policy.score[i] - score) < 1e-5 && b->inputs[at] == b->targets[at - 1]);
+            if (step == 0) { before[i] = run.policy.score[i]; continue; }
+            expect((step == 1 || step == 3) == (run.policy.score[i] == before[i]));
+        }
+        for (int n = 0; n < 8 * len; n++) { expect(b->weight[n] == 0.0f && (run.policy.dvalue[n] != 0.0f) == (n % len == last[n / len] + 1)); }
+        expect(stats[0].pairs == 4.0);
+    }
+    for (int i = 0; i < 4; i++) { batch_row(b, (size_t)i, &run.general, (size_t)(8 + i), V); } // scored elsewhere
+    policy_weigh(&run.policy, run.model, b, 0, 4, 4, share, (ObjectiveStats[2]){{0}});
+    for (int n = 0; n < 4 * len; n++) { expect((run.policy.dvalue[n] != 0.0f) == (n % len == T)); }
+    run_close(&run);
+}
+
+// As with dpo, and the head's gradient too: micro-batches are one batch, `full` is training without a target, `target` training on it.
+static void test_reward_shares(void) {
+    static float whole[20000], other[20000];
+    StepRow one = first_reward_step(whole, with("--general %s --batch 6", general));
+    begin_reward(with("--general %s --batch 6", general));
+    size_t count = run.model->num_params;
+    run_close(&run);
+    for (size_t i = count - 13; i < count - 1; i++) { expect(whole[i] != 0.0f); }
+    expect(whole[count - 1] == 0.0f); // both scores of a pair have the head's bias
+    StepRow micro = first_reward_step(other, with("--general %s --batch 2 --accumulate 3", general));
+    expect_close(other, whole, count, 2e-6f);
+    expect(fabs(micro.loss - one.loss) < 1e-6 && micro.pairs[0].accuracy == one.pairs[0].accuracy && one.tokens == 12 * (T + 1));
+    StepRow both = first_reward_step(other, with("--general %s --batch 6 --target %s --target-batch 2 --method full --group global", general, target));
+    expect_close(other, whole, count, 2e-5f);
+    expect_close(other + count - 13, whole + count - 13, 13, 2e-5f);
+    expect(fabs(both.loss - one.loss) < 1e-6);
+    first_reward_step(other, with("--general %s --batch 6 --target %s --target-batch 2 --method cone", general, target));
+    expect_close(other + count - 13, whole + count - 13, 13, 2e-5f);
+    StepRow alone = first_reward_step(whole, with("--general %s --batch 2", target));
+    StepRow aimed = first_reward_step(other, with("--general %s --batch 6 --target %s --target-batch 2 --method target", general, target));
+    expect_close(other, whole, count, 2e-5f);
+    expect_close(other + count - 13, whole + count - 13, 13, 2e-5f);
+    expect(fabs(aimed.target_loss - alone.loss) < 1e-6);
+}
+
+// A pair whose score is no number is left out, and the head does not hear of it; its mean is of the pairs that are left.
+static void test_broken_scores(void) {
+    static float all[20000];
+    StepRow row = {0};
+    begin_reward(with("--general %s --target %s --batch 4 --target-batch 2 --method subset", general, target));
+    size_t count = run.model->num_params;
+    run.model->weight.wpe[T * 12] = NAN; // rows that are trained on to the end have no score
+    compute_update(&run, 0, &row); end_update(&run, &row);
+    int left = 0;
+    for (int i = 0; i < 4; i++) { left += run.policy.usable[i]; }
+    expect(left == 0 && row.rows_left_out == 12 && isnan(row.loss) && isnan(row.target_loss));
+    for (size_t i = count - 13; i < count; i++) { expect(run.model->grads[i] == 0.0f); }
+    run_close(&run);
+    begin_reward(with("--general %s --target %s --batch 4 --target-batch 2 --method full", scratch("general_b.bin"), target));
+    run.batch.usable[0] = 1;
+    batch_fill(&run.batch, &run.general_reader, &run.target_reader, 1, V);
+    Batch* b = &run.batch;
+    double share[2] = { 1.0, 0.5 };
+    ObjectiveStats stats[2] = {{0}};
+    b->usable[2] = 0;
+    policy_weigh(&run.policy, run.model, b, 0, 12, 8, share, stats);
+    policy_items(&run.policy, b);
+    const HeadGradient* head = policy_head(&run.policy, &run.drpt, 12, 8);
+    expect(stats[0].pairs == 3.0 && run.policy.usable[1] == 0);
+    for (int i = 0; i < 12; i++) { expect(head->share[i] == (i < 8 ? (float)(1.0 / 3.0) : 0.0f)); }
+    head = policy_head(&run.policy, &run.drpt, 4, 0); // a pass with target rows alone
+    for (int i = 0; i < 4; i++) { expect(head->share[i] == 1.0f); }
+    memcpy(all, run.policy.dvalue, sizeof(float) * 12 * (size_t)run.T);
+    for (int n = 2 * run.T; n < 4 * run.T; n++) { expect(all[n] == 0.0f); }
+    run_close(&run);
+}
+
+static void test_reward_evaluation(void) {
+    static const double share[2] = { 1.0, 1.0 };
+    begin_reward(with("--general %s --val %s --batch 3 --val-batches -1", general, general));
+    ObjectiveStats all = evaluate_pairs(&run, &run.val);
+    double loss = 0.0;
+    for (int first = 0; first < GENERAL; first += 2) {
+        ObjectiveStats one[2] = {{0}};
+        for (int i = 0; i < 2; i++) { batch_row(&run.eval, (size_t)i, &run.val, (size_t)(first + i), V); }
+        policy_weigh(&run.policy, run.model, &run.eval, 0, 2, 2, share, one);
+        loss += one[0].loss;
+        expect(fabs(one[0].margin - ((double)run.policy.score[0] - run.policy.score[1])) < 1e-6);
+    }
+    expect(all.pairs == GENERAL / 2 && fabs(all.loss - loss) < 1e-5 && all.correct > 0.0 && all.correct < GENERAL / 2);
+    run_close(&run);
+}
+
 static void test_default_steps(void) {
     begin(with("--general %s --batch 2 --accumulate 2", general));
     expect(run.steps == GENERAL / 8);
@@ -200,6 +333,10 @@ int main(int argc, char** argv) {
         { "policy/the_reference_stays", test_the_reference_stays },
         { "policy/evaluation", test_evaluation },
         { "policy/broken_evaluation", test_broken_evaluation },
+        { "policy/scores", test_scores },
+        { "policy/reward_shares", test_reward_shares },
+        { "policy/broken_scores", test_broken_scores },
+        { "policy/reward_evaluation", test_reward_evaluation },
         { "policy/default_steps", test_default_steps },
     };
     omp_set_num_threads(1);

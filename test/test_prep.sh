@@ -102,6 +102,27 @@ refuses 'empty.json: record 2 (line 2): has nothing to train on, its answer' --i
 sed 2d empty.json > long.json
 refuses 'long.json: record 2 (line 2): has nothing to train on in its part within --seq' --input long.json --seq 64 --out out/x
 
+# prompts: what a response is compared with is masked, without an end; the prompt is whole and has room for a response, the answer is whole
+cat > worked.jsonl <<'END'
+{"prompt": "1+1=", "completion": "one and one\n#### 2"}
+{"prompt": "2+3=", "completion": 5.0}
+{"prompt": "abcde", "completion": "x"}
+{"prompt": "abcdef", "completion": "x"}
+{"prompt": "abcdefg", "completion": ""}
+{"prompt": "a", "completion": "bcdefghi"}
+{"prompt": "b", "completion": "#### bcdefgh"}
+END
+works '5 prompts of 7 tokens (bytes), 11 tokens of answers' --input worked.jsonl --prompts 1 --seq 7 --shuffle 0 --drop --out prompts.bin
+grep -qF '5 prompts; left out: 0 by --match or --not-match, 2 too long' log || { fail "prompts that are too long are not counted:"; cat log; }
+grep -qF '1+1=[[2]]' log && grep -qF 'with [[the answer]]' log || { fail "the first prompt is not shown:"; cat log; }
+same "rows, length, vocabulary and kind" "$(od -An -v -td4 -j 8 -N 16 prompts.bin | tr -s ' \n' ' ')" ' 5 7 257 2 '
+same "tokens of prompts" "$(uint16 prompts.bin 1024 48)" ' 49 43 49 61 50 256 256 256 50 43 51 61 53 256 256 256 97 98 99 100 101 120 256 256 '
+same "masks of prompts" "$(bytes prompts.bin 1104 35)" ' 0 0 0 1 0 0 0 0 0 0 1 0 0 0 0 0 0 0 1 0 0 0 0 0 0 0 1 0 1 1 1 1 1 1 1 '
+head -n 5 worked.jsonl > wide.jsonl
+head -n 6 worked.jsonl | tail -n 1 > deep.jsonl
+refuses 'wide.jsonl: record 5 (line 5): its prompt leaves no room for a response' --input wide.jsonl --prompts 1 --seq 7 --out out/x
+refuses 'deep.jsonl: record 1 (line 1): its prompt and answer are longer' --input deep.jsonl --prompts 1 --seq 7 --out out/x
+
 # ---- what is refused
 
 printf '{"prompt": "a", "completion": "b"}\n{"prompt": "a", "completion": "b"\n' > broken.jsonl
@@ -113,6 +134,7 @@ refuses 'broken.jsonl: line 3, column 1: expected' --input broken.jsonl --out ou
 refuses 'latin.jsonl: line 2, column 13: is not UTF-8' --input latin.jsonl --out out/x
 # a pair is two rows with the same beginning: a, then b or cd and the end of text
 printf '{"prompt": "a", "chosen": "b", "rejected": "cd"}\n{"prompt": "e", "chosen": "f", "rejected": "g"}\n' > two.jsonl
+works '2 prompts of 3 tokens (bytes), 0 tokens of answers' --input two.jsonl --prompts 1 --seq 3 --out pairs.bin
 works '2 pairs of 3 tokens' --input two.jsonl --shuffle 0 --seq 3 --out pairs.bin
 same "rows, length, vocabulary and kind" "$(od -An -v -td4 -j 8 -N 16 pairs.bin | tr -s ' \n' ' ')" ' 4 3 257 1 '
 same "tokens of pairs" "$(uint16 pairs.bin 1024 32)" ' 97 98 256 256 97 99 100 256 101 102 256 256 101 103 256 256 '
@@ -129,12 +151,15 @@ refuses 'a preference pair, unlike the records before it' --input mixed.jsonl --
 refuses 'give what comes before the answers as its prompt' --input chat_pairs.jsonl --out out/x
 refuses 'too few to train on' --input nothing.txt --out out/x
 refuses 'nothing is left to hold out' --input text.txt --out out/x --val out/y --val-fraction 0.01
+printf '{"text": "a"}\n' > unknown.jsonl
+refuses 'has none of the keys' --input unknown.jsonl --out out/x
 refuses 'no rows are left' --input rows.jsonl --match nowhere --out out/x
 refuses 'only 2 rows after --skip' --input rows.jsonl --skip 2 --take 3 --out out/x
 refuses 'leaves one of the files empty' --input rows.jsonl --out out/x --val out/y
 refuses 'text and records' --input rows.jsonl,text.txt --out out/x
 refuses 'between the commas is empty' --input text.txt,,text.txt --out out/x
 refuses 'but the input is text' --input text.txt --take 3 --out out/x
+refuses 'but the input is text' --input text.txt --prompts 1 --out out/x
 refuses 'missing.txt: cannot be read' --input missing.txt --out out/x
 refuses 'missing/x: cannot be written' --input text.txt --out missing/x
 refuses 'missing/x: cannot be written' --input text.txt --out out/y --val missing/x
@@ -189,7 +214,10 @@ if [ -d "$data" ]; then
     works '7473 rows of 320' --input "$data/gsm8k_train.jsonl" --tokenizer gpt2.bin --seq 320 --out t.bin
     works '990 pairs of 384' --input "$data/instruction_preference.json" --seq 384 --drop --out t.bin --val v.bin
     same "rows and kind" "$(od -An -v -td4 -j 8 -N 16 v.bin | tr -s ' \n' ' ')" ' 220 384 257 1 '
-    refuses 'has none of the keys' --input "$data/svamp.json" --out out/x
+    works '7473 prompts of 320' --input "$data/gsm8k_train.jsonl" --prompts 1 --tokenizer gpt2.bin --seq 320 --out t.bin
+    works '1000 prompts of 384' --input "$data/svamp.json" --prompts 1 --seq 384 --out t.bin
+    works '1000 rows of 384' --input "$data/svamp.json" --seq 384 --out t.bin
+    works '1100 prompts of 384' --input "$data/instruction_preference.json" --prompts 1 --seq 384 --drop --out t.bin
 else
     echo "skipped: real data, $data is not there"
 fi

@@ -1,10 +1,10 @@
 // test_probe.c -- the probe against the regularizer itself and against closed forms, in a world whose true gradient is known.
 //
 // The oracle runs the ordinary regularizer, one variant and one pass at a time, keeps every update, and estimates by loops over
-// pairs of updates; it shares no formula with the probe.
+// pairs of updates (pairwise.h).
 #include "../dev/world/rows.h"
-#include "../drpt/probe.h"
 #include "../llmc/files.h"
+#include "pairwise.h"
 #include "scratch.h"
 #include "test.h"
 
@@ -37,17 +37,7 @@ static void prepare(void) {
     }
 }
 
-static double dot(const float* a, const float* b) {
-    double sum = 0.0;
-    for (int k = 0; k < NUM_PARAMS; k++) { sum += (double)a[k] * b[k]; }
-    return sum;
-}
-
-static void* room(size_t bytes) {
-    void* x = calloc(bytes, 1);
-    if (x == NULL) { abort(); }
-    return x;
-}
+static double dot(const float* a, const float* b) { return product(a, b, NUM_PARAMS); }
 
 static ProbeList list_of(const char* text) {
     const char* path = scratch("variants.txt");
@@ -171,97 +161,6 @@ static void true_gradient(Vector* half, const Shape* s) { // (2)
     drpt_free(&d);
 }
 
-enum { NUM_ESTIMATES = sizeof(ProbeResult) / sizeof(Estimate) };
-#define INDEX(name) AT_##name,
-enum { PROBE_ESTIMATES(INDEX) };
-#define ESTIMATE_NAME(name) #name,
-static const char* const estimate_name[] = { PROBE_ESTIMATES(ESTIMATE_NAME) };
-
-static double half_square_apart(const double* x, const double* y) {
-    double sum = 0.0;
-    for (int k = 0; k < NUM_PARAMS; k++) { sum += 0.5 * (x[k] - y[k]) * (x[k] - y[k]); }
-    return sum;
-}
-
-static double product_less(const double* x, const float* s, const double* y, const float* t) { // <x - s, y - t>
-    double sum = 0.0;
-    for (int k = 0; k < NUM_PARAMS; k++) { sum += (x[k] - (s ? s[k] : 0.0f)) * (y ? y[k] - (t ? t[k] : 0.0f) : (double)t[k]); }
-    return sum;
-}
-
-// Without draw `out`, or of all if that is -1. target (R): the gradient of a draw. Variances are means over pairs of half of what is
-// between the two.
-static void pairwise(double* x, const Vector* u, const Vector* target, const Vector* half, const Shape* s, int out) {
-    typedef double Wide[NUM_PARAMS];
-    Wide *single = room(sizeof(Wide) * (size_t)(s->R * s->Q)), *mean = room(sizeof(Wide) * (size_t)s->R);
-    double pairs = 0.0, passes = 0.0, t2 = dot(half[0].g, half[1].g), *norm2 = &x[AT_norm2], crossed = 0.0, slope = 0.0;
-    memset(x, 0, sizeof(double) * NUM_ESTIMATES);
-    for (int a = 0; a < s->R; a++) {
-        for (int b = 0; b < s->Q; b++) {
-            for (int k = 0; k < NUM_PARAMS; k++) {
-                single[a * s->Q + b][k] = u[a * s->Q + b].g[k];
-                mean[a][k] += u[a * s->Q + b].g[k] / s->Q;
-            }
-        }
-    }
-    for (int a = 0; a < s->R; a++) {
-        if (a == out) { continue; }
-        double within = 0.0;
-        for (int b = 0; b < s->Q; b++) {
-            const float* v = u[a * s->Q + b].g;
-            double length = sqrt(dot(v, v)), along = 0.5 * (dot(v, half[0].g) + dot(v, half[1].g));
-            passes += 1.0;
-            *norm2 += length * length;
-            x[AT_cos_t] += length > 0.0 ? dot(v, target[a].g) / length / sqrt(dot(target[a].g, target[a].g)) : 0.0;
-            x[AT_cos_true] += length > 0.0 ? along / length / sqrt(t2) : 0.0;
-            for (int c = 0; c < b; c++) { within += half_square_apart(single[a * s->Q + b], single[a * s->Q + c]); }
-        }
-        x[AT_v_gen] += within / (s->Q * (s->Q - 1) / 2) / (s->R - (out >= 0));
-        for (int c = 0; c < s->R; c++) {
-            if (c == a || c == out) { continue; }
-            pairs += 1.0;
-            x[AT_v_tgt] += half_square_apart(mean[a], mean[c]);
-            x[AT_bias2] += product_less(mean[a], half[0].g, mean[c], half[1].g);
-            crossed += product_less(mean[a], NULL, NULL, half[0].g) * product_less(mean[c], NULL, NULL, half[1].g);
-            slope += product_less(mean[a], NULL, NULL, half[0].g) + product_less(mean[a], NULL, NULL, half[1].g);
-        }
-    }
-    *norm2 /= passes;
-    x[AT_cos_t] /= passes;
-    x[AT_cos_true] /= passes;
-    x[AT_v_tgt] = x[AT_v_tgt] / pairs - x[AT_v_gen] / s->Q;
-    x[AT_bias2] /= pairs;
-    x[AT_rho] = *norm2 > 0.0 ? (slope < 0.0 ? -crossed : crossed) / pairs / (t2 * *norm2) : 0.0;
-    x[AT_bias2] /= t2;
-    x[AT_v_tgt] /= t2;
-    x[AT_v_gen] /= t2;
-    *norm2 /= t2;
-    x[AT_mse] = x[AT_bias2] + x[AT_v_tgt] + x[AT_v_gen];
-    free(single);
-    free(mean);
-}
-
-static void expect_estimate(const char* label, const char* what, double got, double want, double tolerance) {
-    if (fabs(got - want) <= tolerance) { return; } // so phrased that a NaN fails
-    fprintf(stderr, "%s of '%s' is %.9g, not %.9g (off by %.1e, allowed %.1e)\n", what, label, got, want, fabs(got - want), tolerance);
-    test_failures++;
-}
-
-// Values and jackknife errors of one variant.
-static void expect_estimates(const ProbeResult* result, const char* label, const Vector* u, const Vector* target, const Vector* half, const Shape* s) {
-    double all[NUM_ESTIMATES], without[16][NUM_ESTIMATES];
-    const Estimate* got = (const Estimate*)result;
-    pairwise(all, u, target, half, s, -1);
-    for (int a = 0; a < s->R; a++) { pairwise(without[a], u, target, half, s, a); }
-    for (int e = 0; e < NUM_ESTIMATES; e++) {
-        double mean = 0.0, squares = 0.0, unit = fmax(1.0, all[AT_norm2]);
-        for (int a = 0; a < s->R; a++) { mean += without[a][e] / s->R; }
-        for (int a = 0; a < s->R; a++) { squares += (without[a][e] - mean) * (without[a][e] - mean); }
-        expect_estimate(label, estimate_name[e], got[e].value, all[e], 1e-5 * unit);
-        expect_estimate(label, estimate_name[e], got[e].error, sqrt(squares * (s->R - 1) / s->R), 1e-5 * unit);
-    }
-}
-
 // The debiased formula of nested analysis of variance: with the true gradient itself it must agree with the products of different draws.
 static void expect_debiased(const ProbeResult* r, const char* label, const Vector* u, const Vector* t, const Shape* s) {
     double sum = 0.0;
@@ -341,7 +240,7 @@ static void expect_family(const Shape* s) {
             expect_close(probe_sum(p, v, a), sum.g, NUM_PARAMS, 1e-5f);
         }
         ProbeResult r = probe_result(p, v);
-        expect_estimates(&r, list.variant[v].label, u, target, half, s);
+        expect_estimates(&r, list.variant[v].label, &(Updates){ u->g, target->g, half->g, NUM_PARAMS, s->R, s->Q }, 1e-5);
         if (!s->halves) { expect_debiased(&r, list.variant[v].label, u, &half[0], s); }
         if (test_failures != before) { fprintf(stderr, "    that was '%s'\n", list.variant[v].label); }
         free(u);

@@ -24,7 +24,7 @@ value() { awk -F, -v label="$2" -v name="$3" 'NR == 1 { for (i = 1; i <= NF; i++
 holds() { awk "BEGIN { exit !($1) }" || fail "not so: $1"; }
 
 "$build/dev/tasks" --out "$work/data" --pretrain 600 --general 600 --target 24 --test 600 >"$work/out.txt" || { cat "$work/out.txt"; exit 1; }
-"$build/train_gpt2_drpt" --init L1,H2,C16,V41,T12 --general "$work/data/pretrain.bin" --batch 16 --steps 30 --lr 3e-3 --threads 1 --out "$work/base" >"$work/out.txt" || exit 1
+"$build/train_gpt2_drpt" --init L1,H2,C16,V41,T13 --general "$work/data/pretrain.bin" --batch 16 --steps 30 --lr 3e-3 --threads 1 --out "$work/base" >"$work/out.txt" || exit 1
 cat >"$work/list.txt" <<'END'
 # what is measured
 target | --method target
@@ -56,7 +56,31 @@ probe d --val "$work/data/target.bin" || fail "ends with $? with a population"
 [ "$(value d full reference_error)" = 0 ] || fail "the reference of a population has an error"
 holds "$(value a full reference_error) > 0"
 
-refused "disjoint draws of 5 rows take 45" probe e --draws 9
+# Pairs: a row is a pair, and the reference is the checkpoint unless another is named.
+pairs() { # FOLDER OPTION...
+    folder=$1
+    shift
+    "$build/train_gpt2_drpt" --objective dpo --init "$work/base/model_final.bin" --probe "$work/list.txt" --draws 3 --draw-batches 2 --general "$work/pairs/general.bin" \
+        --target "$work/pairs/target.bin" --val "$work/pairs/test.bin" --batch 6 --target-batch 4 --threads 1 --out "$work/$folder" "$@" >"$work/out.txt" 2>&1
+}
+"$build/dev/tasks" --pairs 1 --out "$work/pairs" --pretrain 60 --general 60 --target 12 --val 5 --test 60 >"$work/out.txt" || { cat "$work/out.txt"; exit 1; }
+pairs p || { fail "ends with $? with pairs"; cat "$work/out.txt"; }
+grep -q '3 draws of 4 target pairs with 2 batches of 6 general pairs' "$work/out.txt" || { fail "what was measured:"; cat "$work/out.txt"; }
+[ "$(head -n 1 "$work/p/scores.csv" | tr , '\n' | grep -c '^s_')" -eq 6 ] || fail "scores.csv should have a score for each pair"
+pairs q || fail "ends with $? with pairs the second time"
+for file in probe replicates scores; do cmp -s "$work/p/$file.csv" "$work/q/$file.csv" || fail "$file.csv of pairs is not the same twice"; done
+pairs r --reference L1,H1,C8,V41,T12 --beta 0.5 || fail "ends with $? with another reference"
+cmp -s "$work/p/probe.csv" "$work/r/probe.csv" && fail "another reference should weigh the pairs otherwise"
+refused "has no scalar head" pairs e --objective reward
+"$build/train_gpt2_drpt" --init "$work/base/model_final.bin" --objective reward --general "$work/pairs/general.bin" --batch 8 --steps 20 --lr 3e-3 --threads 1 \
+    --out "$work/judge" >"$work/out.txt" || { cat "$work/out.txt"; exit 1; }
+pairs s --objective reward --init "$work/judge/model_final.bin" || { fail "ends with $? with scores"; cat "$work/out.txt"; }
+holds "$(value s target bias2_se) > 0 && $(value s full v_gen) > 0 && $(value s target v_gen) < 1e-5"
+refused "has 12 pairs, disjoint draws of 4 take 36" pairs e --draws 9
+refused "holds examples, but --objective dpo needs preference pairs" pairs e --val "$work/data/test.bin"
+refused "of --objective dpo a pair counts as one" pairs e --weigh tokens
+
+refused "disjoint draws of 5 take 45" probe e --draws 9
 bare() { "$build/train_gpt2_drpt" --probe "$work/list.txt" --init L1,H1,C8,V41,T12 --target "$work/data/target.bin" >"$work/out.txt" 2>&1; }
 refused "needs --init, --general, --target, --val and --out" bare
 refused "leave --method out" probe e --method cone

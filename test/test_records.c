@@ -57,6 +57,7 @@ static void test_shapes(void) {
                "### Instruction:\nDo\n\n### Response:\n[Done$]$$");
     expect_row("{\"output\":\"Done\",\"input\":\"it\",\"extra\":7,\"instruction\":\"Do\"}", 56, 55,
                "### Instruction:\nDo\n\n### Input:\nit\n\n### Response:\n[Done$]$$");
+    expect_row("{\"Body\":\"Had 2.\",\"Question\":\"Now?\",\"Answer\":3.0}", 42, 41, "### Question:\nHad 2. Now?\n\n### Answer:\n[3$]$$");
 }
 
 static void test_conversations(void) {
@@ -78,6 +79,50 @@ static void test_cuts(void) {
     expect_row(text, 8, 8, "abc[defg$]$");
     expect_row("{\"prompt\":\"\",\"completion\":\"de\"}", 3, 3, "d[e$]$"); // nothing comes before d that could predict it
     expect_row("{\"prompt\":\"ab\",\"completion\":\"\"}", 3, 2, "ab$$");
+}
+
+// About the last record, as a prompt: `count` tokens of context, `all` with what responses are compared with.
+static void expect_prompt(const char* json_text, size_t T, size_t count, size_t all, const char* want) {
+    uint16_t tokens[201];
+    unsigned char mask[200];
+    char got[700];
+    size_t n, prompt = 0, used = 0;
+    write_text(json_text);
+    Json json = json_open(path);
+    Record* records = records_find(&json, &n);
+    RecordEncoder* e = record_encoder_open(tokenizer, T);
+    for (size_t i = 0; i < n; i++) { used = record_prompt_row(e, &records[i], tokens, mask, &prompt); }
+    show(got, tokens, mask, T);
+    if (strcmp(got, want) != 0 || prompt != count || used != all) { fprintf(stderr, "%zu of %zu tokens: %s\n  not %zu of %zu: %s\n", prompt, used, got, count, all, want); }
+    expect(strcmp(got, want) == 0 && prompt == count && used == all);
+    record_encoder_free(e);
+    free(records);
+    json_close(&json);
+}
+
+// No end of text is trained on or compared with; of a worked answer, what stands behind the last ####.
+static void test_prompt_rows(void) {
+    expect_prompt("{\"prompt\":\"2+2=\",\"completion\":\" 4\\n\"}", 7, 4, 5, "2+2=[4]$$$");
+    expect_prompt("{\"prompt\":\"a\",\"completion\":\"b c\"}", 5, 1, 4, "a[b c]$$");
+    expect_prompt("{\"question\":\"Why?\",\"answer\":\"1+1=2\\n#### 3\\n####\\t-4 \"}", 35, 32, 34, "### Question:\nWhy?\n\n### Answer:\n[-4]$$");
+    expect_prompt("{\"prompt\":\"a\",\"completion\":\"#####5 \"}", 5, 1, 2, "a[5]$$$$");
+    expect_prompt("{\"prompt\":\"a\",\"completion\":\"### 5\"}", 6, 1, 6, "a[### 5]$");
+    expect_prompt("{\"prompt\":\"a\",\"completion\":\"5 ####\"}", 3, 1, 1, "a$$$");
+    expect_prompt("{\"prompt\":\"\",\"completion\":\"de\"}", 4, 1, 3, "$[de]$$"); // an answer needs something before it
+    expect_prompt("{\"prompt\":\"a\",\"completion\":-51.0}", 5, 1, 4, "a[-51]$$");
+    expect_prompt("{\"prompt\":\"a\",\"completion\":null}", 3, 1, 1, "a$$$");
+    expect_prompt("{\"prompt\":\"a\",\"chosen\":\"b\",\"rejected\":\"c\"}", 3, 1, 1, "a$$$");
+    expect_prompt("{\"prompt\":\"abc\",\"completion\":\"defg\"}", 4, 3, 7, "abc[de]");
+    expect_prompt("{\"Body\":\"I have 0.5.\",\"Question\":\"Now?\",\"Answer\":0.25}", 51, 44, 48, "### Question:\nI have 0.5. Now?\n\n### Answer:\n[0.25]$$$$");
+}
+
+static void test_conversations_as_prompts(void) {
+    expect_prompt("{\"messages\":[{\"role\":\"user\",\"content\":\"U\"},{\"role\":\"assistant\",\"content\":\"A\"},"
+                  "{\"role\":\"user\",\"content\":\"V\"},{\"role\":\"assistant\",\"content\":\"B\"}]}",
+                  60, 58, 59, "### User:\nU\n\n### Assistant:\nA$### User:\nV\n\n### Assistant:\n[B]$$");
+    expect_prompt("{\"messages\":[{\"role\":\"assistant\",\"content\":\"A\"},{\"role\":\"user\",\"content\":\"V\"}]}",
+                  45, 45, 45, "### Assistant:\nA$### User:\nV\n\n### Assistant:\n$");
+    expect_prompt("{\"messages\":[{\"role\":\"assistant\",\"content\":\"A\"}]}", 17, 15, 16, "### Assistant:\n[A]$$");
 }
 
 static void test_prompts(void) {
@@ -122,7 +167,7 @@ static void test_refusals(void) {
         { "[{\"prompt\":\"a\",\"completion\":\"b\"}]\n[]", "record 1 (line 1): is not an object" },
         { "\n{\"prompt\":\"a\",\"completion\":\"b\"}\n{\"text\":\"a\"}", "record 2 (line 3): has none of the keys" },
         { "{\"prompt\":\"a\"}", "there is no completion" },
-        { "{\"instruction\":\"a\",\"output\":5}", "this is not a text: output" },
+        { "{\"instruction\":\"a\",\"output\":[5]}", "this is not a text: output" },
         { "{\"instruction\":\"a\",\"input\":5,\"output\":\"b\"}", "this is not a text: input" },
         { "{\"prompt\":[],\"completion\":\"b\"}", "this is not a text: prompt" },
         { "{\"messages\":[{}],\"rejected\":\"c\"}", "a preference pair with messages" },
@@ -146,6 +191,8 @@ int main(int argc, char** argv) {
         { "shapes", test_shapes },
         { "conversations", test_conversations },
         { "cuts", test_cuts },
+        { "prompt_rows", test_prompt_rows },
+        { "conversations_as_prompts", test_conversations_as_prompts },
         { "prompts", test_prompts },
         { "refusals", test_refusals },
     };

@@ -20,7 +20,7 @@ static void random_prompts(int T, int V) {
 }
 
 static GPT2* random_model(const char* sizes, float size) {
-    GPT2* model = gpt2_create(sizes, 3, 0);
+    GPT2* model = gpt2_create(sizes, 3, 0, 0);
     fill_params(model, size);
     return model;
 }

@@ -15,6 +15,8 @@ cp tasks/target.bin few.bin
 cp pairs/general.bin pairs.bin
 cp pairs/target.bin few_pairs.bin
 cp pairs/test.bin val_pairs.bin
+printf '#!/bin/sh\nwhile IFS= read -r line; do echo $(( ${#line} %% 5 )); done\n' >judge.sh # of how long the line is that tells of a response
+chmod +x judge.sh
 cp "$fixture" data.bin # 5 rows: with batches of 3 every epoch begins somewhere else
 failed=0 cases=0
 fail() { echo "test_twins.sh: $*"; failed=$((failed + 1)); }
@@ -117,6 +119,16 @@ done <<'LIST'
 --objective dpo --general pairs.bin --val val_pairs.bin --target few_pairs.bin --target-batch 2 --method cone --strength auto --accumulate 2
 --objective dpo --general pairs.bin --val val_pairs.bin --target few_pairs.bin --target-batch 2 --method inside --rank 3 --log-geometry 1
 --objective dpo --general pairs.bin --val val_pairs.bin --target few_pairs.bin --target-batch 2 --method outside --rank 2 --refresh 2
+--objective reward --init L2,H2,C16,V41,T13 --general pairs.bin --val val_pairs.bin --batch 2 --method full --accumulate 2
+--objective reward --init L2,H2,C16,V41,T13 --general pairs.bin --val val_pairs.bin --target few_pairs.bin --target-batch 2 --method subset --log-geometry 1
+--objective reward --init L2,H2,C16,V41,T13 --general pairs.bin --val val_pairs.bin --target few_pairs.bin --target-batch 2 --method cone --group global --accumulate 2
+--objective reward --init L2,H2,C16,V41,T13 --general pairs.bin --val val_pairs.bin --target few_pairs.bin --target-batch 2 --method target --recompute 1
+--objective reward --init L2,H2,C16,V41,T13 --general pairs.bin --val val_pairs.bin --target few_pairs.bin --target-batch 2 --method outside --rank 2 --refresh 2
+--objective ppo --reward-command ./judge.sh --max-new 4 --rollouts 6 --epochs 2 --kl 0.1 --kl-target 0.02 --kl-horizon 20 --reference L1,H2,C8,V41,T12
+--objective ppo --reward-command ./judge.sh --max-new 4 --target few.bin --target-batch 2 --method subset --target-objective objective --accumulate 2 --log-geometry 1
+--objective ppo --reward-command ./judge.sh --max-new 4 --method cone --group global --target-objective pre-clip --rollouts 6
+--objective grpo --reward-command ./judge.sh --max-new 4 --group-size 3 --rollouts 9 --iif 1
+--objective ppo --reward-command ./judge.sh --max-new 4 --target few.bin --target-batch 2 --method full --target-objective objective --rollouts 6 --epochs 2 --iif 1
 LIST
 
 # ---- what one saves the other continues, bases included
@@ -231,6 +243,7 @@ done <<'LIST'
 --init L2,H2,C16,V41,T12 --generate x
 --init L2,H2,C16,V41,T12 --general data.bin --objective dpo
 --init L2,H2,C16,V41,T12 --general pairs.bin --objective dpo --reference L2,H2,C16,V40,T12
+--init L2,H2,C16,V41,T12 --general pairs.bin --objective reward
 LIST
 "$gpu" $model $data --target data.bin --val data.bin --out cpu --probe list.txt >said.txt 2>errors.txt
 [ $? -eq 1 ] && grep -q '^error: --probe' errors.txt && [ "$(wc -l <errors.txt)" -eq 1 ] || { fail "--probe should be refused in one line"; cat errors.txt; }

@@ -18,7 +18,7 @@ enum { MATRIX = 4, GROUPS };
 enum { MAX_GROUPS = 64 };
 
 // wte, wpe, ln1, qkv, attproj, ln2, fc, fcproj, lnf
-static const int site_of[NUM_TENSORS] = { 0, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8 };
+static const int site_of[TENSOR_headw] = { 0, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8 };
 static const char* const site_names[] = { "wte", "wpe", "ln1", "qkv", "attproj", "ln2", "fc", "fcproj", "lnf", "q", "k", "v" };
 enum { SITE_QKV = 3, SITE_Q = 9, NAMES = 12 };
 
@@ -30,7 +30,7 @@ static int group_id(int group, int site, int block) {
 
 // Calls body with the range [begin, end) of each tensor of each block, or of each third of it: the first of qkv's makes the queries.
 #define EACH_RANGE(body) \
-    for (int tensor_ = 0; tensor_ < NUM_TENSORS; tensor_++) { \
+    for (int tensor_ = 0; tensor_ < TENSOR_headw; tensor_++) { \
         const Tensor* x_ = &run.model->tensor[tensor_]; \
         int site_ = site_of[tensor_], thirds_ = group == MATRIX && site_ == SITE_QKV ? 3 : 1; \
         size_t size_ = x_->rows * x_->cols / (size_t)thirds_; \
@@ -66,7 +66,7 @@ static void row_gradient(float* to, int row, double each) {
     memset(run.model->grads, 0, size);
     drpt_begin(&plain, 0, &one, NULL);
     gpt2_forward(run.model, run.batch.inputs + row * T, 1, T);
-    gpt2_backward(run.model, run.batch.inputs + row * T, run.batch.targets + row * T, weight, &plain, 1, T);
+    gpt2_backward(run.model, run.batch.inputs + row * T, run.batch.targets + row * T, weight, NULL, &plain, 1, T);
     memcpy(to, run.model->grads, size);
     memset(run.model->grads, 0, size);
     drpt_free(&plain);
@@ -461,7 +461,7 @@ static void test_logs(void) {
 // ---------------------------------------------------------------------------------------------
 
 static void prepare(void) {
-    GPT2* model = gpt2_create("L2,H3,C12,V17,T8", 1, 0);
+    GPT2* model = gpt2_create("L2,H3,C12,V17,T8", 1, 0, 0);
     fill_params(model, 0.4f);
     model_write(scratch("model.bin"), &model->config, MODEL_FP32, model->params, model->num_params);
     for (int i = 0; i < ROWS; i++) { g[i] = malloc(sizeof(float) * model->num_params); check(g[i] != NULL, "out of memory"); }

@@ -10,6 +10,7 @@
 #define TESTING
 #include "../train_gpt2_drpt.c"
 #include "../drpt/generate.h"
+#include "../drpt/run_probe.h"
 #include "../llmc/batch.h"
 #include "../llmc/dataset.h"
 #include "../llmc/files.h"
@@ -54,14 +55,13 @@ static void run_begin(const char* format, ...) {
     vsnprintf(run_text, sizeof(run_text), format, args);
     va_end(args);
     for (char* word = strtok(run_text, " "); word && argc < 128; word = strtok(NULL, " ")) { argv[argc++] = word; }
-    memset(&run, 0, sizeof(run));
-    run.config = config_defaults;
-    run.options = drpt_defaults;
-    OptionTable tables[2] = { config_option_table(&run.config), drpt_option_table(&run.options) };
-    options_parse(tables, 2, argc, argv, "");
-    check_options(&run.config, &run.options);
+    run = run_with_defaults();
+    OptionTable tables[RUN_TABLES];
+    run_tables(&run, tables);
+    options_parse(tables, RUN_TABLES, argc, argv, "");
+    check_options(&run);
     quiet_begin("/dev/null");
-    run_open(&run);
+    if (run.config.probe) { run_probe(&run); } else { run_open(&run); }
     quiet_end();
 }
 

@@ -269,7 +269,8 @@ function list_probes(seed,    step, count, i, data, needs) {
         if (step[i] + 0 > trajectory_steps + 0) fail("a probe at step " step[i] " of a trajectory of " trajectory_steps)
         needs = needs_of(seed) " variants.txt" (step[i] > 0 ? " seed" seed "/trajectory/finished" : "")
         job("probe", "seed" seed "/probe/" step[i], seed, "", "probe", "probe", "", 11, 0, needs,
-            prober " --init " checkpoint(seed, step[i]) " --probe $OUT/variants.txt " words_after_numbers(setting["probe"]) " --threads " setting["threads"] \
+            prober " --init " checkpoint(seed, step[i]) " --probe $OUT/variants.txt " words_after_numbers(setting["probe"]) \
+            (setting["probe"] ~ /--objective dpo/ ? " --reference " base_model(seed) : "") " --threads " setting["threads"] \
             " --seed " seed " --general " data "/general\\*.bin --target " data "/pool.bin --val " data "/reference.bin --out $OUT/seed" seed "/probe/" step[i])
     }
 }

@@ -87,9 +87,7 @@ void trainer_open(Run* run, const TrainerJob* job) {
         write_rows(path[i], job, (uint64_t)i);
     }
     omp_set_num_threads(job->threads);
-    memset(run, 0, sizeof(*run));
-    run->config = config_defaults;
-    run->options = drpt_defaults;
+    *run = run_with_defaults();
     run->config.init = job->init;
     run->config.general = path[0];
     run->config.target = job->m > 0 ? path[1] : NULL;
@@ -99,7 +97,7 @@ void trainer_open(Run* run, const TrainerJob* job) {
     run->config.threads = job->threads;
     run->config.val_every = 0;
     parse(&run->options, job->options);
-    check_options(&run->config, &run->options);
+    check_options(run);
     run_open(run);
     run->config.general = run->config.target = NULL;
     for (int i = 0; i < 2; i++) { unlink(path[i]); }

@@ -51,7 +51,7 @@ static void take_turn(GPT2* model, Rollouts* r, const int* tokens, double* one, 
 
 static void sampler_row(Table* table, const Sampler* s, int turns) {
     double one[MOST_ROUNDS], eight[MOST_ROUNDS], step[MOST_ROUNDS], share[MOST_ROUNDS];
-    GPT2* model = gpt2_create(s->init, 1, 0);
+    GPT2* model = gpt2_create(s->init, 1, 0, 0);
     int B = s->rows, V = gpt2_config(model)->vocab_size, *tokens = calloc((size_t)B * (size_t)s->T, sizeof(int));
     check(tokens != NULL, "out of memory for the prompts");
     gpt2_alloc(model, B, 8, 0, 0, 0);
