@@ -521,6 +521,8 @@ llmc/optimizer.c~s/ + a.weight_decay \* params\[i\]//~test_gpt2 adamw~AdamW with
 llmc/optimizer.c~s/float g = scale \* grads\[i\]/float g = grads[i]/~test_gpt2 adamw~AdamW not clipped
 llmc/optimizer.c~s/        grads\[i\] = 0.0f;//~test_gpt2 adamw~gradients kept
 llmc/optimizer.c~s/scale \* grads\[i\] + weight_decay/scale * grads[i] - weight_decay/~test_gpt2 sgd~SGD decays the other way
+llmc/optimizer.c~s/    if (scale == 0.0f) { return; }//~test_gpt2 not_finite~a gradient that is not finite is used
+llmc/optimizer.c~s/norm > longest ? longest \/ norm : 1.0/norm > longest ? norm \/ longest : 1.0/~test_gpt2 gradient_clip~a gradient made longer
 llmc/optimizer.c~s/p == PARTS - 1 ? n : begin/begin/~test_gpt2 gradient_clip~the rest of a division left out
 llmc/schedule.c~s/lr \* (step + 1) \/ warmup/lr * step \/ warmup/~test_gpt2 schedules~a first step of rate 0
 llmc/schedule.c~s/0.8 \* steps/0.9 * steps/~test_gpt2 schedules~wsd decays late
