@@ -57,35 +57,45 @@ static Count count_usable(const Batch* b, int first, int end) {
     return c;
 }
 
+void round_weigh(const Run* run, float* weight, ObjectiveStats* stats, Responses rows, int part, const RoundRows* of, size_t row,
+                 const float* logp, double share) {
+    const Round* r = run->round;
+    size_t n = row * (size_t)of->T;
+    int plain = part == 1 && r->target_objective != TARGET_objective; // REINFORCE: the ratio is 1, and stays so
+    double kl = plain || r->objective == OBJECTIVE_ppo ? 0.0 : r->kl; // ppo has it in the rewards
+    policy_weights(weight, stats, rows, logp, plain ? logp : of->old + n, r->reference && !plain ? of->reference + n : NULL, of->advantage + n,
+                   run->round_options.clip_ratio, kl, share);
+}
+
+void round_weigh_values(const Run* run, float* dvalue, ObjectiveStats* stats, Responses rows, int part, const RoundRows* of, size_t row,
+                        const float* values, double share) {
+    const RoundOptions* o = &run->round_options;
+    size_t n = row * (size_t)of->T, N = (size_t)rows.B * (size_t)of->T;
+    if (part == 1 && run->round->target_objective != TARGET_objective) { memset(dvalue, 0, sizeof(float) * N); return; }
+    value_gradient(dvalue, stats, rows, values, of->value + n, of->returns + n, o->value_clip, share);
+    for (size_t k = 0; k < N; k++) { dvalue[k] *= (float)o->value_weight; }
+}
+
 typedef struct {
     double share[2];         // of a token: general, target
     ObjectiveStats stats[2];
 } Weights;
 
-// logp (count,T) of the rows from `at` on.
+// The rows from `at` on; logp (count,T) is theirs.
 static void weigh_part(Run* run, Weights* w, int part, size_t at, int count, const float* logp) {
-    const RoundOptions* o = &run->round_options;
-    Round* r = run->round;
     Batch* b = &run->batch;
     size_t n = at * (size_t)b->T;
     Responses rows = { b->mask + n, b->usable + at, count, b->T };
-    int plain = part == 1 && r->target_objective != TARGET_objective; // REINFORCE: the ratio is 1, and stays so
-    double kl = plain || r->objective == OBJECTIVE_ppo ? 0.0 : r->kl; // ppo has it in the rewards
-    policy_weights(b->weight + n, &w->stats[part], rows, logp, plain ? logp : r->step.old + n, r->reference && !plain ? r->step.reference + n : NULL,
-                   r->step.advantage + n, o->clip_ratio, kl, w->share[part]);
+    round_weigh(run, b->weight + n, &w->stats[part], rows, part, &run->round->step, at, logp, w->share[part]);
 }
 
 // dvalue of the same rows, which are those from `row` on of the pass; first of all, as it may find a row that nothing can be learnt from.
 static void weigh_values(Run* run, Weights* w, int part, size_t at, int count, int row) {
-    const RoundOptions* o = &run->round_options;
     Round* r = run->round;
     Batch* b = &run->batch;
-    size_t n = at * (size_t)b->T, N = (size_t)count * (size_t)b->T;
-    float* dvalue = r->dvalue + (size_t)row * (size_t)b->T;
-    Responses rows = { b->mask + n, b->usable + at, count, b->T };
-    if (part == 1 && r->target_objective != TARGET_objective) { memset(dvalue, 0, sizeof(float) * N); return; }
-    value_gradient(dvalue, &w->stats[part], rows, r->values + (size_t)row * (size_t)b->T, r->step.value + n, r->step.returns + n, o->value_clip, w->share[part]);
-    for (size_t k = 0; k < N; k++) { dvalue[k] *= (float)o->value_weight; }
+    size_t to = (size_t)row * (size_t)b->T;
+    Responses rows = { b->mask + at * (size_t)b->T, b->usable + at, count, b->T };
+    round_weigh_values(run, r->dvalue + to, &w->stats[part], rows, part, &r->step, at, r->values + to, w->share[part]);
 }
 
 // What the backward of a pass is to be told of the values, NULL where there are none. A row that the policy's loss left out is out of theirs too.

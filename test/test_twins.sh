@@ -132,6 +132,8 @@ done <<'LIST'
 --objective grpo --batch 8 --group-size 4 --reward-command ./judge.sh --method full --max-new 3 --epochs 2 --kl 0.1 --accumulate 2
 --objective grpo --batch 8 --group-size 4 --reward-command ./judge.sh --method subset --max-new 3 --rollouts 16 --log-geometry 1
 --objective grpo --batch 8 --group-size 4 --reward-command ./judge.sh --method cone --group global --target few.bin --target-batch 4 --target-objective objective --max-new 3 --top-k 9
+--objective grpo --reward-command ./judge.sh --max-new 4 --group-size 3 --rollouts 6 --iif 1
+--objective ppo --reward-command ./judge.sh --max-new 4 --target few.bin --target-batch 2 --method full --target-objective objective --rollouts 6 --epochs 2 --iif 1
 LIST
 
 # ---- what one saves the other continues, bases included
