@@ -191,6 +191,7 @@ void end_update(Run* run, StepRow* row) {
 // target's gradient.
 static void measure_update(const Run* run, StepRow* row) {
     const Drpt* d = &run->drpt;
+    row->grad_norm = gpt2_norm(run->model);
     check(isfinite(row->grad_norm), "step %d: the gradient is not finite (loss %g); lower --lr, or look for broken values in the model or the data",
           row->step, isnan(row->loss) ? row->target_loss : row->loss);
     if (d->m == 0) { return; }
