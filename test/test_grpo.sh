@@ -105,6 +105,8 @@ same "the age of the target's responses" "$(column aged target_age | tr '\n' ' '
 same "they are drawn when they are due" "$(column aged target_reward | uniq | wc -l)" 3
 train $model $target --reward exact --method target --steps 20 --lr 1e-2 --out alone # without general data
 column alone target_reward | tail -n 1 | awk '{ exit !($1 > 0.5) }' || fail "the target alone is not learnt: $(column alone target_reward | tr '\n' ' ')"
+train $model $target --reward exact --method target --target-objective objective --kl 0.1 --epochs 3 --kl-stop 1e-9 --steps 3 --lr 1e-2 --out alone_far
+[ "$(grep -c 'beyond --kl-stop: a new round' out.txt)" -eq 2 ] || { fail "without general data 2 rounds should end early:"; cat out.txt; }
 holds "no general data" alone 'c["reward"] == "" && c["loss"] == "" && c["length"] > 0'
 for objective in pre-clip objective; do
     train $run $target --method cone --target-objective $objective --epochs 2 --steps 3 --out $objective
@@ -248,6 +250,8 @@ refuses 'has a vocabulary of 40' $run --kl 0.1 --reference L1,H2,C16,V40,T12
 refuses '--target-refresh: needs --target' $run --target-refresh 2
 refuses '--target-objective: there is no target' $run --target-objective objective
 refuses '--leave-one-out' $run --leave-one-out 0
+refuses '--kl-stop: without --general' $model $target --reward exact --method target --epochs 2 --kl-stop 0.1
+refuses '--kl: without --general' $model $target --reward exact --method target --target-objective pre-clip --kl 0.1
 refuses '--iif: is followed by ordinary training' $run --iif 1 --method cone
 refuses '--iif: is followed by ordinary training' $run --iif 1 --target few.bin --target-batch 8
 refuses '--iif: needs --general' $model --reward exact --iif 1 --target few.bin --target-batch 8 --method full
