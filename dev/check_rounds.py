@@ -285,9 +285,9 @@ def check_log_of_target(report, row, run, objective, r, target, t, o):
     if t is None:
         return
     body = slice(0, len(t) - (run.c["C"] + 1) * run.c["head"])
-    length = np.linalg.norm(t[body])
-    report.add("log: update_cos", abs(row["update_cos"] - run.dump[body] @ t[body] / (np.linalg.norm(run.dump) * length)), 1e-5)
-    report.numbers("log: update_ratio", row["update_ratio"], np.linalg.norm(run.dump) / length, 2e-5)
+    length, moved = np.linalg.norm(t[body]), np.linalg.norm(run.dump)
+    report.add("log: update_cos", abs(row["update_cos"] - (run.dump[body] @ t[body] / (moved * length) if moved * length > 0 else 0)), 1e-5)
+    report.numbers("log: update_ratio", row["update_ratio"], moved / length if length > 0 else 0, 2e-5)
     report.numbers("log: target_reward", row["target_reward"], target.reward.mean(), 1e-6)
     tokens = target.mask & target.usable[:, None]
     if o.target_objective == "objective":
