@@ -1,9 +1,10 @@
 # make             build/train_gpt2_drpt and the tools in build/dev
 # make demo        the main job: generate data, pretrain, post-train, table and picture in demo/
 # make demo FULL=1 five seeds and every learning rate, chosen on a validation set
-# make demo-rlhf   the same with preference pairs (DPO), five seeds; into demo-rlhf/
+# make demo-rlhf   the same with preference pairs (DPO), and PPO against a reward learnt from pairs, five seeds; into demo-rlhf/
+# make demo-rlvr   the same with a rule that says which responses are right (GRPO), five seeds; into demo-rlvr/
 # make sweep       run the plan dev/plans/quick.plan into sweep/quick/ (PLAN=paper, knobs, ...; ARGS=--help): missing runs only
-# make picture     draw demo/curves.png again (matplotlib, in a virtual environment of its own); DEMO=demo-rlhf: of that one
+# make picture     draw demo/curves.png again (matplotlib, in a virtual environment of its own); DEMO=demo-rlhf, demo-rlhf/ppo, demo-rlvr: of that one
 # make report      what the sweep of PLAN=quick found: sweep/quick/report.html and report.md
 # make test        build and run every test; fails if one does
 # make test SAN=1  the same under the address and undefined-behaviour sanitizers
@@ -114,15 +115,25 @@ test-slow: all
 # What a newcomer types first is built on all cores, unless make was told otherwise.
 build_all = $(MAKE) -s $(if $(findstring j,$(filter-out --%,$(firstword -$(MAKEFLAGS)))),,-j$(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)) all
 
+# A demo ends with its tables where the pictures cannot be drawn.
+pictures = for demo in $(1); do $(MAKE) -s picture DEMO=$$demo 2>/dev/null || \
+	echo "no picture, which takes python3, its venv module and matplotlib: 'make picture DEMO=$$demo' says what is missing"; done
+
 demo:
 	@$(build_all)
 	@BUILD=$(BUILD) sh dev/demo.sh $(if $(FULL),--full)
-	@$(MAKE) -s picture 2>/dev/null || echo "no picture, which takes python3, its venv module and matplotlib: 'make picture' says what is missing"
+	@$(call pictures,demo)
 
 demo-rlhf:
 	@$(build_all)
 	@BUILD=$(BUILD) sh dev/demo_rlhf.sh
-	@$(MAKE) -s picture DEMO=demo-rlhf 2>/dev/null || echo "no picture, which takes python3, its venv module and matplotlib: 'make picture DEMO=demo-rlhf' says what is missing"
+	@BUILD=$(BUILD) sh dev/demo_ppo.sh
+	@$(call pictures,demo-rlhf demo-rlhf/ppo)
+
+demo-rlvr:
+	@$(build_all)
+	@BUILD=$(BUILD) sh dev/demo_rlvr.sh
+	@$(call pictures,demo-rlvr)
 
 PLAN ?= quick
 sweep:
@@ -148,7 +159,7 @@ bench: $(BUILD)/dev/bench
 	$< $(if $(OPS),--ops) --flags "$(CC) $(CFLAGS) $(FLAGS)" $(ARGS)
 $(BUILD)/dev/bench: LDLIBS += -ldl
 $(BUILD)/dev/bench: $(patsubst %,$(BUILD)/%.o,$(wildcard dev/timing/*.c))
-$(BUILD)/dev/sums $(BUILD)/dev/letters: $(BUILD)/dev/text/rows.c.o
+$(BUILD)/dev/sums $(BUILD)/dev/letters $(BUILD)/test/test_sums $(BUILD)/test/test_letters: $(BUILD)/dev/text/rows.c.o
 $(BUILD)/dev/ngram $(BUILD)/test/test_probe: $(patsubst %,$(BUILD)/%.o,$(wildcard dev/world/*.c))
 
 help:
@@ -157,6 +168,6 @@ help:
 clean:
 	rm -rf build
 
-.PHONY: all tutorial test test-emulated cuda mutants test-slow demo demo-rlhf sweep picture report venv bench help clean
+.PHONY: all tutorial test test-emulated cuda mutants test-slow demo demo-rlhf demo-rlvr sweep picture report venv bench help clean
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -35,10 +35,7 @@ done
 
 print_rows() {
     printf '\nRows of the target, and of the general pool (skill, dialect, x = y; only y is trained on):\n\n'
-    for file in target general; do
-        awk -v name="$file" '/\.bin: / { on = index($0, "/" name ".bin: ") } on && !/\.bin: /' "$out/$first_seed/data/rows.txt"
-    done | paste -d ' ' - - - -
-    printf '\n'
+    print_files target general
 }
 
 write_report() {

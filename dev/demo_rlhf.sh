@@ -12,18 +12,7 @@ set -u
 . dev/sweep/runs.sh
 
 out=demo-rlhf plan=dev/plans/rlhf.plan
-while [ $# -gt 0 ]; do
-    case $1 in
-        --out)   out=${2:?--out needs a folder}; shift ;;
-        --seeds) seeds=${2:?--seeds needs numbers}; shift ;;
-        --jobs)  jobs=${2:?--jobs needs a number}; shift ;;
-        --base-steps) base_steps=${2:?--base-steps needs a number}; shift ;;
-        --steps) steps=${2:?--steps needs a number}; shift ;;
-        --help)  sed -n '2,/^set/s/^# \{0,1\}//p' "$0"; exit 0 ;;
-        *)       die "$1: no such option; --help lists them" ;;
-    esac
-    shift
-done
+demo_options "$0" "$@"
 
 print_rows() {
     printf '\nPairs of the target, and of the general pool (skill, dialect, x = y); the right y is to be first:\n\n'

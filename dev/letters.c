@@ -1,7 +1,8 @@
 // letters.c -- makes the data of the demo of a learned reward: a language of letters, in which capitals are what nobody wants; and judges it.
 //
 // After a letter come mostly four of the small ones, or four of the capitals: seldom capitals after a small one, often after a capital. Two
-// continuations of one prompt make a preference pair: that with fewer capitals is the better, but three of ten pairs are the wrong way round.
+// continuations of one prompt make a preference pair: that with fewer capitals is the better. But whoever ordered the pairs to learn from likes one of the
+// capitals, A, as much as three small letters, and put three of ten the wrong way round.
 #include "../llmc/check.h"
 #include "../llmc/files.h"
 #include "../llmc/options.h"
@@ -50,10 +51,11 @@ static int draw_text(const Language* l, Rng* rng, char* text, int count, int bef
     return letter;
 }
 
-static int capitals_in(const char* text) {
-    int count = 0;
-    for (; *text; text++) { count += *text >= 'A' && *text <= 'Z'; }
-    return count;
+// What a text is worth: its small letters; and `liked` for an A.
+static int worth(const char* text, int liked) {
+    int sum = 0;
+    for (; *text; text++) { sum += *text == 'A' ? liked : *text >= 'a' && *text <= 'z'; }
+    return sum;
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -100,8 +102,8 @@ static const Option options[] = {
     { "judge",    NULL, OPTION_SWITCH, AT(judge),  0, 1,          NULL, "make nothing: a program for --reward-command, the share of small letters" },
     { .name = "Rows of each file" },
     { "pretrain", NULL, OPTION_INT,  AT(pretrain), 1, 50000000,   NULL, "what the base model learns from" },
-    { "pairs",    NULL, OPTION_INT,  AT(pairs),    1, 50000000,   NULL, "preference pairs, three in ten the wrong way round" },
-    { "held-out", NULL, OPTION_INT,  AT(held_out), 1, 50000000,   NULL, "preference pairs, all the right way round" },
+    { "pairs",    NULL, OPTION_INT,  AT(pairs),    1, 50000000,   NULL, "preference pairs to learn from" },
+    { "held-out", NULL, OPTION_INT,  AT(held_out), 1, 50000000,   NULL, "preference pairs, all of them in the right order" },
     { "general",  NULL, OPTION_INT,  AT(general),  1, 50000000,   NULL, "prompts" },
     { "target",   NULL, OPTION_INT,  AT(target),   1, 50000000,   NULL, "more of them" },
     { "val",      NULL, OPTION_INT,  AT(val),      1, 50000000,   NULL, "more of them, to choose by" },
@@ -128,14 +130,14 @@ static void make_pretrain(const Config* c, const Language* l) {
     write_rows(c, &rows, "pretrain.bin", KIND_EXAMPLES);
 }
 
-static void make_pairs(const Config* c, const Language* l, const char* name, uint64_t stream, int count, double wrong_share) {
+static void make_pairs(const Config* c, const Language* l, const char* name, uint64_t stream, int count, int liked, double wrong_share) {
     TextRows rows = text_rows_create(2 * (size_t)count, T);
     Rng rng = rng_seed((uint64_t)c->seed, stream, 0);
     for (int i = 0; i < count; i++) {
         char prompt[PROMPT + 1], text[2][LENGTH + 1];
         int letter = draw_text(l, &rng, prompt, PROMPT, -1);
-        do { for (int k = 0; k < 2; k++) { draw_text(l, &rng, text[k], LENGTH, letter); } } while (capitals_in(text[0]) == capitals_in(text[1]));
-        int better = capitals_in(text[1]) < capitals_in(text[0]);
+        do { for (int k = 0; k < 2; k++) { draw_text(l, &rng, text[k], LENGTH, letter); } } while (worth(text[0], liked) == worth(text[1], liked));
+        int better = worth(text[1], liked) > worth(text[0], liked);
         if (wrong_share > 0.0 && rng_uniform(&rng) < wrong_share) { better = !better; }
         text_rows_add(&rows, prompt, text[better], 0);
         text_rows_add(&rows, prompt, text[!better], 0);
@@ -155,7 +157,7 @@ static void make_prompts(const Config* c, const Language* l, const char* name, u
 }
 
 int main(int argc, char** argv) {
-    Config c = { .show = 3, .pretrain = 32000, .pairs = 2048, .held_out = 256, .general = 2048, .target = 16, .val = 64, .test = 256 };
+    Config c = { .show = 3, .pretrain = 32000, .pairs = 4096, .held_out = 256, .general = 2048, .target = 16, .val = 64, .test = 256 };
     OptionTable table = { options, sizeof(options) / sizeof(options[0]), &c };
     options_parse(&table, 1, argc, argv, about);
     if (c.judge) { judge_all(); return 0; }
@@ -163,8 +165,8 @@ int main(int argc, char** argv) {
     folder_create(c.out);
     Language l = language_create((uint64_t)c.seed);
     make_pretrain(&c, &l);
-    make_pairs(&c, &l, "pairs.bin", 2, c.pairs, flipped);
-    make_pairs(&c, &l, "held_out.bin", 3, c.held_out, 0.0);
+    make_pairs(&c, &l, "pairs.bin", 2, c.pairs, 3, flipped);
+    make_pairs(&c, &l, "held_out.bin", 3, c.held_out, 0, 0.0);
     make_prompts(&c, &l, "general.bin", 4, c.general);
     make_prompts(&c, &l, "target.bin", 5, c.target);
     make_prompts(&c, &l, "val.bin", 6, c.val);

@@ -384,22 +384,26 @@ drpt/iif.c~s/scores.own_rows = own;/scores.own_rows = 0;/~test_iif iif/scores~ii
 drpt/iif.c~s/run->round->own_target \&\& run->round_options.leave_one_out/run->round->own_target/~test_iif iif/scores~iif: --leave-one-out not heeded
 drpt/iif.c~s/d.places = run->T;/d.places = run->T \/ 2;/~test_iif iif/scores~iif: positions counted anew in the middle
 drpt/iif.c~s/^        memset(b->mask + to \* T, 0, T);$//~test_iif iif/scores~iif: rows of before learnt from where there are no more
-drpt/iif.c~s/r->target.advantage + from/r->target.advantage/~test_iif iif/scores~iif: the target's first advantages for all
-drpt/iif.c~s/r->target.old + from/r->target.old/~test_iif iif/scores~iif: the target's first old probabilities for all
-drpt/iif.c~s/r->target.reference + from/r->target.reference/~test_iif iif/scores~iif: the reference of the first rows for all
-drpt/iif.c~s/plain ? 0.0 : r->kl, share/0.0, share/~test_iif iif/scores~iif: no divergence in the target
-drpt/iif.c~s/r->target_objective != TARGET_objective/0/~test_iif iif/scores~iif: the whole objective for every target
+drpt/round_step.c~s/of->advantage + n/of->advantage/~test_iif iif/scores~iif: the target's first advantages for all
+drpt/round_step.c~s/logp : of->old + n/logp : of->old/~test_iif iif/scores~iif: the target's first old probabilities for all
+drpt/round_step.c~s/of->reference + n/of->reference/~test_iif iif/scores~iif: the reference of the first rows for all
+drpt/round_step.c~s/? 0.0 : r->kl;/? 0.0 : 0.0;/~test_iif iif/scores~iif: no divergence in the target
+drpt/round_step.c~s/int plain = part == 1 \&\& r->target_objective != TARGET_objective/int plain = 0/~test_iif iif/scores~iif: the whole objective for every target
 drpt/iif.c~s/logp + to, logp + to, NULL, rows->advantage + to + (size_t)first \* (size_t)b->T/logp + to, logp + to, NULL, rows->advantage + to/~test_iif iif/scores~iif: the first advantages for all
 drpt/iif.c~s/1.0 \/ fmax(1.0, batch_trained(b, (size_t)i))/1.0/~test_iif iif/scores~iif: long responses count more
 drpt/iif.c~s/first < target->rows; first += rows/first < rows; first += rows/~test_iif iif/scores~iif: the first pass of the target alone
+drpt/iif.c~s/^    if (f->values) { round_weigh_values.*//~test_iif iif/scores~iif: no values in the target
+drpt/iif.c~s/^    memset(f->dvalue, 0, .*//~test_iif iif/scores~iif: values of the pass before
+drpt/iif.c~s/, (size_t)first, f->values + to/, 0, f->values + to/~test_iif iif/scores~iif: the first old values for all
+drpt/iif.c~s/b->weight, f->values ? \&head : NULL/b->weight, NULL/~test_iif iif/scores~iif: no gradient of values
+drpt/iif.c~s/^        if (!rows.usable\[i\]) { memset(f->dvalue.*//~test_iif iif/broken_target_rows~iif: values of target rows that are left out
 drpt/iif.c~s/k < f->scorer.num_groups; k++/k < 1; k++/~test_iif iif/scores~iif: the first group alone
 drpt/iif.c~s/f->batch.usable\[i\] ? sum : NAN/sum/~test_iif iif/scores~iif: scores of rows that are not usable
 drpt/iif.c~s/f->score\[first + i\] = /f->score[i] = /~test_iif iif/scores~iif: scores of one pass
 drpt/iif.c~s/trained_tokens(round_responses(\&r->target))/1/~test_iif iif/scores~iif: the target as a sum
 drpt/iif.c~s/^    device_zero(a.grads, .*//~test_iif iif/scores~iif: gradients left behind
-drpt/iif.c~s/usable\[i\] \&\& r->iif->score\[i\] >= 0.0;/usable[i] \&\& !(r->iif->score[i] < 0.0);/~test_iif iif/broken_rows~iif: NaN is kept
+drpt/iif.c~s/usable\[i\] = r->iif->score\[i\] >= 0.0;/usable[i] = !(r->iif->score[i] < 0.0);/~test_iif iif/broken_rows~iif: NaN is kept
 drpt/iif.c~s/score\[i\] >= 0.0/score[i] > 0.0/~test_iif iif/target_without_gradient~iif: a score of 0 is not kept
-drpt/iif.c~s/= r->general.usable\[i\] \&\& r->iif/= r->iif/~test_iif iif/scores~iif: rows usable again
 drpt/round.c~s/run->round_options.iif \&\& most < 2 ? 2 : most/most/~test_iif iif/scores~iif: room for one row
 drpt/round.c~s/^    check(!o->iif || (method .*//~test_iif iif/what_makes_no_sense~iif: before any method
 drpt/round.c~s/^    check(!o->iif || run->config.general.*//~test_iif iif/what_makes_no_sense~iif: without general rows
@@ -702,6 +706,15 @@ drpt/run_probe.c~s/^    probe_recorder(probe)->places = run->T;//~test_run_probe
 drpt/run_probe.c~s/of_pairs ? run->policy.domain : b->domain/b->domain/~test_run_probe run_probe/pairs~the sources of rows for those of pairs
 drpt/run_probe.c~s/(uint64_t)c->seed + 1 + (uint64_t)a, 1/(uint64_t)c->seed + 1, 1/~test_run_probe run_probe/examples~all draws of a population are the same
 drpt/run_probe.c~s/rows\[j\] = reader_next(.*); }/rows[j] = (size_t)j; }/~test_run_probe run_probe/examples~the same target rows in every draw
+drpt/run_probe_round.c~s/^    round_compare_target(run, \&all);//~test_run_probe run_probe/responses~the reference without advantages of its own
+drpt/run_probe_round.c~s/REFERENCE + ((uint64_t)half << 32)/REFERENCE/~test_run_probe run_probe/responses~the same random numbers for both halves
+drpt/run_probe_round.c~s/reader, REFERENCE + \(.*\), number);/reader, REFERENCE + \1, 0);/~test_run_probe run_probe/responses~the same random numbers for all of a half
+drpt/run_probe_round.c~s/reader_seek(\&reader, 0, first);//~test_run_probe run_probe/responses~the first prompts for both halves
+drpt/run_probe_round.c~s/refresh > 0 \&\& batch % refresh == 0/0/~test_run_probe run_probe/responses~no new responses to a draw's prompts
+drpt/run_probe_round.c~s/batch == 0 || (refresh > 0/1 || (refresh > 0/~test_run_probe run_probe/responses~new responses with every batch
+drpt/run_probe_round.c~s/^        reader_seek(\&run->target_reader, epoch, position);//~test_run_probe run_probe/responses~other prompts with a draw's new responses
+drpt/run_probe_round.c~s/^    round_begin(run);//~test_run_probe run_probe/responses~no general responses
+drpt/run_probe.c~s/is_population ? rows : half);/half);/~test_run_probe run_probe/responses~half of a population's prompts
 drpt/probe_list.c~s/end\[-1\] == '.r' || //~test_probe probe/files~the end of a line of Windows
 drpt/probe_list.c~s/ \&\& \*line != '#'//~test_probe probe/family~comments are variants
 drpt/probe_list.c~s/ \&\& !strchr(line, ',')//~test_probe probe/faults_of_a_list~a label with a comma
@@ -888,11 +901,11 @@ drpt/round_draw.c~s/^    if (o->kl_target > 0.0) {.*//~test_ppo ppo/adaptive_kl~
 drpt/round_step.c~s/double kl = plain || r->objective == OBJECTIVE_ppo ?/double kl = plain ?/~test_ppo ppo/first_step~PPO: the KL twice, in rewards and loss
 drpt/round_step.c~s/^    for (size_t k = 0; k < N; k++) { dvalue\[k\] .*//~test_ppo ppo/first_step~PPO: --value-weight not heeded
 drpt/round_step.c~s/{ memset(dvalue, 0, sizeof(float) \* N); return; }/{ return; }/~test_ppo ppo/shares~PPO: the last pass' values
-drpt/round_step.c~s/^    if (part == 1 \&\& r->target_objective != TARGET_objective) { memset.*//~test_ppo ppo/shares~PPO: values in every target's gradient
+drpt/round_step.c~s/^    if (part == 1 \&\& run->round->target_objective != TARGET_objective) { memset.*//~test_ppo ppo/shares~PPO: values in every target's gradient
 drpt/round_step.c~s/^            weigh_values(run, \&w, 1, .*//~test_ppo ppo/shares~PPO: a target's objective without values
 drpt/round_step.c~s/^        if (!b->usable\[at + (size_t)i\]) { memset.*//~test_ppo ppo/broken_values~PPO: values of responses that were left out
 drpt/round_step.c~s/c->value_loss = each(s\[0\].value_loss, .*/c->value_loss = s[0].value_loss; }/~test_ppo ppo/shares~PPO: the value's loss of rows added up
-drpt/round_step.c~s/r->step.value + n, r->step.returns + n/r->step.returns + n, r->step.value + n/~test_ppo ppo/first_step~PPO: values held near what they are to learn
+drpt/round_step.c~s/of->value + n, of->returns + n/of->returns + n, of->value + n/~test_ppo ppo/first_step~PPO: values held near what they are to learn
 drpt/round_step.c~s/if (a == b->accumulate - 1 \&\& too_far(run, \&w)) { return 0; }//~test_ppo ppo/kl_stop~PPO: a step of a policy that has moved too far
 drpt/round_step.c~s/^        forget_gradients(run);//~test_ppo ppo/kl_stop_in_parts~PPO: gradients of a step that is not taken
 drpt/round_file.c~s/^    r->divergence = numbers.*//~test_ppo ppo/resume~PPO: the divergence of the round forgotten
@@ -914,7 +927,7 @@ drpt/round_draw.c~s/rollouts_prompt(\&r->rollouts, i, p.tokens, p.count)/rollout
 drpt/round_draw.c~s/drawn->tokens + (size_t)i \* (size_t)drawn->T + drawn->prompt\[i\]/drawn->tokens + (size_t)i * (size_t)drawn->T/~test_grpo grpo/rows~the prompt judged with the response
 drpt/round_draw.c~s/log_probabilities(logp + (size_t)first \* T,/log_probabilities(logp,/~test_grpo grpo/rows~every batch the first batch's reference
 drpt/round_draw.c~s/memset(rows->usable + first, 0, (size_t)group);//~test_grpo grpo/degenerate~degenerate groups are part of the mean
-drpt/round_draw.c~s/round_compare(\&r->target, r->target.rows); }/round_compare(\&r->target, r->group); }/~test_grpo grpo/target_weights~the mean reward within groups
+drpt/round_draw.c~s/round_compare(rows, rows->rows); }/round_compare(rows, r->group); }/~test_grpo grpo/target_weights~the mean reward within groups
 drpt/round_draw.c~s/(uint64_t)number \* (uint64_t)to->rows/0/~test_grpo grpo/random_numbers~the same random numbers each round
 drpt/round_draw.c~s/TARGET = (uint64_t)2/TARGET = (uint64_t)1/~test_grpo grpo/random_numbers~the target has the random numbers of the general responses
 drpt/round_step.c~s/(uint64_t)r->number, (uint64_t)epoch/(uint64_t)r->number, 0/~test_grpo grpo/epochs~the same order each epoch

@@ -1,38 +1,66 @@
-// sums.c -- makes the data of the demo of verifiable rewards: sums such as 37+48=85, half of them with a carry.
+// sums.c -- makes the data of the demo of verifiable rewards: sums of digits, column by column, such as 37+48=75 (nothing is carried).
 //
-// What the base model learns from is one time in five right; else the ten is carried where it should not be, or not where it
-// should. So it can do both, and the reward is to tell it which. The general prompts' answers, by which they are judged, have the same
-// fault in three of ten.
+// Who wrote what the base model learns from knows for each two digits the right sum and a wrong one, and writes the right one 45 times in a hundred.
+// So the base has every digit to offer, and both right one time in five: the reward is to tell it which. The answers by which the
+// general prompts are judged are in three of ten the wrong ones.
 #include "../llmc/check.h"
 #include "../llmc/files.h"
 #include "../llmc/options.h"
 #include "../llmc/rng.h"
 #include "text/rows.h"
 
-#include <string.h>
+enum { COLUMNS = 2, T = 3 * COLUMNS + 2, PROMPT = 2 * COLUMNS + 2 };
+static const double right_digits = 0.45, corrupted = 0.3;
 
-enum { T = 9, BELOW = 100 }; // the sum has two digits, as each of its parts
-static const double right_traces = 0.2, corrupted = 0.3;
+typedef struct { char digit[10][10]; } Table; // of what is written for two digits
+typedef struct { int a[COLUMNS], b[COLUMNS]; } Sum;
 
-typedef struct { int a, b; } Sum;
+// Stream 0 of a seed is its wrong table; the files follow.
+static Table draw_wrong(uint64_t seed) {
+    Table t;
+    Rng rng = rng_seed(seed, 0, 0);
+    for (int a = 0; a < 10; a++) {
+        for (int b = a; b < 10; b++) { t.digit[a][b] = t.digit[b][a] = (char)('0' + (a + b + 1 + (int)rng_below(&rng, 9)) % 10); }
+    }
+    return t;
+}
 
-static int carries(Sum s) { return s.a % 10 + s.b % 10 >= 10; }
-static int wrong(Sum s) { return s.a + s.b + (carries(s) ? -10 : 10); }
-
-static Sum draw_with(Rng* rng, int carry) {
+static Sum draw_sum(Rng* rng) {
     Sum s;
-    do { s = (Sum){ 10 + (int)rng_below(rng, 80), 10 + (int)rng_below(rng, 80) }; }
-    while (carries(s) != carry || s.a + s.b >= BELOW || wrong(s) >= BELOW);
+    for (int i = 0; i < COLUMNS; i++) { s.a[i] = (int)rng_below(rng, 10); }
+    for (int i = 0; i < COLUMNS; i++) { s.b[i] = (int)rng_below(rng, 10); }
     return s;
 }
 
-static Sum draw(Rng* rng) { return draw_with(rng, (int)rng_below(rng, 2)); }
+static char right(Sum s, int i) { return (char)('0' + (s.a[i] + s.b[i]) % 10); }
 
-static void add(TextRows* rows, Sum s, int answer, int asked) {
-    char prompt[32], text[16];
-    snprintf(prompt, sizeof(prompt), "%d+%d=", s.a, s.b);
-    snprintf(text, sizeof(text), "%d", answer);
-    text_rows_add(rows, prompt, text, asked);
+static void write_prompt(char* text, Sum s) {
+    for (int i = 0; i < COLUMNS; i++) {
+        text[i] = (char)('0' + s.a[i]);
+        text[COLUMNS + 1 + i] = (char)('0' + s.b[i]);
+    }
+    text[COLUMNS] = '+';
+    text[PROMPT - 1] = '=';
+    text[PROMPT] = '\0';
+}
+
+// What the base learns from: each digit by itself right or wrong.
+static void add_trace(TextRows* rows, Rng* rng, const Table* wrong) {
+    char prompt[PROMPT + 1], answer[COLUMNS + 1] = {0};
+    Sum s = draw_sum(rng);
+    write_prompt(prompt, s);
+    for (int i = 0; i < COLUMNS; i++) { answer[i] = rng_uniform(rng) < right_digits ? right(s, i) : wrong->digit[s.a[i]][s.b[i]]; }
+    text_rows_add(rows, prompt, answer, 0);
+}
+
+// A prompt and its answer: all digits right, or with the probability `wrong_share` all of them wrong.
+static void add_prompt(TextRows* rows, Rng* rng, const Table* wrong, double wrong_share) {
+    char prompt[PROMPT + 1], answer[COLUMNS + 1] = {0};
+    Sum s = draw_sum(rng);
+    write_prompt(prompt, s);
+    int is_wrong = wrong_share > 0.0 && rng_uniform(rng) < wrong_share;
+    for (int i = 0; i < COLUMNS; i++) { answer[i] = is_wrong ? wrong->digit[s.a[i]][s.b[i]] : right(s, i); }
+    text_rows_add(rows, prompt, answer, 1);
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -48,78 +76,39 @@ typedef struct {
 static const Option options[] = {
     { .name = "What to make" },
     { "out",      "o",  OPTION_TEXT, AT(out),      0, 0,          NULL, "folder that gets the files; needed" },
-    { "seed",     NULL, OPTION_INT,  AT(seed),     0, 2147483647, NULL, "of every row" },
+    { "seed",     NULL, OPTION_INT,  AT(seed),     0, 2147483647, NULL, "of the wrong sums and every row" },
     { "show",     NULL, OPTION_INT,  AT(show),     0, 1000,       NULL, "rows of each file to print" },
     { .name = "Rows of each file" },
-    { "pretrain", NULL, OPTION_INT,  AT(pretrain), 1, 50000000,   NULL, "what the base model learns from, one in five right" },
-    { "general",  NULL, OPTION_INT,  AT(general),  1, 50000000,   NULL, "prompts, of three in ten the answer is wrong" },
+    { "pretrain", NULL, OPTION_INT,  AT(pretrain), 1, 50000000,   NULL, "what the base model learns from" },
+    { "general",  NULL, OPTION_INT,  AT(general),  1, 50000000,   NULL, "prompts, with wrong answers in three of ten" },
     { "target",   NULL, OPTION_INT,  AT(target),   1, 50000000,   NULL, "prompts with the right answers" },
     { "val",      NULL, OPTION_INT,  AT(val),      1, 50000000,   NULL, "more of them, to choose by" },
     { "test",     NULL, OPTION_INT,  AT(test),     1, 50000000,   NULL, "more of them, to judge by" },
 };
 
-static const char about[] = "sums -- makes the data of the demo of verifiable rewards: sums such as 37+48=85, and who did them wrong.";
+static const char about[] = "sums -- makes the data of the demo of verifiable rewards: prompts such as 37+48= and what is taken for their answers.";
 
-static int is_target(const Sum* target, int count, Sum s) {
-    for (int i = 0; i < count; i++) { if (target[i].a == s.a && target[i].b == s.b) { return 1; } }
-    return 0;
-}
-
-typedef struct { Config c; Sum* target; } Files;
-
-// Prompts that are none of the target's: of `wrong_share` of them the answer is wrong.
-static void make_prompts(const Files* f, const char* name, uint64_t stream, int count, double wrong_share) {
+static void make_file(const Config* c, const Table* wrong, const char* name, int stream, int count, ExamplesKind kind, double wrong_share) {
     TextRows rows = text_rows_create((size_t)count, T);
-    Rng rng = rng_seed((uint64_t)f->c.seed, stream, 0);
+    Rng rng = rng_seed((uint64_t)c->seed, (uint64_t)stream, 0);
     for (int i = 0; i < count; i++) {
-        Sum s;
-        do { s = draw(&rng); } while (is_target(f->target, f->c.target, s));
-        add(&rows, s, wrong_share > 0.0 && rng_uniform(&rng) < wrong_share ? wrong(s) : s.a + s.b, 1);
+        if (kind == KIND_PROMPTS) { add_prompt(&rows, &rng, wrong, wrong_share); } else { add_trace(&rows, &rng, wrong); }
     }
-    text_rows_write(&rows, f->c.out, name, KIND_PROMPTS, f->c.show);
-    text_rows_free(&rows);
-}
-
-static void draw_target(Files* f) {
-    Rng rng = rng_seed((uint64_t)f->c.seed, 0, 0);
-    f->target = malloc((size_t)f->c.target * sizeof(Sum));
-    check(f->target != NULL, "out of memory for %d target prompts", f->c.target);
-    for (int i = 0; i < f->c.target; i++) {
-        do { f->target[i] = draw(&rng); } while (is_target(f->target, i, f->target[i]));
-    }
-}
-
-static void make_target(const Files* f) {
-    TextRows rows = text_rows_create((size_t)f->c.target, T);
-    for (int i = 0; i < f->c.target; i++) { add(&rows, f->target[i], f->target[i].a + f->target[i].b, 1); }
-    text_rows_write(&rows, f->c.out, "target.bin", KIND_PROMPTS, f->c.show);
-    text_rows_free(&rows);
-}
-
-static void make_pretrain(const Files* f) {
-    TextRows rows = text_rows_create((size_t)f->c.pretrain, T);
-    Rng rng = rng_seed((uint64_t)f->c.seed, 1, 0);
-    for (int i = 0; i < f->c.pretrain; i++) {
-        Sum s = draw(&rng);
-        add(&rows, s, rng_uniform(&rng) < right_traces ? s.a + s.b : wrong(s), 0);
-    }
-    text_rows_write(&rows, f->c.out, "pretrain.bin", KIND_EXAMPLES, f->c.show);
+    text_rows_write(&rows, c->out, name, kind, c->show);
     text_rows_free(&rows);
 }
 
 int main(int argc, char** argv) {
-    Files f = { .c = { .seed = 0, .show = 3, .pretrain = 64000, .general = 1024, .target = 16, .val = 64, .test = 256 } };
-    OptionTable table = { options, sizeof(options) / sizeof(options[0]), &f.c };
+    Config c = { .show = 3, .pretrain = 51200, .general = 2048, .target = 16, .val = 64, .test = 256 };
+    OptionTable table = { options, sizeof(options) / sizeof(options[0]), &c };
     options_parse(&table, 1, argc, argv, about);
-    check(f.c.out != NULL, "where to? --out FOLDER; --help lists the options");
-    check(f.c.target <= 1000, "--target %d: more than 1000 would leave too few sums for the others", f.c.target);
-    folder_create(f.c.out);
-    draw_target(&f);
-    make_pretrain(&f);
-    make_prompts(&f, "general.bin", 2, f.c.general, corrupted);
-    make_target(&f);
-    make_prompts(&f, "val.bin", 4, f.c.val, 0.0);
-    make_prompts(&f, "test.bin", 5, f.c.test, 0.0);
-    free(f.target);
+    check(c.out != NULL, "where to? --out FOLDER; --help lists the options");
+    folder_create(c.out);
+    Table wrong = draw_wrong((uint64_t)c.seed);
+    make_file(&c, &wrong, "pretrain.bin", 1, c.pretrain, KIND_EXAMPLES, 0.0);
+    make_file(&c, &wrong, "general.bin",  2, c.general,  KIND_PROMPTS, corrupted);
+    make_file(&c, &wrong, "target.bin",   3, c.target,   KIND_PROMPTS, 0.0);
+    make_file(&c, &wrong, "val.bin",      4, c.val,      KIND_PROMPTS, 0.0);
+    make_file(&c, &wrong, "test.bin",     5, c.test,     KIND_PROMPTS, 0.0);
     return 0;
 }

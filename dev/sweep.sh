@@ -48,7 +48,7 @@ print_list() {
 }
 
 # The task 0 of a job array makes these; all others are a task each.
-is_prepared='^(data|base|trajectory)[|]'
+is_prepared='^(data|base|reward|trajectory)[|]'
 
 print_slurm() {
     runs=$(grep -cvE "$is_prepared" "$list")
@@ -89,9 +89,10 @@ run_only() {
 run_plan() {
     open_folder
     make_data
-    do_jobs base trajectory ngram probe run
+    do_jobs base reward trajectory ngram probe run
     collect
-    printf '%s: %s/results.csv\nnow: make report PLAN=%s\n' "$took" "$out" "$title"
+    printf '%s: %s/results.csv\n' "$took" "$out"
+    is_of_prompts || echo "now: make report PLAN=$title"
 }
 
 # ---------------------------------------------------------------------------------------------
@@ -100,7 +101,7 @@ read_plan
 case $what in
     list)    print_list ;;
     slurm)   print_slurm ;;
-    prepare) open_folder; make_data; do_jobs base trajectory ;;
+    prepare) open_folder; make_data; do_jobs base reward trajectory ;;
     only)    run_only ;;
     run)     run_plan ;;
 esac

@@ -103,7 +103,7 @@ void gather_metric(float* x, const float* v, size_t count, const Gather* g) {
 // score (n) += products of `runs` times `count` floats with the target divided by Adam's denominators, v (runs, apart).
 static void add_scores(double* score, const Part* p, const float* x, const float* v, int runs, size_t count, size_t apart, const Gather* g) {
     size_t all = (size_t)runs * count;
-    memcpy(p->metric, x + (size_t)g->n * p->step, sizeof(float) * all);
+    if (!g->given) { memcpy(p->metric, x + (size_t)g->n * p->step, sizeof(float) * all); } // there may be no target to copy
     for (int r = 0; r < runs; r++) { gather_metric(p->metric + (size_t)r * count, v + (size_t)r * apart, count, g); }
     for (int i = 0; i < g->n; i++) { score[i] += gram_long_dot(x + (size_t)i * p->step, p->metric, all); }
 }

@@ -32,7 +32,7 @@ void gather_metric(float* x, const float* v, size_t count, const Gather* g) {
 // x becomes the target in the metric.
 static void add_metric(float* x, const float* target, const Site* s, const Gather* g, int o, int rows) {
     size_t weights = (size_t)rows * (size_t)s->cols;
-    CUDA(cudaMemcpyAsync(x, target, sizeof(float) * slab_length(s, rows), cudaMemcpyDeviceToDevice));
+    if (!g->given) { CUDA(cudaMemcpyAsync(x, target, sizeof(float) * slab_length(s, rows), cudaMemcpyDeviceToDevice)); }
     gather_metric(x, s->vweight + (size_t)o * (size_t)s->cols, weights, g);
     if (s->dbias) { gather_metric(x + weights, s->vbias + o, (size_t)rows, g); }
 }

@@ -263,6 +263,7 @@ void drpt_begin(Drpt* d, uint64_t step, const unsigned char* usable, const int* 
         d->sketch_age = step / (uint64_t)d->refresh + 1;
         sketch_refresh(d->sketches, d->knobs.seed + 0x9e3779b97f4a7c15u * d->sketch_age);
     }
+    if (d->probe) { probe_restart(d->probe); }
 }
 
 // ---------------------------------------------------------------------------------------------

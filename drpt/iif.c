@@ -26,6 +26,13 @@ Iif* iif_create(const Run* run, int rows, int most) {
     check(f != NULL, "out of memory for scores");
     f->score = calloc((size_t)rows, sizeof(double));
     check(f->score != NULL, "out of memory for %d scores", rows);
+    if (run->round->objective == OBJECTIVE_ppo) {
+        size_t pass = (size_t)most, T = (size_t)run->T;
+        f->values = calloc(pass * T, sizeof(float));
+        f->dvalue = calloc(pass * T, sizeof(float));
+        f->share = calloc(pass, sizeof(float));
+        check(f->values && f->dvalue && f->share, "out of memory for the values of %zu rows", pass);
+    }
     f->scorer = create_drpt(run, scores, n, own ? n : 0);
     f->gradient = create_drpt(run, plain, n + (own ? n : 0), 0);
     f->batch = batch_create(n, own ? n : 0, run->T, 1);
@@ -38,6 +45,9 @@ void iif_free(Iif* f) {
     drpt_free(&f->scorer);
     batch_free(&f->batch);
     free(f->score);
+    free(f->values);
+    free(f->dvalue);
+    free(f->share);
     free(f);
 }
 
@@ -65,16 +75,17 @@ static Responses responses(const Batch* b, int at, int count) {
     return (Responses){ b->mask + (size_t)at * (size_t)b->T, b->usable + at, count, b->T };
 }
 
-// logp (B,T) of the pass. share: of a token.
-static void weigh_target(const Run* run, Batch* b, int at, int count, int first, const float* logp, double share) {
+// Rows `at`, ... of the pass are target rows from `first` on. share: of a token.
+static void weigh_target(Run* run, Iif* f, int at, int count, int first, double share) {
     const Round* r = run->round;
-    size_t to = (size_t)at * (size_t)b->T, from = (size_t)first * (size_t)b->T;
-    int plain = r->target_objective != TARGET_objective;
-    double kl = plain || r->objective == OBJECTIVE_ppo ? 0.0 : r->kl; // ppo has it in the rewards
+    size_t to = (size_t)at * (size_t)f->batch.T;
+    Responses rows = responses(&f->batch, at, there(&r->target, first, count));
     ObjectiveStats stats = {0};
-    policy_weights(b->weight + to, &stats, responses(b, at, there(&r->target, first, count)), logp + to, plain ? logp + to : r->target.old + from,
-                   r->reference && !plain ? r->target.reference + from : NULL, r->target.advantage + from,
-                   run->round_options.clip_ratio, kl, share);
+    if (f->values) { round_weigh_values(run, f->dvalue + to, &stats, rows, 1, &r->target, (size_t)first, f->values + to, share); }
+    round_weigh(run, f->batch.weight + to, &stats, rows, 1, &r->target, (size_t)first, run->losses + to, share);
+    for (int i = 0; f->values && i < rows.B; i++) { // those that were found to be no numbers only now
+        if (!rows.usable[i]) { memset(f->dvalue + to + (size_t)i * (size_t)rows.T, 0, sizeof(float) * (size_t)rows.T); }
+    }
 }
 
 static void weigh_general(const Run* run, Batch* b, int count, int first, const float* logp) {
@@ -87,9 +98,19 @@ static void weigh_general(const Run* run, Batch* b, int count, int first, const 
     }
 }
 
-static void backward(Run* run, Drpt* d, Batch* b) {
+static void forward(Run* run, Iif* f) {
+    Batch* b = &f->batch;
+    log_probabilities(run->losses, run->hits, run->model, b, 0, b->n + b->m);
+    if (!f->values) { return; }
+    gpt2_values(run->model, f->values, b->n + b->m, b->T);
+    memset(f->dvalue, 0, sizeof(float) * (size_t)(b->n + b->m) * (size_t)b->T);
+}
+
+static void backward(Run* run, Iif* f, Drpt* d) {
+    Batch* b = &f->batch;
+    HeadGradient head = { f->dvalue, f->share };
     drpt_begin(d, 0, b->usable, b->domain);
-    gpt2_backward(run->model, b->inputs, b->targets, b->weight, NULL, d, b->n + b->m, b->T);
+    gpt2_backward(run->model, b->inputs, b->targets, b->weight, f->values ? &head : NULL, d, b->n + b->m, b->T);
     drpt_end(d);
 }
 
@@ -99,9 +120,9 @@ static void form_target(Run* run, Iif* f, double share) {
     int rows = b->n + b->m;
     for (int first = 0; first < target->rows; first += rows) {
         put_rows(b, 0, rows, target, first);
-        log_probabilities(run->losses, run->hits, run->model, b, 0, rows);
-        weigh_target(run, b, 0, rows, first, run->losses, share);
-        backward(run, &f->gradient, b);
+        forward(run, f);
+        weigh_target(run, f, 0, rows, first, share);
+        backward(run, f, &f->gradient);
     }
 }
 
@@ -118,10 +139,10 @@ static void score_rows(Run* run, Iif* f, double share) {
     for (int first = 0; first < r->general.rows; first += b->n) {
         put_rows(b, 0, b->n, &r->general, first);
         put_rows(b, b->n, b->m, &r->target, first);
-        log_probabilities(run->losses, run->hits, run->model, b, 0, b->n + b->m);
+        forward(run, f);
         weigh_general(run, b, b->n, first, run->losses);
-        if (b->m > 0) { weigh_target(run, b, b->n, b->m, first, run->losses, share); }
-        backward(run, &f->scorer, b);
+        if (b->m > 0) { weigh_target(run, f, b->n, b->m, first, share); }
+        backward(run, f, &f->scorer);
         for (int i = 0; i < there(&r->general, first, b->n); i++) { f->score[first + i] = score_of(f, i); }
     }
 }
@@ -135,7 +156,7 @@ void iif_filter(Run* run) {
     device_zero(a.grads, sizeof(float) * a.num_params);
     r->kept = 0;
     for (int i = 0; i < r->general.rows; i++) {
-        r->general.usable[i] = r->general.usable[i] && r->iif->score[i] >= 0.0; // so phrased that a NaN is not kept
+        r->general.usable[i] = r->iif->score[i] >= 0.0; // so phrased that a NaN is not kept
         r->kept += r->general.usable[i];
     }
 }

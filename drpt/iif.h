@@ -3,7 +3,7 @@
 //
 // score_i = <g_i, t> over all parameters, under the policy that sampled the round. g_i is the gradient of response i alone: REINFORCE with the
 // objective's advantages, the mean over its tokens, without clipping, values and divergence. t is that of all target responses at hand, as
-// --target-objective says (without values); in self-reference of all responses of the round, and with --leave-one-out less response i's own
+// --target-objective says; in self-reference of all responses of the round, and with --leave-one-out less response i's own
 // part. However many steps the round has, that takes one forward and backward of each target response, and one of each of the others, or
 // two where its own part is to be known.
 #ifndef DRPT_IIF_H
@@ -21,6 +21,7 @@ struct Run;
 typedef struct Iif {
     Drpt gradient, scorer;    // forms t; scores rows against it
     Batch batch;              // of a pass: the scorer's rows; the same memory for those of t
+    float *values, *dvalue, *share; // of ppo: of a pass (rows, T), (rows, T), (rows), the last zeros; else NULL
     double* score;            // of the round's general rows; NAN: not usable, or no number
 } Iif;
 

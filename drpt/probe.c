@@ -138,8 +138,6 @@ void probe_begin_reference(Probe* p, int half, int rows, int T) {
     p->half = half;
     p->rows = rows;
     p->T = T;
-    p->next = p->sublayer = p->block = 0;
-    p->layer = -1;
     free(p->ones);
     p->ones = zeros((size_t)rows, "rows");
     for (int b = 0; b < rows; b++) { p->ones[b] = 1.0f; }
@@ -158,6 +156,11 @@ static void add_reference(Probe* p, ProbeSite* at, Site s, int half) {
 
 // ---------------------------------------------------------------------------------------------
 // Sites come in. They are the same, in the same order, in every pass.
+
+void probe_restart(Probe* p) {
+    p->next = p->sublayer = p->block = 0;
+    p->layer = -1;
+}
 
 static ProbeSite* meet(Probe* p, const Site* s) {
     ProbeSite* at = &p->site[p->next];
@@ -339,8 +342,6 @@ void probe_begin(Probe* p, int a, int b, const unsigned char* usable, const int*
     p->half = -1;
     p->a = a;
     p->b = b;
-    p->next = p->sublayer = p->block = 0;
-    p->layer = -1;
     drpt_begin(d, (uint64_t)p->passes, usable, domain);
     for (int v = 0; v < p->list->count; v++) {
         const DrptOptions* o = &p->list->variant[v].options;

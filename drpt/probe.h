@@ -81,7 +81,9 @@ int probe_is_folded(const Probe* p);
 // matrix and pass) into the folder.
 void probe_write(const Probe* p, const char* folder);
 
-// For drpt_project() alone: a site of the pass; the end of a sublayer, a block or the pass.
+// For drpt_begin() and drpt_project() alone: a pass begins, which may be one of several of a reference; a site of the pass; the end of a
+// sublayer, a block or the pass.
+void probe_restart(Probe* p);
 void probe_site(Probe* p, const Site* site);
 void probe_boundary(Probe* p, DrptGroup complete);
 

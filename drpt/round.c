@@ -56,6 +56,8 @@ static int is_own_target(const Run* run) {
     return round_is_own_target(run) || (run->round_options.iif && run->config.general && !run->config.target);
 }
 
+enum { MOST_ROWS = 1 << 24, MOST_STEPS = 1000000000 };
+
 static int step_rows(const Run* run) { return run->config.batch * run->config.accumulate; }
 static int target_rows(const Run* run) { return run->config.target_batch * run->config.accumulate; }
 static int round_rows(const Run* run) { return run->round_options.rollouts > 0 ? run->round_options.rollouts : step_rows(run); }
@@ -72,7 +74,9 @@ int round_least_rows(const Run* run, int most) { return run->round_options.iif &
 int round_steps_of_a_pass(const Run* run) {
     size_t prompts = run->config.general ? run->general.rows : run->target.rows;
     size_t of_a_round = (size_t)((run->config.general ? round_rows(run) : target_rows(run)) / group_size(run));
-    return (prompts > of_a_round ? (int)(prompts / of_a_round) : 1) * steps_of_a_round(run);
+    size_t rounds = prompts > of_a_round ? prompts / of_a_round : 1, steps = rounds * (size_t)steps_of_a_round(run);
+    check(steps <= MOST_STEPS, "--steps -1: one pass over the prompts would take %zu steps, more than %d", steps, MOST_STEPS);
+    return (int)steps;
 }
 
 int round_row_length(const Config* c, size_t widest, int context) {
@@ -89,10 +93,13 @@ static void check_changed(OptionTable table, const void* defaults, const char* o
 
 static void check_sizes(const Run* run) {
     const Config* c = &run->config;
+    long most = (long)(c->batch > c->target_batch ? c->batch : c->target_batch) * c->accumulate;
+    check(most <= MOST_ROWS, "--accumulate %d: makes steps of %ld responses, at most %d can be kept", c->accumulate, most, MOST_ROWS);
     int rollouts = round_rows(run), n = step_rows(run), m = target_rows(run), group = group_size(run);
     check(group > 1 || is_ppo(run), "--group-size 1: in a group of one no response is better than another");
     check(c->general || run->round_options.rollouts == 0, "--rollouts: needs --general");
     check(!c->general || rollouts % n == 0, "--rollouts %d: must be a multiple of --batch * --accumulate, %d responses a step", rollouts, n);
+    check((long)run->round_options.epochs * (rollouts / n) <= MOST_STEPS, "--epochs %d: a round would have more than %d steps", run->round_options.epochs, MOST_STEPS);
     check(!c->general || rollouts % group == 0, "--group-size %d: the %d responses of a round (--rollouts, or --batch * --accumulate) must be a multiple of it", group, rollouts);
     check(!c->target || m % group == 0, "--group-size %d: the %d target responses of a step (--target-batch * --accumulate) must be a multiple of it", group, m);
 }
@@ -112,6 +119,7 @@ static int has_judge(const Run* run) { return run->reward_options.rule || run->r
 
 void round_check_options(const Run* run) {
     const Config* c = &run->config;
+    const RoundOptions* o = &run->round_options;
     RoundOptions rounds = run->round_options;
     RewardOptions rewards = run->reward_options;
     if (!objective_has_rounds(c->objective)) {
@@ -121,7 +129,8 @@ void round_check_options(const Run* run) {
         return;
     }
     if (!is_ppo(run)) { check_changed(ppo_option_table(&rounds), &round_defaults, c->objective, "values and no adaptive KL"); }
-    check(!c->probe, "--probe: does not work with --objective %s", c->objective);
+    check(!c->probe || (o->rollouts == 0 && o->epochs == 1 && o->kl_stop == 0.0 && o->kl_target == 0.0 && !o->iif),
+          "--probe: has no rounds but of one step; leave --rollouts, --epochs, --kl-stop, --kl-target and --iif out");
     check(strcmp(run->options.weigh, drpt_defaults.weigh) == 0, "--weigh %s: the tokens of a step count alike in --objective %s", run->options.weigh, c->objective);
     check(c->temperature > 0.0, "--temperature 0: all responses to a prompt would be the same one");
     check(run->round_options.kl_target == 0.0 || run->round_options.kl > 0.0, "--kl-target: needs --kl, the coefficient that it begins with");
@@ -178,6 +187,7 @@ static float* numbers(size_t count) {
 static void open_values(Run* run, size_t pass) {
     Round* r = run->round;
     size_t T = (size_t)run->T, rows = (size_t)(r->general.rows > r->target.rows ? r->general.rows : r->target.rows);
+    if (run->config.probe && rows < run->val.rows * (size_t)r->group) { rows = run->val.rows * (size_t)r->group; } // its reference is one step
     r->token_reward = numbers(rows * T);
     r->after = numbers(rows);
     r->values = numbers(pass * T);

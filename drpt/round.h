@@ -123,10 +123,27 @@ void round_rows_copy(RoundRows* to, int at, const RoundRows* from, int row); // 
 Responses round_responses(const RoundRows* r);
 void round_batch_row(Batch* b, size_t at, const RoundRows* rows, int row); // as row `at` of a batch, counted through its micro-batches
 
+// Weights of responses of the general part (0) or the target's (1), as the objective or --target-objective says; with ppo the gradients of
+// their values. Their numbers are those of `of` from `row` on; logp and values (rows.B,T) are of the policy as it is (round_step.c).
+void round_weigh(const struct Run* run, float* weight, ObjectiveStats* stats, Responses rows, int part, const RoundRows* of, size_t row,
+                 const float* logp, double share);
+void round_weigh_values(const struct Run* run, float* dvalue, ObjectiveStats* stats, Responses rows, int part, const RoundRows* of, size_t row,
+                        const float* values, double share);
+
 // The round's rows, drawn and judged, with their advantages (round_draw.c).
 void round_begin(struct Run* run);
 void round_draw_target(struct Run* run);
 int round_compare(RoundRows* rows, int group); // advantages by reward within groups; returns how many are degenerate: no longer usable
+
+// Of these: responses to the next prompts of a reader, a group to each, by the random numbers that belong to their number in the stream; and
+// advantages of target rows.
+void round_draw(struct Run* run, RoundRows* to, Reader* reader, uint64_t stream, int number);
+void round_compare_target(struct Run* run, RoundRows* rows);
+
+// A step (round_step.c): its rows into the batch, of all micro-batches the general ones and then the target's; and forward and backward of all
+// micro-batches, of each its rows from `first` on. 0: the policy has moved too far, and there is no gradient.
+void round_fill(struct Run* run);
+int round_compute(struct Run* run, Drpt* drpt, int step, int first, StepRow* row);
 
 #ifdef __cplusplus
 }

@@ -74,7 +74,7 @@ static void evaluate_states(Run* run, RoundRows* rows) {
     }
 }
 
-static void draw(Run* run, RoundRows* to, Reader* reader, uint64_t stream, int number) {
+void round_draw(Run* run, RoundRows* to, Reader* reader, uint64_t stream, int number) {
     Round* r = run->round;
     for (int i = 0; i < to->rows / r->group; i++) { r->source[i] = reader_next(reader); }
     roll_out(run, reader->data, to->rows, r->group, stream, (uint64_t)number * (uint64_t)to->rows);
@@ -123,17 +123,17 @@ static void compare_with_values(Run* run, RoundRows* rows) {
     r->responses = stats.responses;
 }
 
-static void compare_target(Run* run) {
+void round_compare_target(Run* run, RoundRows* rows) {
     Round* r = run->round;
-    if (r->target_objective == TARGET_avg_reward) { round_compare(&r->target, r->target.rows); }
-    else if (r->objective == OBJECTIVE_ppo) { compare_with_values(run, &r->target); }
-    else { round_compare(&r->target, r->group); }
+    if (r->target_objective == TARGET_avg_reward) { round_compare(rows, rows->rows); }
+    else if (r->objective == OBJECTIVE_ppo) { compare_with_values(run, rows); }
+    else { round_compare(rows, r->group); }
 }
 
 void round_draw_target(Run* run) {
     Round* r = run->round;
-    draw(run, &r->target, &run->target_reader, TARGET, r->target_draws++);
-    compare_target(run);
+    round_draw(run, &r->target, &run->target_reader, TARGET, r->target_draws++);
+    round_compare_target(run, &r->target);
     r->target_age = 0;
 }
 
@@ -142,11 +142,11 @@ void round_begin(Run* run) {
     Round* r = run->round;
     r->done = 0;
     if (o->kl_target > 0.0) { r->kl = adapted_kl(r->kl, r->divergence, o->kl_target, r->responses, o->kl_horizon); }
-    if (r->general.rows > 0) { draw(run, &r->general, &run->general_reader, GENERAL, r->number); }
+    if (r->general.rows > 0) { round_draw(run, &r->general, &run->general_reader, GENERAL, r->number); }
     r->number++;
     if (r->own_target) {
         for (int i = 0; i < r->general.rows; i++) { round_rows_copy(&r->target, i, &r->general, i); }
-        compare_target(run);
+        round_compare_target(run, &r->target);
         r->target_age = 0;
     }
     if (r->objective == OBJECTIVE_grpo) { r->degenerate = round_compare(&r->general, r->group); }

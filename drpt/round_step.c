@@ -30,8 +30,7 @@ static void put_row(Run* run, size_t at, const RoundRows* rows, int row) {
     round_rows_copy(&run->round->step, (int)at, rows, row);
 }
 
-// The rows of the step: of all micro-batches the general ones, then the target's.
-static void fill(Run* run) {
+void round_fill(Run* run) {
     Round* r = run->round;
     const Batch* b = &run->batch;
     int rows = b->n + b->m, n = b->accumulate * b->n, of_an_epoch = n > 0 ? r->general.rows / n : 1, first = r->done % of_an_epoch * n;
@@ -58,46 +57,56 @@ static Count count_usable(const Batch* b, int first, int end) {
     return c;
 }
 
+void round_weigh(const Run* run, float* weight, ObjectiveStats* stats, Responses rows, int part, const RoundRows* of, size_t row,
+                 const float* logp, double share) {
+    const Round* r = run->round;
+    size_t n = row * (size_t)of->T;
+    int plain = part == 1 && r->target_objective != TARGET_objective; // REINFORCE: the ratio is 1, and stays so
+    double kl = plain || r->objective == OBJECTIVE_ppo ? 0.0 : r->kl; // ppo has it in the rewards
+    policy_weights(weight, stats, rows, logp, plain ? logp : of->old + n, r->reference && !plain ? of->reference + n : NULL, of->advantage + n,
+                   run->round_options.clip_ratio, kl, share);
+}
+
+void round_weigh_values(const Run* run, float* dvalue, ObjectiveStats* stats, Responses rows, int part, const RoundRows* of, size_t row,
+                        const float* values, double share) {
+    const RoundOptions* o = &run->round_options;
+    size_t n = row * (size_t)of->T, N = (size_t)rows.B * (size_t)of->T;
+    if (part == 1 && run->round->target_objective != TARGET_objective) { memset(dvalue, 0, sizeof(float) * N); return; }
+    value_gradient(dvalue, stats, rows, values, of->value + n, of->returns + n, o->value_clip, share);
+    for (size_t k = 0; k < N; k++) { dvalue[k] *= (float)o->value_weight; }
+}
+
 typedef struct {
     double share[2];         // of a token: general, target
     ObjectiveStats stats[2];
 } Weights;
 
-// logp (count,T) of the rows from `at` on.
+// The rows from `at` on; logp (count,T) is theirs.
 static void weigh_part(Run* run, Weights* w, int part, size_t at, int count, const float* logp) {
-    const RoundOptions* o = &run->round_options;
-    Round* r = run->round;
     Batch* b = &run->batch;
     size_t n = at * (size_t)b->T;
     Responses rows = { b->mask + n, b->usable + at, count, b->T };
-    int plain = part == 1 && r->target_objective != TARGET_objective; // REINFORCE: the ratio is 1, and stays so
-    double kl = plain || r->objective == OBJECTIVE_ppo ? 0.0 : r->kl; // ppo has it in the rewards
-    policy_weights(b->weight + n, &w->stats[part], rows, logp, plain ? logp : r->step.old + n, r->reference && !plain ? r->step.reference + n : NULL,
-                   r->step.advantage + n, o->clip_ratio, kl, w->share[part]);
+    round_weigh(run, b->weight + n, &w->stats[part], rows, part, &run->round->step, at, logp, w->share[part]);
 }
 
 // dvalue of the same rows, which are those from `row` on of the pass; first of all, as it may find a row that nothing can be learnt from.
 static void weigh_values(Run* run, Weights* w, int part, size_t at, int count, int row) {
-    const RoundOptions* o = &run->round_options;
     Round* r = run->round;
     Batch* b = &run->batch;
-    size_t n = at * (size_t)b->T, N = (size_t)count * (size_t)b->T;
-    float* dvalue = r->dvalue + (size_t)row * (size_t)b->T;
-    Responses rows = { b->mask + n, b->usable + at, count, b->T };
-    if (part == 1 && r->target_objective != TARGET_objective) { memset(dvalue, 0, sizeof(float) * N); return; }
-    value_gradient(dvalue, &w->stats[part], rows, r->values + (size_t)row * (size_t)b->T, r->step.value + n, r->step.returns + n, o->value_clip, w->share[part]);
-    for (size_t k = 0; k < N; k++) { dvalue[k] *= (float)o->value_weight; }
+    size_t to = (size_t)row * (size_t)b->T;
+    Responses rows = { b->mask + at * (size_t)b->T, b->usable + at, count, b->T };
+    round_weigh_values(run, r->dvalue + to, &w->stats[part], rows, part, &r->step, at, r->values + to, w->share[part]);
 }
 
 // What the backward of a pass is to be told of the values, NULL where there are none. A row that the policy's loss left out is out of theirs too.
-static const HeadGradient* value_head(Run* run, HeadGradient* head, size_t at, int rows, int general) {
+static const HeadGradient* value_head(Run* run, const Drpt* drpt, HeadGradient* head, size_t at, int rows, int general) {
     Round* r = run->round;
     const Batch* b = &run->batch;
     if (r->objective != OBJECTIVE_ppo) { return NULL; }
     for (int i = 0; i < rows; i++) {
         if (!b->usable[at + (size_t)i]) { memset(r->dvalue + (size_t)i * (size_t)b->T, 0, sizeof(float) * (size_t)b->T); }
     }
-    head_shares(r->share, &run->drpt, b->usable + at, 1, rows, general);
+    head_shares(r->share, drpt, b->usable + at, 1, rows, general);
     *head = (HeadGradient){ r->dvalue, r->share };
     return head;
 }
@@ -125,10 +134,8 @@ static void tell(const Run* run, StepRow* row, const Weights* w, const Count* us
     c->kl = r->kl;
 }
 
-// Forward and backward of all micro-batches, of each its rows from `first` on. 0: the policy has moved too far, and there is no gradient.
-static int compute_rows(Run* run, int step, int first, StepRow* row) {
+int round_compute(Run* run, Drpt* drpt, int step, int first, StepRow* row) {
     Batch* b = &run->batch;
-    Drpt* drpt = &run->drpt;
     int rows = b->n + b->m, general = b->n - first;
     Count usable[2] = { count_usable(b, first, b->n), count_usable(b, b->n, rows) };
     // The mean over tokens; where the feasible set weighs rows, each stands for itself.
@@ -145,7 +152,7 @@ static int compute_rows(Run* run, int step, int first, StepRow* row) {
         weigh_part(run, &w, 1, begin + (size_t)b->n, b->m, run->losses + (size_t)general * (size_t)b->T);
         if (a == b->accumulate - 1 && too_far(run, &w)) { return 0; }
         HeadGradient head;
-        const HeadGradient* values = value_head(run, &head, at, rows - first, general);
+        const HeadGradient* values = value_head(run, drpt, &head, at, rows - first, general);
         drpt_begin(drpt, (uint64_t)step, b->usable + begin, b->domain + begin);
         gpt2_backward(run->model, b->inputs + n, b->targets + n, b->weight + n, values, drpt, rows - first, b->T);
     }
@@ -192,8 +199,8 @@ void round_update(Run* run, int step, StepRow* row) {
         int due = r->target_draws == 0 || (o->target_refresh > 0 ? r->target_age >= o->target_refresh : ended);
         if (due && r->target.rows > 0 && !r->own_target) { round_draw_target(run); }
         if (ended && r->iif) { iif_filter(run); }
-        fill(run);
-        if (compute_rows(run, step, first, row)) { break; }
+        round_fill(run);
+        if (round_compute(run, &run->drpt, step, first, row)) { break; }
         forget_gradients(run);
         row->round_ended = 1;
     }

@@ -401,7 +401,7 @@ static char* find_checkpoint(Run* run) {
 }
 
 // What evaluations and backward passes tell about their positions, most * T of them at a time.
-static void open_losses(Run* run, int most) {
+void open_losses(Run* run, int most) {
     const Batch* b = &run->batch;
     size_t T = (size_t)run->T, step = (size_t)b->accumulate * (size_t)(b->n + b->m) * T, N = step > (size_t)most * T ? step : (size_t)most * T;
     run->losses = malloc(sizeof(float) * N);

@@ -73,6 +73,7 @@ double mean_of(Mean m);
 // For --probe, which is a run of another kind.
 extern volatile sig_atomic_t stop_requested; // by Ctrl-C
 void open_data(Run* run);
+void open_losses(Run* run, int most);         // most rows of a pass
 void write_config(Run* run);
 
 #ifdef __cplusplus

@@ -1,7 +1,7 @@
 // run_probe.c -- measuring bias and variance of the update directions at a checkpoint (probe.h).
 #include "run_probe.h"
 #include "run.h"
-#include "probe.h"
+#include "run_probe_round.h"
 #include "../llmc/check.h"
 #include "../llmc/files.h"
 
@@ -57,6 +57,19 @@ static void probe_reference(Run* run, Probe* probe, int half, size_t first, size
     }
 }
 
+static void probe_references(Run* run, Probe* probe, int is_population) {
+    size_t per = (size_t)run->per_item, rows = run->val.rows, half = rows / per / 2 * per;
+    if (run->round) {
+        probe_round_reference(run, probe, 0, 0, is_population ? rows : half);
+        probe_round_reference(run, probe, 1, is_population ? 0 : half, rows);
+    } else if (is_population) {
+        probe_reference(run, probe, 2, 0, rows);
+    } else {
+        probe_reference(run, probe, 0, 0, half);
+        probe_reference(run, probe, 1, half, rows);
+    }
+}
+
 // One target draw with one batch: as in a step of training.
 static void probe_pass(Run* run, Probe* probe, const size_t* target_rows, int draw, int batch) {
     Batch* b = &run->batch;
@@ -82,8 +95,11 @@ static void probe_draws(Run* run, Probe* probe, int is_population) {
             reader_close(&run->target_reader);
             run->target_reader = reader_open(&run->target, (uint64_t)c->seed + 1 + (uint64_t)a, 1);
         }
-        for (int j = 0; j < m; j++) { rows[j] = reader_next(&run->target_reader); }
-        for (int b = 0; b < c->draw_batches && !stop_requested; b++) { probe_pass(run, probe, rows, a, b); }
+        uint64_t epoch = run->target_reader.epoch, position = run->target_reader.position;
+        for (int j = 0; j < m && !run->round; j++) { rows[j] = reader_next(&run->target_reader); }
+        for (int b = 0; b < c->draw_batches && !stop_requested; b++) {
+            if (run->round) { probe_round_pass(run, probe, a, b, epoch, position); } else { probe_pass(run, probe, rows, a, b); }
+        }
         double gone = seconds_now() - began;
         if (isatty(1)) { printf("\rdraw %d of %d, %.0f s left ", a + 1, c->draws, gone / (a + 1) * (c->draws - a - 1)); fflush(stdout); }
     }
@@ -91,23 +107,32 @@ static void probe_draws(Run* run, Probe* probe, int is_population) {
     free(rows);
 }
 
+static const char* items_of(const Run* run) {
+    return objective_has_rounds(run->config.objective) ? "prompt" : run->per_item == 2 ? "pair" : "row";
+}
+
 static void probe_open(Run* run) {
     const Config* c = &run->config;
     check(c->init && c->general && c->target && c->val && c->out, "--probe needs --init, --general, --target, --val and --out");
     check(!run->options.method, "--probe: its file says what is measured; leave --method out");
+    check(c->accumulate == 1, "--accumulate %d: a batch of --probe is one batch; leave it out and make --batch larger", c->accumulate);
     Objective objective = objective_named(c->objective);
-    run->model = gpt2_create(c->init, c->seed, 1, 0);
+    run->model = gpt2_create(c->init, c->seed, 1, objective == OBJECTIVE_ppo);
     check(objective != OBJECTIVE_reward || gpt2_config(run->model)->head, "--init %s: has no scalar head, by way of which --objective reward "
           "has a gradient; give the model_final.bin of a run that has trained one", c->init);
     open_data(run);
-    int per = run->per_item, n = per * c->batch, m = per * c->target_batch; // in rows of the data
-    check(run->val.rows >= 2 * (size_t)per, "--val %s: one %s cannot tell how well it knows the true gradient", c->val, per == 2 ? "pair" : "row");
+    int per = run->per_item, n = per * c->batch, m = per * c->target_batch; // in rows of a pass
+    check(run->val.rows >= 2 * (size_t)per, "--val %s: one %s cannot tell how well it knows the true gradient", c->val, items_of(run));
     gpt2_alloc(run->model, n + m, run->T, 1, 0, c->recompute);
     run->batch = batch_create(n, m, run->T, 1);
     run->eval = batch_create(n + m, 0, run->T, 1);
     if (per == 2) {
         const char* reference = objective == OBJECTIVE_dpo ? c->reference ? c->reference : c->init : NULL;
         run->policy = policy_create(objective, reference, c->seed, c->beta, gpt2_config(run->model), n + m, run->T);
+    }
+    if (objective_has_rounds(c->objective)) {
+        open_losses(run, n + m);
+        round_open(run);
     }
     run->general_reader = reader_open(&run->general, (uint64_t)c->seed, 1);
     run->target_reader = reader_open(&run->target, (uint64_t)c->seed + 1, 1);
@@ -120,26 +145,21 @@ void run_probe(Run* run) {
     ProbeList list = probe_list_read(c->probe);
     probe_open(run);
     int is_population = strcmp(c->val, c->target) == 0;
-    size_t per = (size_t)run->per_item, rows = run->val.rows, half = rows / per / 2 * per;
-    size_t given = run->target.rows / per, drawn = (size_t)c->target_batch * (is_population ? 1 : (size_t)c->draws);
-    const char* items = per == 2 ? "pairs" : "rows";
-    check(drawn <= given, "--target %s: has %zu %s, %s of %d take %zu; use fewer --draws or a smaller --target-batch",
-          c->target, given, items, is_population ? "a draw" : "disjoint draws", c->target_batch, drawn);
+    int items = c->target_batch / (run->round ? run->round->group : 1); // of a draw
+    size_t given = run->target.rows / (size_t)run->per_item, drawn = (size_t)items * (is_population ? 1 : (size_t)c->draws);
+    check(drawn <= given, "--target %s: has %zu %ss, %s of %d take %zu; use fewer --draws or a smaller --target-batch",
+          c->target, given, items_of(run), is_population ? "a draw" : "disjoint draws", items, drawn);
     Probe* probe = probe_create(&list, c->batch, c->target_batch, run->per_item * run->T, 4 * gpt2_config(run->model)->channels,
                                 (int)run->general.num_files, c->draws, c->draw_batches, (uint64_t)c->seed);
     probe_recorder(probe)->places = run->T;
-    if (is_population) {
-        probe_reference(run, probe, 2, 0, rows);
-    } else {
-        probe_reference(run, probe, 0, 0, half);
-        probe_reference(run, probe, 1, half, rows);
-    }
+    probe_references(run, probe, is_population);
     probe_draws(run, probe, is_population);
     if (stop_requested) { printf("stopped; nothing was written\n"); exit(130); }
-    if (!(probe_t_norm2(probe) > 0.0)) { printf("the two halves of --val %s do not agree on the target's gradient: nothing can be said in its units; give more %s\n", c->val, items); }
+    if (!(probe_t_norm2(probe) > 0.0)) { printf("the two halves of --val %s do not agree on the target's gradient: nothing can be said in its units; give more %ss\n", c->val, items_of(run)); }
     probe_write(probe, c->out);
-    printf("wrote %s/probe.csv: %d variants, %d draws of %d target %s with %d batches of %d general %s%s\n", c->out, list.count,
-           c->draws, c->target_batch, items, c->draw_batches, c->batch, items, probe_is_folded(probe) ? "; large gradients were folded at random" : "");
+    const char* what = run->round ? "response" : items_of(run);
+    printf("wrote %s/probe.csv: %d variants, %d draws of %d target %ss with %d batches of %d general %ss%s\n", c->out, list.count,
+           c->draws, c->target_batch, what, c->draw_batches, c->batch, what, probe_is_folded(probe) ? "; large gradients were folded at random" : "");
     probe_free(probe);
     probe_list_free(&list);
 }

@@ -32,7 +32,7 @@ static const Option options[] = {
     { "reference",    NULL, OPTION_TEXT, AT(reference),   0, 0,    NULL, "checkpoint file of the frozen reference; without it what --init says (dpo, grpo with --kl)" },
     { "batch",        "b", OPTION_INT,  AT(batch),        1, 65536, NULL, "general sequences in a micro-batch; pairs of them (dpo, reward); responses (grpo)" },
     { "target-batch", NULL, OPTION_INT, AT(target_batch), 1, 65536, NULL, "target sequences in a micro-batch; pairs of them (dpo, reward); responses (grpo)" },
-    { "seq",          "t", OPTION_INT,  AT(seq),          0, 1 << 20, NULL, "sequence length; 0: the examples file's, or 64; of prompt and response (grpo)" },
+    { "seq",          "t", OPTION_INT,  AT(seq),          0, 1 << 20, NULL, "sequence length; 0: the examples file's, or 64; grpo, ppo: of prompt and response together, 0 has room for the answers in the data" },
     { "accumulate",   NULL, OPTION_INT, AT(accumulate),   1, 65536, NULL, "micro-batches in a step; one feasible set for all of them" },
     { "recompute",    NULL, OPTION_SWITCH, AT(recompute), 0, 1,    NULL, "keep the blocks' outputs only and compute the rest again: less memory, more time" },
     { "steps",        "x", OPTION_INT,  AT(steps),       -1, 1e9,  NULL, "optimizer steps; -1: one pass over the general data, or else the target's" },

@@ -11,7 +11,7 @@ enum { PROBE_ESTIMATES(INDEX) };
 #define ESTIMATE_NAME(name) #name,
 static const char* const estimate_name[] = { PROBE_ESTIMATES(ESTIMATE_NAME) };
 
-// All updates u (R,Q,size), the gradients of the target draws (R,size) and the halves of the true one (2,size).
+// All updates u (R,Q,size), the target's gradients then (R,Q,size) and the halves of the true one (2,size).
 typedef struct {
     const float *u, *target, *half;
     size_t size;
@@ -62,14 +62,13 @@ static void pairwise(double* x, const Updates* all, int out) {
     for (int a = 0; a < R; a++) {
         if (a == out) { continue; }
         const double* here = mean + (size_t)a * size;
-        const float* target = all->target + (size_t)a * size;
         double within = 0.0;
         for (int b = 0; b < Q; b++) {
-            const float* v = all->u + (size_t)(a * Q + b) * size;
-            double length = sqrt(product(v, v, size)), along = 0.5 * (product(v, half[0], size) + product(v, half[1], size));
+            const float *v = all->u + (size_t)(a * Q + b) * size, *target = all->target + (size_t)(a * Q + b) * size;
+            double length = sqrt(product(v, v, size)), lengths = length * sqrt(product(target, target, size)), along = 0.5 * (product(v, half[0], size) + product(v, half[1], size));
             passes += 1.0;
             *norm2 += length * length;
-            x[AT_cos_t] += length > 0.0 ? product(v, target, size) / length / sqrt(product(target, target, size)) : 0.0;
+            x[AT_cos_t] += lengths > 0.0 ? product(v, target, size) / lengths : 0.0;
             x[AT_cos_true] += length > 0.0 ? along / length / sqrt(t2) : 0.0;
             for (int c = 0; c < b; c++) { within += half_square_apart(single + (size_t)(a * Q + b) * size, single + (size_t)(a * Q + c) * size, size); }
         }

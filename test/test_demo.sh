@@ -73,4 +73,27 @@ for row in $(sed 1d "$work/d/results.csv" | tr ' ' _); do
 done
 [ "$(grep -c '^| .* |$' "$work/d/report.md")" -eq 13 ] || { fail "the tables of the report on pairs should have 8 and 5 rows"; cat "$work/d/report.md"; }
 
+# The same of prompts: rewards at the end are those of eval.csv, and a table has a row for the base and for each method.
+prompts() { # SCRIPT FOLDER
+    BUILD=$build sh "dev/$1" --seeds 3 --base-steps 12 --steps 4 --jobs 2 --out "$2" >"$work/out.txt" 2>"$work/errors.txt" || { fail "$1 ends with $?"; cat "$work/errors.txt"; }
+    for row in $(sed 1d "$2/results.csv" | tr ' ' _); do
+        folder=$(echo "$row" | cut -d , -f 19)
+        expect "4,val,$(echo "$row" | cut -d , -f 9,10)," "$2/$folder/eval.csv"
+    done
+}
+prompts demo_rlvr.sh "$work/e"
+expect '9 runs, 0 of them finished before' "$work/out.txt"
+[ "$(wc -l <"$work/e/results.csv")" -eq 9 ] || fail "results.csv of sums should have a header and 8 rows"
+[ "$(grep -c '^| .* |$' "$work/e/report.md")" -eq 16 ] || { fail "the tables of the report on sums should have 10 and 6 rows"; cat "$work/e/report.md"; }
+prompts demo_ppo.sh "$work/f"
+expect '7 runs, 0 of them finished before' "$work/out.txt"
+[ "$(wc -l <"$work/f/results.csv")" -eq 6 ] || fail "results.csv of letters should have a header and 5 rows"
+[ "$(cut -d , -f 18 "$work/f/results.csv" | sed 1d | sort -u)" = "$(tail -n 1 "$work/f/seed3/reward/eval.csv" | cut -d , -f 4)" ] || fail "the reward's accuracy should be that of its eval.csv"
+for row in $(sed 1d "$work/f/results.csv" | cut -d , -f 16,19); do # the mean of all four rounds
+    expected=$(awk -F, 'NR > 1 && $12 != "" { sum += $12; n++ } END { printf "%.6g", sum / n }' "$work/f/${row#*,}/log.csv")
+    [ "${row%%,*}" = "$expected" ] || fail "$row: the sampled reward should be $expected"
+done
+prompts demo_ppo.sh "$work/f"
+expect '7 runs, 7 of them finished before' "$work/out.txt"
+
 exit $failed

@@ -117,6 +117,14 @@ holds "the target's rewards are the responses'" own 'c["target_reward"] == c["re
 train $run --method subset --batch 16 --rollouts 32 --steps 6 --log-geometry 1 --leave-one-out 0 --out with_own
 cmp -s own/model_final.bin with_own/model_final.bin && fail "--leave-one-out is not heeded"
 
+# --iif: each round loses the responses that the target is against, and is then ordinary training
+train $run --iif 1 --rollouts 64 --epochs 2 --steps 12 --out filtered
+holds "responses that are kept" filtered 'c["kept"] > 0 && c["kept"] <= 64 && c["target_reward"] == c["reward"] && c["update_cos"] == "" && c["tokens"] == 256'
+same "three rounds, each filtered once" "$(column filtered kept | awk 'NR % 4 == 1 { first = $1 } $1 != first { print "changed" }' | wc -l)" 0
+train $model --general copy.bin --reward exact --batch 16 --lr 3e-3 --iif 1 --method full $target --steps 8 --out filtered # another aim
+holds "a target that is held out" filtered 'c["kept"] >= 0 && c["kept"] <= 16 - 8 * c["degenerate"] && c["update_cos"] != ""'
+holds "some of them are left out" filtered '(left += 16 - 8 * c["degenerate"] - c["kept"]) > 0 || c["step"] < 7'
+
 # ---- the same bits, and after an interruption
 
 train $run --threads 2 --steps 6 --rollouts 64 --save-every 1 --keep-checkpoints 6 --out once
@@ -141,6 +149,8 @@ done <<LIST
 --method cone --target few.bin --target-batch 8 --target-refresh 5 --log-geometry 1
 --method filter --group global
 --method inside --rank 2 --refresh 5 --target few.bin --target-batch 8
+--iif 1
+--iif 1 --method full --target few.bin --target-batch 8 --target-refresh 5
 LIST
 "$trainer" $run $long --steps 200 --save-every 0 --out terminated >out.txt 2>&1 &
 pid=$!
@@ -224,6 +234,8 @@ refuses 'row 0 (from 0)' $run --reward expression
 refuses 'leaves no room for a response' $run --seq 3
 refuses 'do not fit the model' $run --seq 13
 refuses '--rollouts 40: must be a multiple' $run --rollouts 40
+refuses '--accumulate 65536' $run --accumulate 65536 --batch 65536
+refuses '--epochs 1000000' $run --batch 8 --rollouts 16384 --epochs 1000000
 refuses '--group-size 7' $run --group-size 7
 refuses '--group-size 16: the 8 target responses' $run --group-size 16 --target few.bin --target-batch 8
 refuses '--group-size 1' $run --group-size 1
@@ -236,6 +248,9 @@ refuses 'has a vocabulary of 40' $run --kl 0.1 --reference L1,H2,C16,V40,T12
 refuses '--target-refresh: needs --target' $run --target-refresh 2
 refuses '--target-objective: there is no target' $run --target-objective objective
 refuses '--leave-one-out' $run --leave-one-out 0
+refuses '--iif: is followed by ordinary training' $run --iif 1 --method cone
+refuses '--iif: is followed by ordinary training' $run --iif 1 --target few.bin --target-batch 8
+refuses '--iif: needs --general' $model --reward exact --iif 1 --target few.bin --target-batch 8 --method full
 refuses '--method cone needs' $model --reward exact --target few.bin --target-batch 8 --method cone
 refuses '--rollouts: --objective sft has no rounds' --init base/model_final.bin --general any.bin --rollouts 8
 refuses '--reward: --objective dpo has no rewards' --init base/model_final.bin --general pairs.bin --objective dpo --reward exact

@@ -35,8 +35,8 @@ static void give_back(void) {
 // ---------------------------------------------------------------------------------------------
 // One row at a time.
 
-// to = the gradient of one row of the round whose positions weigh so much. weight NULL: nothing.
-static void row_gradient(float* to, const RoundRows* rows, int row, const float* weight) {
+// to = the gradient of one row of the round whose positions weigh so much; dvalue: of its values, or NULL.
+static void row_gradient(float* to, const RoundRows* rows, int row, const float* weight, const float* dvalue) {
     Drpt plain = drpt_create(&drpt_defaults, 1, 0, rows->T, 4 * gpt2_config(run.model)->channels, 1, 1);
     Batch b = batch_create(1, 0, rows->T, 1);
     size_t size = sizeof(float) * num_params();
@@ -44,7 +44,8 @@ static void row_gradient(float* to, const RoundRows* rows, int row, const float*
     memcpy(b.weight, weight, sizeof(float) * (size_t)rows->T);
     drpt_begin(&plain, 0, b.usable, NULL);
     gpt2_forward(run.model, b.inputs, 1, rows->T);
-    gpt2_backward(run.model, b.inputs, b.targets, b.weight, NULL, &plain, 1, rows->T);
+    const float nothing = 0.0f;
+    gpt2_backward(run.model, b.inputs, b.targets, b.weight, dvalue ? &(HeadGradient){ dvalue, &nothing } : NULL, &plain, 1, rows->T);
     memcpy(to, run.model->grads, size);
     memset(run.model->grads, 0, size);
     batch_free(&b);
@@ -80,7 +81,10 @@ static double length2(const float* a) {
 
 // Any advantages, and rows of either part that are not usable.
 static void draw_advantages(RoundRows* rows, int unusable) {
-    for (int n = 0; n < rows->rows * rows->T; n++) { rows->advantage[n] = rows->mask[n] ? test_uniform(&test_rng) : 0.0f; }
+    for (int n = 0; n < rows->rows * rows->T; n++) {
+        rows->advantage[n] = rows->mask[n] ? test_uniform(&test_rng) : 0.0f;
+        rows->returns[n] = rows->mask[n] ? test_uniform(&test_rng) : 0.0f;
+    }
     for (int i = 0; i < rows->rows; i++) { rows->usable[i] = i != unusable; }
 }
 
@@ -109,8 +113,8 @@ static void begin(const char* options) {
     write_judge();
     prompts("general.bin", 12);
     prompts("target.bin", 6);
-    run_begin("--init L2,H2,C12,V%d,T20 --seed 3 --general %s --objective grpo --reward-command %s --group-size 2 --max-new 7 --reward-seconds 5 --steps 4 --lr 0.05 --iif 1 %s",
-              V, scratch("general.bin"), judge, options);
+    run_begin("--init L2,H2,C12,V%d,T20 --seed 3 --general %s %s --reward-command %s --max-new 7 --reward-seconds 5 --steps 4 --lr 0.05 --iif 1 %s",
+              V, scratch("general.bin"), strstr(options, "--objective ppo") ? "" : "--objective grpo --group-size 2", judge, options);
     fill_params(run.model, 0.3f);
     take_memory();
 }
@@ -131,21 +135,26 @@ static double expected_score(int i, int leave_out) {
 
 static void expect_scores(const char* options) {
     Round* r = run.round;
-    double kl = r->target_objective == TARGET_objective ? r->kl : 0.0, share = 1.0 / sampled_of_usable(&r->target), tt = 0.0;
-    float weight[64], *params = malloc(sizeof(float) * num_params());
+    int ppo = r->objective == OBJECTIVE_ppo, values = ppo && r->target_objective == TARGET_objective;
+    double kl = r->target_objective == TARGET_objective && !ppo ? r->kl : 0.0, share = 1.0 / sampled_of_usable(&r->target), tt = 0.0;
+    float weight[64], dvalue[64], *params = malloc(sizeof(float) * num_params());
     unsigned char usable[MOST];
     int failures = test_failures, kept = 0;
     expect(r->general.rows <= MOST && r->target.rows <= MOST && params != NULL);
     memset(t, 0, sizeof(double) * num_params());
     for (int j = 0; j < r->target.rows; j++) {
         weights_of(weight, &r->target, j, share, kl);
-        row_gradient(of_target[j], &r->target, j, weight);
+        for (int k = 0; k < r->target.T; k++) { // the policy's values are still the old ones
+            int n = j * r->target.T + k, counts = values && r->target.usable[j] && r->target.mask[n];
+            dvalue[k] = counts ? (float)(0.1 * share * ((double)r->target.value[n] - r->target.returns[n])) : 0.0f;
+        }
+        row_gradient(of_target[j], &r->target, j, weight, values ? dvalue : NULL);
         for (size_t k = 0; k < num_params(); k++) { t[k] += of_target[j][k]; }
     }
     for (size_t k = 0; k < num_params(); k++) { tt += t[k] * t[k]; }
     for (int i = 0; i < r->general.rows; i++) {
         weights_of(weight, &r->general, i, 1.0 / sampled(&r->general, i), 0.0);
-        row_gradient(g[i], &r->general, i, weight);
+        row_gradient(g[i], &r->general, i, weight, NULL);
     }
     memcpy(usable, r->general.usable, (size_t)r->general.rows);
     memcpy(params, run.model->params, sizeof(float) * num_params());
@@ -168,13 +177,14 @@ static void test_scores(void) {
                                             "--batch 2 --group global" };
     static const char* const alone[] = { "--batch 4 --rollouts 8", "--batch 5 --accumulate 2 --method full", "--batch 1 --rollouts 6", "--batch 3 --rollouts 12 --leave-one-out 0",
                                          "--batch 2 --leave-one-out 0 --recompute 1" };
-    static const char* const of[] = { "avg-reward", "pre-clip", "objective --kl 0.3 --reference L1,H2,C8,V23,T20" };
+    static const char* const of[] = { "avg-reward", "pre-clip", "objective" };
     int kept = 0, left = 0;
     char options[512];
-    for (int way = 0; way < 30; way++) {
+    for (int way = 0; way < 42; way++) {
         const char* sizes = way % 2 ? alone[way / 2 % 5] : held_out[way / 2 % 5];
-        if (way % 2) { snprintf(options, sizeof(options), "%s --target-objective %s", sizes, of[way % 3]); }
-        else { snprintf(options, sizeof(options), "%s --method full --target %s --target-batch %d --target-objective %s", sizes, scratch("target.bin"), way % 4 ? 2 : 4, of[way % 3]); }
+        if (way % 2) { snprintf(options, sizeof(options), "%s --kl 0.3 --reference L1,H2,C8,V23,T20 --target-objective %s", sizes, of[way % 3]); }
+        else { snprintf(options, sizeof(options), "%s --kl 0.3 --reference L1,H2,C8,V23,T20 --method full --target %s --target-batch %d --target-objective %s", sizes, scratch("target.bin"), way % 4 ? 2 : 4, of[way % 3]); }
+        if (way >= 30) { snprintf(options + strlen(options), sizeof(options) - strlen(options), " --objective ppo"); }
         begin(options);
         for (int again = 0; again < 2; again++) {
             begin_round(way % 5 == 0 ? 2 : -1);
@@ -195,6 +205,24 @@ static void test_broken_rows(void) {
     iif_filter(&run);
     expect(isnan(run.round->iif->score[1]) && !run.round->general.usable[1]);
     expect(isfinite(run.round->iif->score[0]) && isfinite(run.round->iif->score[2]) && isfinite(run.round->iif->score[3]));
+    give_back();
+}
+
+// Nothing of a target row that is no number is in t, its values neither; only its tokens were counted.
+static void test_broken_target_rows(void) {
+    double without[4];
+    begin("--batch 4 --objective ppo --target-objective objective --leave-one-out 0");
+    begin_round(-1);
+    RoundRows* target = &run.round->target;
+    target->usable[1] = 0;
+    double tokens = sampled_of_usable(target), all = tokens + sampled(target, 1);
+    iif_filter(&run);
+    memcpy(without, run.round->iif->score, sizeof(without));
+    memset(run.round->general.usable, 1, 4);
+    target->usable[1] = 1;
+    for (int n = run.T; n < 2 * run.T; n++) { if (target->mask[n]) { target->advantage[n] = NAN; } }
+    iif_filter(&run);
+    for (int i = 0; i < 4; i++) { expect(fabs(run.round->iif->score[i] * all / tokens - without[i]) <= 1e-5 * fabs(without[i])); }
     give_back();
 }
 
@@ -242,7 +270,7 @@ static void test_steps_learn_from_the_kept(void) {
             int from = (int)r->order[i];
             if (!r->general.usable[from]) { continue; }
             weights_of(weight, &r->general, from, 1.0 / tokens, 0.0);
-            row_gradient(one, &r->general, from, weight);
+            row_gradient(one, &r->general, from, weight, NULL);
             for (size_t k = 0; k < num_params(); k++) { want[k] += one[k]; }
         }
         expect(left > 0);
@@ -321,6 +349,7 @@ int main(int argc, char** argv) {
     static const Test tests[] = {
         { "iif/scores", test_scores },
         { "iif/broken_rows", test_broken_rows },
+        { "iif/broken_target_rows", test_broken_target_rows },
         { "iif/target_without_gradient", test_target_without_gradient },
         { "iif/steps_learn_from_the_kept", test_steps_learn_from_the_kept },
         { "iif/rounds_are_filtered", test_rounds_are_filtered },

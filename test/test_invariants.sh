@@ -1,6 +1,6 @@
 #!/bin/sh
-# test_invariants.sh -- the page dev/doc/invariants.md: each number from 1 to 57 has one row, each defect from a to s has one, and every
-# test that it names is there.
+# test_invariants.sh -- the page dev/doc/invariants.md: each number from 1 to 57 has one row, each defect from a to s has one, every test that
+# it names is there, and what is tested by number, as in 47_closed_forms, is named in that row.
 set -eu
 page=dev/doc/invariants.md
 failed=0
@@ -11,6 +11,17 @@ trap 'rm -f "${TMPDIR:-/tmp}/invariants.$$"' EXIT
 seq 57 | cmp -s - "${TMPDIR:-/tmp}/invariants.$$" || complain "not a row for each of 1 to 57, in order"
 [ "$(sed -n 's/^| \([a-z]\) |.*/\1/p' "$page" | tr -d '\n')" = abcdefghijklmnopqrs ] || complain "not a row for each of a to s, in order"
 if grep -n '^| [0-9a-z]* |' "$page" | grep -v ' | [^ |].* | [^ |].* |$'; then complain "a row without its last column"; fi
+for i in $(seq 57); do
+    grep "^| $i |" "$page" | grep -q -e '`test_' -e 'Does not apply' || complain "$i: neither a test nor why there is none"
+done
+for file in test/test_*.c; do
+    program=$(basename "$file" .c)
+    for name in $(sed -n 's/.*{ "\([a-z_]*\/[0-9][a-z0-9_]*\)", .*/\1/p; s/.*TEST(\([0-9][a-z0-9_]*\)).*/\1/p' "$file"); do
+        for i in $(echo "${name#*/}" | sed 's/[a-z].*//; s/_/ /g'); do
+            grep "^| $i |" "$page" | grep -qF "\`$program $name\`" || complain "$program $name: row $i does not name it"
+        done
+    done
+done
 
 grep -o '`test_[^`]*`' "$page" | tr -d '`' | sort -u >"${TMPDIR:-/tmp}/invariants.$$"
 while read -r program name; do

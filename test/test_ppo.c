@@ -165,8 +165,8 @@ static void test_advantages(void) {
     update(0);
     for (int i = 0; i < 6; i++) {
         double next = 0.0;
-        for (int t = r->T - 1; t >= 0; t--) {
-            int n = i * r->T + t, last = t == run.round->general.length[i] - 2;
+        for (int t = run.T - 1; t >= 0; t--) {
+            int n = i * run.T + t, last = t == run.round->general.length[i] - 2;
             const RoundRows* rows = &run.round->general;
             if (!rows->mask[n]) { continue; }
             expect(fabs(rows->returns[n] - ((last ? rows->reward[i] : 0.0) + 0.9 * next)) < 1e-5);

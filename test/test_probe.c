@@ -224,11 +224,11 @@ static const char family[] =
 static void expect_family(const Shape* s) {
     ProbeList list = list_of(family);
     Probe* p = measure(&list, s);
-    Vector half[2], *target = room(sizeof(Vector) * (size_t)s->R);
+    Vector half[2], *target = room(sizeof(Vector) * (size_t)(s->R * s->Q));
     DrptOptions o = drpt_defaults;
     true_gradient(half, s);
     o.method = "target";
-    for (int a = 0; a < s->R; a++) { update(&target[a], &o, s, a, 0); }
+    for (int k = 0; k < s->R * s->Q; k++) { update(&target[k], &o, s, k / s->Q, k % s->Q); }
     expect(probe_size(p) == NUM_PARAMS && !probe_is_folded(p));
     expect_estimate("all", "|t*|^2", probe_t_norm2(p), dot(half[0].g, half[1].g), 1e-6 * dot(half[0].g, half[0].g));
     for (int v = 0; v < list.count; v++) {

@@ -80,6 +80,32 @@ refused "has 12 pairs, disjoint draws of 4 take 36" pairs e --draws 9
 refused "holds examples, but --objective dpo needs preference pairs" pairs e --val "$work/data/test.bin"
 refused "of --objective dpo a pair counts as one" pairs e --weigh tokens
 
+# Responses: prompts are drawn, and answered at the checkpoint by its own random numbers.
+cat >"$work/judge.sh" <<'END'
+#!/bin/sh
+while IFS= read -r line; do line=${line#*response}; case ${line%answer*} in *1*2*) echo 2 ;; *1*) echo 1 ;; *) echo 0 ;; esac; done
+END
+chmod +x "$work/judge.sh"
+responses() { # FOLDER OPTION...
+    folder=$1
+    shift
+    probe "$folder" --objective grpo --group-size 4 --batch 12 --target-batch 8 --max-new 3 --reward-command "'$work/judge.sh'" "$@"
+}
+responses t || { fail "ends with $? with responses"; cat "$work/out.txt"; }
+grep -q '4 draws of 8 target responses with 3 batches of 12 general responses' "$work/out.txt" || { fail "what was measured:"; cat "$work/out.txt"; }
+responses u || fail "ends with $? with responses the second time"
+for file in probe replicates scores; do cmp -s "$work/t/$file.csv" "$work/u/$file.csv" || fail "$file.csv of responses is not the same twice"; done
+holds "$(value t target v_gen) < 1e-5 && $(value t target v_gen) > -1e-5"
+responses w --target-refresh 1 || fail "ends with $? with fresh responses"
+holds "$(value w target v_gen) > 1e-5"
+responses x --val "$work/data/target.bin" || fail "ends with $? with a population of prompts"
+holds "$(value x full reference_error) != 0"
+refused "has 24 prompts, disjoint draws of 2 take 26" responses e --draws 13
+refused "must be a multiple of it" responses e --group-size 5
+refused "leave --rollouts, --epochs" responses e --epochs 2
+refused "rewards are needed" probe e --objective grpo --group-size 4 --batch 12 --target-batch 8
+refused "a batch of --probe is one batch" responses e --accumulate 2
+
 refused "disjoint draws of 5 take 45" probe e --draws 9
 bare() { "$build/train_gpt2_drpt" --probe "$work/list.txt" --init L1,H1,C8,V41,T12 --target "$work/data/target.bin" >"$work/out.txt" 2>&1; }
 refused "needs --init, --general, --target, --val and --out" bare

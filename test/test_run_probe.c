@@ -3,7 +3,9 @@
 #include "trainer.h"
 #include "pairwise.h"
 
-enum { T = 9, V = 17, GENERAL = 20, TARGET = 24, VAL = 14, R = 4, Q = 2, SEED = 5, MOST = 8192 };
+#include <sys/stat.h>
+
+enum { T = 9, V = 17, GENERAL = 20, TARGET = 24, VAL = 14, R = 4, Q = 2, SEED = 5, GROUP = 4, MOST = 8192 };
 
 // From row `again` on the first ones come once more, and the last two are new.
 static void write_rows(const char* path, ExamplesKind kind, int rows, int again) {
@@ -53,6 +55,8 @@ static void write_data(ExamplesKind kind, int half) {
     write_part(scratch("half_b.bin"), scratch("val.bin"), kind, half, VAL - half);
 }
 
+static struct { int n, m; } shape = { 4, 2 };
+
 static const char variants[] =
     "target | --method target\n"
     "full | --method full\n"
@@ -72,6 +76,8 @@ static const char variants[] =
     "inside | --method inside --rank 2\n"
     "ray | --method subset --keep 0.5 --rescale ray --group global\n";
 
+static const char few[] = "target | --method target\nfull | --method full\nfilter | --method filter --group block\ncone | --method cone --group global\n";
+
 // What a run has made of its parameters but the head, which is no site.
 static void keep_update(float* to) {
     const GPT2Config* c = gpt2_config(run.model);
@@ -80,30 +86,78 @@ static void keep_update(float* to) {
     memcpy(to, run.model->grads, sizeof(float) * size);
 }
 
+// A pass with other random numbers for its responses; those to the target prompts are of the draw, or of the pass.
+static void update(int step, int pass, StepRow* row) {
+    if (run.round) {
+        run.round->number = pass;
+        run.round->target_draws = run.round_options.target_refresh == 1 ? pass : pass / Q;
+        if (run.round->target_draws > 0) { run.round->target_age = 9; } // it is time for new ones
+        round_update(&run, step, row);
+    } else {
+        compute_update(&run, step, row);
+    }
+    end_update(&run, row);
+}
+
 // The updates of the trainer with these options: a run for each pass, its readers moved to where the probe is then.
 static void updates_of(float* u, const char* options, int is_population) {
     char general[300];
     snprintf(general, sizeof(general), "%s", scratch("general_?.bin"));
     for (int pass = 0; pass < R * Q; pass++) {
         StepRow row = {0};
-        run_begin("--init %s --seed %d --threads 1 --batch 4 --target-batch 2 --general %s --target %s %s", scratch("base.bin"), SEED, general,
+        run_begin("--init %s --seed %d --threads 1 --batch %d --target-batch %d --general %s --target %s %s", scratch("base.bin"), SEED, shape.n, shape.m, general,
                   scratch("target.bin"), options);
         if (is_population) {
             reader_close(&run.target_reader);
             run.target_reader = reader_open(&run.target, SEED + 1 + (uint64_t)(pass / Q), 1);
         }
-        for (int i = 0; i < pass * run.batch.n; i++) { reader_next(&run.general_reader); }
-        for (int j = 0; j < (is_population ? 0 : pass / Q) * run.batch.m; j++) { reader_next(&run.target_reader); }
-        compute_update(&run, run.drpt.basis ? 0 : pass, &row); end_update(&run, &row);
+        int group = run.round ? run.round->group : 1;
+        for (int i = 0; i < pass * run.batch.n / group; i++) { reader_next(&run.general_reader); }
+        for (int j = 0; j < (is_population ? 0 : pass / Q) * run.batch.m / group; j++) { reader_next(&run.target_reader); }
+        update(run.drpt.basis ? 0 : pass, pass, &row);
         expect(row.rows_left_out == 0);
         keep_update(u + (size_t)pass * MOST);
         run_close(&run);
     }
 }
 
-// The mean over all rows of a file, by plain training on it.
-static void mean_gradient(float* g, const char* file, int batch, const char* objective) {
+// The mean reward of all rows as baseline, whatever their prompts.
+static void expect_standardised(const RoundRows* r) {
+    double mean = 0.0, squares = 0.0;
+    for (int i = 0; i < r->rows; i++) { mean += (double)r->reward[i] / r->rows; }
+    for (int i = 0; i < r->rows; i++) { squares += pow(r->reward[i] - mean, 2.0) / (r->rows - 1); }
+    for (int i = 0; i < r->rows; i++) {
+        for (int n = i * r->T; n < (i + 1) * r->T; n++) {
+            expect(fabs(r->advantage[n] - (r->mask[n] ? (r->reward[i] - mean) / (sqrt(squares) + 1e-6) : 0.0)) <= 1e-5);
+        }
+    }
+}
+
+// Of a target that is all prompts of a file, in its order, each with four responses.
+static void mean_of_responses(float* g, const char* file, int prompts, const char* objective, int half) {
     StepRow row = {0};
+    run_begin("--init %s --seed %d --threads 1 --target %s --target-batch %d --method target %s", scratch("base.bin"), SEED, file, GROUP * prompts, objective);
+    Reader reader = reader_open(&run.target, 0, 0);
+    for (int number = 0, at = 0; at < GROUP * prompts; number++) { // eight at a time, as the probe has them
+        RoundRows some = round_rows_create(8, run.T);
+        round_draw(&run, &some, &reader, (uint64_t)(6 + half) << 32, number);
+        for (int i = 0; i < some.rows && at < GROUP * prompts; i++) { round_rows_copy(&run.round->target, at++, &some, i); }
+        round_rows_free(&some);
+    }
+    round_compare_target(&run, &run.round->target);
+    if (!strstr(objective, "--target-objective")) { expect_standardised(&run.round->target); }
+    round_fill(&run);
+    round_compute(&run, &run.drpt, 0, 0, &row);
+    drpt_end(&run.drpt);
+    keep_update(g);
+    reader_close(&reader);
+    run_close(&run);
+}
+
+// The mean over all rows of a file, by plain training on it.
+static void mean_gradient(float* g, const char* file, int batch, const char* objective, int half) {
+    StepRow row = {0};
+    if (strstr(objective, "--max-new")) { mean_of_responses(g, file, batch, objective, half); return; }
     run_begin("--init %s --seed %d --threads 1 --general %s --batch %d %s", scratch("base.bin"), SEED, file, batch, objective);
     compute_update(&run, 0, &row); end_update(&run, &row);
     keep_update(g);
@@ -122,29 +176,29 @@ static void read_row(char* text, const char* name, int row, ProbeResult* result,
 }
 
 // `also` are options of the probe's alone.
-static void expect_probe(const char* objective, const char* also, int per, int is_population) {
-    static float u[R * Q * MOST], target[R * MOST], half[2 * MOST];
+static void expect_probe(const char* to_measure, const char* objective, const char* also, int per, int is_population) {
+    static float u[R * Q * MOST], target[R * Q * MOST], half[2 * MOST];
     char list_file[300], folder[300], general[300];
     snprintf(list_file, sizeof(list_file), "%s", scratch("list.txt"));
     snprintf(folder, sizeof(folder), "%s", scratch("probed"));
     snprintf(general, sizeof(general), "%s", scratch("general_?.bin"));
     FILE* f = fopen(list_file, "w");
     if (f == NULL) { abort(); }
-    fputs(variants, f);
+    fputs(to_measure, f);
     fclose(f);
-    run_begin("--init %s --seed %d --threads 1 --batch 4 --target-batch 2 --general %s --target %s --val %s --probe %s --draws %d --draw-batches %d "
-              "--out %s %s %s", scratch("base.bin"), SEED, general, scratch("target.bin"), scratch(is_population ? "target.bin" : "val.bin"), list_file,
+    run_begin("--init %s --seed %d --threads 1 --batch %d --target-batch %d --general %s --target %s --val %s --probe %s --draws %d --draw-batches %d "
+              "--out %s %s %s", scratch("base.bin"), SEED, shape.n, shape.m, general, scratch("target.bin"), scratch(is_population ? "target.bin" : "val.bin"), list_file,
               R, Q, folder, objective, also);
     run_close(&run);
 
     ProbeList list = probe_list_read(list_file);
     memset(u, 0, sizeof(u));
     if (is_population) {
-        mean_gradient(half, scratch("target.bin"), TARGET / per, objective);
-        memcpy(half + MOST, half, sizeof(float) * MOST);
+        mean_gradient(half, scratch("target.bin"), TARGET / per, objective, 0);
+        mean_gradient(half + MOST, scratch("target.bin"), TARGET / per, objective, 1);
     } else {
-        mean_gradient(half, scratch("half_a.bin"), VAL / per / 2, objective);
-        mean_gradient(half + MOST, scratch("half_b.bin"), VAL / per - VAL / per / 2, objective);
+        mean_gradient(half, scratch("half_a.bin"), VAL / per / 2, objective, 0);
+        mean_gradient(half + MOST, scratch("half_b.bin"), VAL / per - VAL / per / 2, objective, 1);
     }
     for (int v = 0; v < list.count; v++) {
         char options[512];
@@ -152,7 +206,7 @@ static void expect_probe(const char* objective, const char* also, int per, int i
         double t_norm2, error;
         snprintf(options, sizeof(options), "%s %s", list.variant[v].text, objective);
         updates_of(u, options, is_population);
-        for (int a = 0; v == 0 && a < R; a++) { memcpy(target + a * MOST, u + a * Q * MOST, sizeof(float) * MOST); } // the first one is the target alone
+        if (v == 0) { memcpy(target, u, sizeof(u)); } // the first one is the target alone
         char* path = path_join(folder, "probe.csv");
         char* text = input_text(path);
         read_row(text, path, v, &got, &t_norm2, &error, list.variant[v].label);
@@ -169,23 +223,70 @@ static void expect_probe(const char* objective, const char* also, int per, int i
 
 static void test_examples(void) {
     write_data(KIND_EXAMPLES, VAL / 2);
-    expect_probe("", "", 1, 0);
-    expect_probe("", "", 1, 1);
+    expect_probe(variants, "", "", 1, 0);
+    expect_probe(few, "", "", 1, 1);
 }
 
 #define DPO "--objective dpo --beta 0.6 --reference L1,H2,C8,V17,T9"
 
 static void test_pairs(void) {
     write_data(KIND_PAIRS, VAL / 2 / 2 * 2);
-    expect_probe(DPO, "--recompute 1", 2, 0);
-    expect_probe(DPO, "", 2, 1);
-    expect_probe("--objective dpo", "", 2, 1); // against itself: every pair weighs the same
+    expect_probe(variants, DPO, "--recompute 1", 2, 0);
+    expect_probe(few, DPO, "", 2, 1);
+    expect_probe(few, "--objective dpo", "", 2, 1); // against itself: every pair weighs the same
 }
 
 static void test_scores(void) {
     write_data(KIND_PAIRS, VAL / 2 / 2 * 2);
-    expect_probe("--objective reward", "", 2, 0);
-    expect_probe("--objective reward", "--recompute 1", 2, 1);
+    expect_probe(variants, "--objective reward", "", 2, 0);
+    expect_probe(few, "--objective reward", "--recompute 1", 2, 1);
+}
+
+static char judge[300];
+
+// A judge of whatever is said, by its digits: 0, 1 or 2.
+static void write_judge(void) {
+    static const char* const text = "#!/bin/sh\nwhile IFS= read -r line; do\n"
+        "line=${line#*response}; case ${line%answer*} in *1*[3-7]*) echo 2 ;; *[1-4]*) echo 1 ;; *) echo 0 ;; esac\ndone\n";
+    snprintf(judge, sizeof(judge), "%s", scratch("judge.sh"));
+    FILE* f = fopen(judge, "w");
+    if (f == NULL) { abort(); }
+    fputs(text, f);
+    fclose(f);
+    expect(chmod(judge, 0700) == 0);
+}
+
+#define SAMPLED(objective) "--objective " objective " --group-size 4 --max-new 4 --reward-command %s "
+#define GRPO SAMPLED("grpo")
+#define PPO SAMPLED("ppo")
+
+static void test_responses(void) {
+    char options[600];
+    write_judge();
+    write_data(KIND_PROMPTS, VAL / 2);
+    shape.n = 12;
+    shape.m = 8;
+    snprintf(options, sizeof(options), GRPO, judge);
+    expect_probe(variants, options, "", 1, 0);
+    snprintf(options, sizeof(options), GRPO "--kl 0.3 --reference L1,H2,C8,V17,T10 --target-objective objective", judge);
+    expect_probe(few, options, "", 1, 1);
+    snprintf(options, sizeof(options), GRPO "--target-objective pre-clip --target-refresh 1 --temperature 0.7", judge);
+    expect_probe(few, options, "", 1, 0);
+}
+
+// Values are part of the general responses' gradients, and of the target's where its objective is all of it.
+static void test_responses_with_values(void) {
+    char options[600];
+    write_judge();
+    write_data(KIND_PROMPTS, VAL / 2);
+    shape.n = 12;
+    shape.m = 8;
+    snprintf(options, sizeof(options), PPO, judge);
+    expect_probe(few, options, "", 1, 0);
+    snprintf(options, sizeof(options), PPO "--kl 0.3 --reference L1,H2,C8,V17,T10 --target-objective objective", judge);
+    expect_probe(variants, options, "", 1, 1);
+    snprintf(options, sizeof(options), PPO "--target-objective pre-clip --target-refresh 1 --gamma 0.9 --value-weight 2", judge);
+    expect_probe(few, options, "", 1, 0);
 }
 
 int main(int argc, char** argv) {
@@ -193,6 +294,8 @@ int main(int argc, char** argv) {
         { "run_probe/examples", test_examples },
         { "run_probe/pairs", test_pairs },
         { "run_probe/scores", test_scores },
+        { "run_probe/responses", test_responses },
+        { "run_probe/responses_with_values", test_responses_with_values },
     };
     return test_main(argc, argv, tests, sizeof(tests) / sizeof(tests[0]));
 }

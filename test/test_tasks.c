@@ -366,7 +366,7 @@ int main(int argc, char** argv) {
         { "split", test_split }, { "measured rows", test_measured_rows }, { "refuses", test_refuses },
         { "pairs", test_pairs },
     };
-    int failed = test_main(argc, argv, tests, 9);
+    int failed = test_main(argc, argv, tests, sizeof(tests) / sizeof(tests[0]));
     remove_worlds();
     return failed;
 }

@@ -15,8 +15,6 @@ cp tasks/target.bin few.bin
 cp pairs/general.bin pairs.bin
 cp pairs/target.bin few_pairs.bin
 cp pairs/test.bin val_pairs.bin
-printf '#!/bin/sh\nwhile IFS= read -r line; do echo $(( ${#line} %% 5 )); done\n' >judge.sh # of how long the line is that tells of a response
-chmod +x judge.sh
 printf '#!/bin/sh\nexec sed -u -n '"'"'s/.*response": "\\([0-9]*\\).*/\\1/p'"'"'\n' >judge.sh # the first token's number is the reward
 chmod +x judge.sh
 cp "$fixture" data.bin # 5 rows: with batches of 3 every epoch begins somewhere else
@@ -129,6 +127,8 @@ done <<'LIST'
 --objective ppo --reward-command ./judge.sh --max-new 4 --rollouts 6 --epochs 2 --kl 0.1 --kl-target 0.02 --kl-horizon 20 --reference L1,H2,C8,V41,T12
 --objective ppo --reward-command ./judge.sh --max-new 4 --target few.bin --target-batch 2 --method subset --target-objective objective --accumulate 2 --log-geometry 1
 --objective ppo --reward-command ./judge.sh --max-new 4 --method cone --group global --target-objective pre-clip --rollouts 6
+--objective grpo --reward-command ./judge.sh --max-new 4 --group-size 3 --rollouts 6 --iif 1
+--objective ppo --reward-command ./judge.sh --max-new 4 --target few.bin --target-batch 2 --method full --target-objective objective --rollouts 6 --epochs 2 --iif 1
 --objective grpo --batch 8 --group-size 4 --reward-command ./judge.sh --method full --max-new 3 --epochs 2 --kl 0.1 --accumulate 2
 --objective grpo --batch 8 --group-size 4 --reward-command ./judge.sh --method subset --max-new 3 --rollouts 16 --log-geometry 1
 --objective grpo --batch 8 --group-size 4 --reward-command ./judge.sh --method cone --group global --target few.bin --target-batch 4 --target-objective objective --max-new 3 --top-k 9
@@ -156,6 +156,7 @@ cpu gpu --target few.bin --target-batch 2 --method inside --rank 3 --refresh 5
 gpu cpu --target few.bin --target-batch 2 --method outside --rank 3 --refresh 5
 cpu gpu --objective grpo --batch 4 --group-size 4 --rollouts 8 --epochs 2 --reward-command ./judge.sh --max-new 3 --kl 0.1
 gpu cpu --objective grpo --batch 4 --group-size 4 --rollouts 8 --epochs 2 --reward-command ./judge.sh --max-new 3 --target few.bin --target-batch 4 --method subset
+cpu gpu --objective ppo --reward-command ./judge.sh --max-new 4 --rollouts 6 --epochs 2
 LIST
 
 # ---- bf16: another program, which the GPU trainer starts. It stays close, resumes bit for bit, and ends with half a file that both read.

@@ -7,18 +7,21 @@
 #
 #     world tasks OPTIONS      the data are made by dev/tasks, with these options besides
 #     world instruct OPTIONS   the data are made by dev/prep, with these, from the files in the folder $DATA
+#     world sums OPTIONS       prompts, with answers to judge by, are made by dev/sums
+#     world letters OPTIONS    prompts, and preference pairs to learn a reward from, are made by dev/letters, which judges evaluations
 #     match TEXT               instruct: the records with this text are the target's [synonym]
 #     seeds 0 1 2              each is a world: its data, its base model, its order of the rows
 #     base OPTIONS or FILE     how the base model is trained, or where it lies
-#     m 4 16 inf               target rows; every run is made with each number; inf: fresh ones in every step
+#     reward OPTIONS           letters: how the model of the reward is trained, from the base
+#     m 4 16 inf               target rows; every run is made with each number; inf: fresh ones in every step; of prompts there are 16
 #     general no               no general rows for what needs none: --method target, which otherwise passes them through the model in vain
 #     target no                no target rows, which --method full only measures; yes: with them again
 #     post OPTIONS             of every run
 #     rates 3e-3 6e-3          learning rates of the runs that name none
 #     threads 1                of a run
 #     run NAME | LABEL | OPTIONS | RATES | SECONDS     the last two may be left out
-#     trajectory OPTIONS       a run on target_inf.bin, whose checkpoints are probed
-#     probe 0 25 100 OPTIONS   the steps of it that are probed
+#     trajectory OPTIONS       a run on target_inf.bin, whose checkpoints are probed; of sums on val.bin
+#     probe 0 25 100 OPTIONS   the steps of it that are probed, by pool.bin and reference.bin; of sums by target.bin and test.bin
 #     ngram OPTIONS            the exactly solvable world, once a seed
 #     variant LABEL | OPTIONS  what is probed
 #     slurm OPTIONS            of the job array
@@ -34,7 +37,7 @@ function trim(text) { gsub(/^[ \t]+|[ \t]+$/, "", text); return text }
 
 BEGIN {
     if (show == "") show = "jobs"
-    all = "world match seeds base m general target post rates threads run trajectory probe ngram variant slurm"
+    all = "world match seeds base reward m general target post rates threads run trajectory probe ngram variant slurm"
     split(all, list, " ")
     for (i in list) known[list[i]]
     setting["world"] = "tasks"; setting["m"] = "16"; setting["threads"] = 1; setting["match"] = "synonym"
@@ -57,9 +60,9 @@ keyword == "rates" { check_numbers(rest, "^[0-9.]+(e-?[0-9]+)?$", "a learning ra
 keyword ~ /^(general|target)$/ && rest !~ /^(yes|no)$/ { fail(keyword " yes or no?") }
 keyword == "trajectory" { trajectory_general = setting["general"] != "no"; trajectory_post = setting["post"] }
 keyword == "threads" { check_numbers(rest, "^[1-9][0-9]*$", "a number of threads") }
-keyword == "world" && rest !~ /^(tasks|instruct)( |$)/ { fail("'" rest "' is no world; tasks and instruct are") }
-keyword ~ /^(world|seeds|base|threads|slurm|match|trajectory|probe|ngram)$/ && (keyword in line) { fail("a second line '" keyword "'; the first is line " line[keyword]) }
-keyword ~ /^(base|post|trajectory)$/ && rest ~ /^--/ { note_options(rest) }
+keyword == "world" && rest !~ /^(tasks|instruct|sums|letters)( |$)/ { fail("'" rest "' is no world; tasks, instruct, sums and letters are") }
+keyword ~ /^(world|seeds|base|reward|threads|slurm|match|trajectory|probe|ngram)$/ && (keyword in line) { fail("a second line '" keyword "'; the first is line " line[keyword]) }
+keyword ~ /^(base|reward|post|trajectory)$/ && rest ~ /^--/ { note_options(rest) }
 keyword == "probe" { note_options(words_after_numbers(rest)) }
 { setting[keyword] = rest; line[keyword] = FNR }
 
@@ -162,7 +165,8 @@ function sizes(    list, count, i, k, of, text) {
 }
 
 function data_of(seed) { return "seed" seed "/data" }
-function base_folder(seed) { return world == "tasks" ? "seed" seed "/base" : "base" }
+function base_folder(seed) { return world == "instruct" ? "base" : "seed" seed "/base" }
+function reward_folder(seed) { return "seed" seed "/reward" }
 function base_model(seed) { return base_given ? setting["base"] : "$OUT/" base_folder(seed) "/model_final.bin" }
 function kept_back() { return world == "tasks" ? "labelled.bin" : "held_out.bin" } # what may be forgotten
 
@@ -170,6 +174,11 @@ function list_tasks_data(seed,    folder) {
     folder = data_of(seed)
     job("data", folder, seed, "", "data", "", "", 0, 0, "", "$BUILD/dev/tasks --out $OUT/" folder " --seed " seed " --show 4" \
         (sizes() == "" ? "" : " --sizes " sizes()) world_options " >$OUT/" folder "/rows.txt")
+}
+
+function list_prompts_data(seed,    folder) {
+    folder = data_of(seed)
+    job("data", folder, seed, "", "data", "", "", 0, 0, "", "$BUILD/dev/" world " --out $OUT/" folder " --seed " seed " --show 4" world_options " >$OUT/" folder "/rows.txt")
 }
 
 # Of the records that match, the first are the target's, some choose the rate, and the others are the test.
@@ -200,11 +209,23 @@ function list_shared_data(    command) {
 
 function list_base(seed,    folder, data) {
     folder = base_folder(seed)
-    data = world == "tasks" ? "$OUT/" data_of(seed) : "$OUT/data"
-    job("base", folder, seed, "", "base", "base", "", 18, last_of(setting["base"], "--steps"), world == "tasks" ? data_of(seed) "/finished" : "data/finished",
-        trainer " " setting["base"] common " --seed " seed " " (world == "tasks" \
-            ? "--general " data "/pretrain.bin" (of_pairs ? " --val " data "/known.bin" : " --val " data "/test.bin --val-general " data "/labelled.bin") \
-            : "--general " data "/base_train.bin --val " data "/base_val.bin") " --out $OUT/" folder)
+    data = world == "instruct" ? "$OUT/data" : "$OUT/" data_of(seed)
+    job("base", folder, seed, "", "base", "base", "", 18, last_of(setting["base"], "--steps"), world == "instruct" ? "data/finished" : data_of(seed) "/finished",
+        trainer " " setting["base"] common " --seed " seed " --general " data "/" (world == "instruct" ? "base_train.bin" : "pretrain.bin") base_judges(data) " --out $OUT/" folder)
+}
+
+function base_judges(data) {
+    if (of_prompts) return ""
+    if (world == "instruct") return " --val " data "/base_val.bin"
+    return of_pairs ? " --val " data "/known.bin" : " --val " data "/test.bin --val-general " data "/labelled.bin"
+}
+
+# What the responses are scored by.
+function list_reward(seed,    folder, data) {
+    folder = reward_folder(seed)
+    data = "$OUT/" data_of(seed)
+    job("reward", folder, seed, "", "reward", "reward", "", 5, last_of(setting["reward"], "--steps"), needs_of(seed),
+        trainer " --init " base_model(seed) " --objective reward " setting["reward"] common " --seed " seed " --general " data "/pairs.bin --val " data "/held_out.bin --out $OUT/" folder)
 }
 
 # ---------------------------------------------------------------------------------------------
@@ -225,6 +246,17 @@ function needs_of(seed) { return data_of(seed) "/finished" (base_given ? "" : " 
 function general_rows(data, given) { return given ? " --general " data "/general\\*.bin" : "" }
 function batch_of(m) { return m == "inf" ? 64 : m }
 
+# On prompts, a run alone; the model of the reward, if there is one, is judged by the letters' program.
+function list_prompts_run(seed, i, lr,    folder, options, data) {
+    folder = "seed" seed "/" run_name[i] "-lr" lr
+    options = run_post[i] " --target-batch " last_of("--target-batch 1 " run_post[i], "--target-batch") " " run_options[i] (steps == "" ? "" : " --steps " steps)
+    data = "$OUT/" data_of(seed)
+    job("run", folder, seed, 16, run_name[i], run_label[i], lr, run_cost[i], last_of(options, "--steps"), needs_of(seed) (with_reward ? " " reward_folder(seed) "/finished" : ""),
+        trainer " --init " base_model(seed) " " options " --lr " lr common " --seed " seed general_rows(data, run_general[i]) \
+        (run_target[i] ? " --target " data "/target.bin" : "") " --val " data "/test.bin" \
+        (with_reward ? " --reward-model $OUT/" reward_folder(seed) "/model_final.bin --reward-command \"$BUILD/dev/letters --judge\"" : "") " --out $OUT/" folder)
+}
+
 # A run, and then its final model on val.bin, which is there to choose a learning rate by.
 function list_run(seed, i, m, lr,    folder, options, data, judged) {
     folder = "seed" seed "/m" m "/" run_name[i] "-lr" lr
@@ -243,7 +275,8 @@ function list_runs(seed,    i, k, r, m, ms, lr, rates) {
         ms = split(run_m[i], m, /[ \t]+/)
         rates = split(run_rates[i], lr, /[ \t]+/)
         if (first_rate) rates = 1
-        for (k = 1; k <= ms; k++) for (r = 1; r <= rates; r++) list_run(seed, i, m[k], lr[r])
+        if (of_prompts) for (r = 1; r <= rates; r++) list_prompts_run(seed, i, lr[r])
+        else for (k = 1; k <= ms; k++) for (r = 1; r <= rates; r++) list_run(seed, i, m[k], lr[r])
     }
 }
 
@@ -252,8 +285,8 @@ function list_trajectory(seed,    options, data) {
     data = "$OUT/" data_of(seed)
     trajectory_steps = last_of(options, "--steps")
     job("trajectory", "seed" seed "/trajectory", seed, "inf", "trajectory", "trajectory", last_of(options, "--lr"), 3, trajectory_steps, needs_of(seed),
-        trainer " --init " base_model(seed) " " options common " --seed " seed general_rows(data, trajectory_general) " --target " data "/target_inf.bin" \
-        " --val " data "/test.bin --val-general " data "/" kept_back() " --out $OUT/seed" seed "/trajectory")
+        trainer " --init " base_model(seed) " " options common " --seed " seed general_rows(data, trajectory_general) " --target " data (of_prompts ? "/val.bin" : "/target_inf.bin") \
+        " --val " data "/test.bin" (of_prompts ? "" : " --val-general " data "/" kept_back()) " --out $OUT/seed" seed "/trajectory")
 }
 
 function checkpoint(seed, step) {
@@ -271,7 +304,9 @@ function list_probes(seed,    step, count, i, data, needs) {
         job("probe", "seed" seed "/probe/" step[i], seed, "", "probe", "probe", "", 11, 0, needs,
             prober " --init " checkpoint(seed, step[i]) " --probe $OUT/variants.txt " words_after_numbers(setting["probe"]) \
             (setting["probe"] ~ /--objective dpo/ ? " --reference " base_model(seed) : "") " --threads " setting["threads"] \
-            " --seed " seed " --general " data "/general\\*.bin --target " data "/pool.bin --val " data "/reference.bin --out $OUT/seed" seed "/probe/" step[i])
+            " --seed " seed " --general " data "/general\\*.bin" \
+            (of_prompts ? " --target " data "/target.bin --val " data "/test.bin" : " --target " data "/pool.bin --val " data "/reference.bin") \
+            " --out $OUT/seed" seed "/probe/" step[i])
     }
 }
 
@@ -283,8 +318,11 @@ function list_ngram(seed) {
 function list_all(    count, seed, i) {
     count = split(setting["seeds"], seed, /[ \t]+/)
     if (with_gpt && world == "instruct") list_shared_data()
-    for (i = 1; i <= count && with_gpt; i++) { if (world == "tasks") list_tasks_data(seed[i]); else list_instruct_data(seed[i]) }
-    if (with_gpt && !base_given) for (i = 1; i <= (world == "tasks" ? count : 1); i++) list_base(seed[i])
+    for (i = 1; i <= count && with_gpt; i++) {
+        if (of_prompts) list_prompts_data(seed[i]); else if (world == "tasks") list_tasks_data(seed[i]); else list_instruct_data(seed[i])
+    }
+    if (with_gpt && !base_given) for (i = 1; i <= (world == "instruct" ? 1 : count); i++) list_base(seed[i])
+    if (with_reward) for (i = 1; i <= count; i++) list_reward(seed[i])
     if (setting["trajectory"] != "") for (i = 1; i <= count; i++) list_trajectory(seed[i])
     if (setting["ngram"] != "") for (i = 1; i <= count; i++) list_ngram(seed[i])
     if (setting["probe"] != "") for (i = 1; i <= count; i++) list_probes(seed[i])
@@ -302,12 +340,16 @@ END {
     world = setting["world"]; sub(/ .*/, "", world)
     world_options = substr(setting["world"], length(world) + 1)
     of_pairs = world_options ~ /--pairs/
+    of_prompts = world ~ /^(sums|letters)$/
+    with_reward = setting["reward"] != ""
+    if (with_reward != (world == "letters")) fail("a line 'reward' and the world letters need each other")
+    if (with_reward && (setting["trajectory"] != "" || setting["probe"] != "")) fail("of the world letters nothing is probed: no trajectory, no probe")
     if (world == "instruct" && ENVIRON["DATA"] == "") {
         fail("the world instruct is made of files: say DATA=FOLDER, the one that holds instruction_data.json, alpaca_en_demo.json and tinyshakespeare.txt")
     }
     if (world == "instruct") note_variable("DATA")
     base_given = setting["base"] !~ /^--/
-    if (base_steps != "") setting["base"] = setting["base"] " --steps " base_steps
+    if (base_steps != "") { setting["base"] = setting["base"] " --steps " base_steps; setting["reward"] = setting["reward"] " --steps " base_steps }
     trainer = "$TRAINER"; prober = "$BUILD/train_gpt2_drpt"
     common = " --threads " setting["threads"] " --val-batches -1"
     if (show == "slurm") print setting["threads"] "|" setting["slurm"]

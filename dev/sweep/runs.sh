@@ -21,6 +21,8 @@ from_plan() { # SHOW
     awk -v show="$1" -v seeds="$seeds" -v first_rate="$first_rate" -v steps="$steps" -v base_steps="$base_steps" -f dev/sweep/plan.awk "$plan"
 }
 
+world() { awk '$1 == "world" { name = $2 } END { print name == "" ? "tasks" : name }' "$plan"; }
+
 # Runs a command of the list. Its words are those that stand there: what a variable holds is neither split nor a pattern.
 as_written() { set -f; IFS=; eval "$1"; }
 
@@ -57,7 +59,7 @@ read_plan() {
 # The program that does a job: when it changes, the job is done again.
 version() { # KIND
     case $1 in
-        data)  cat "$BUILD"/dev/tasks "$BUILD"/dev/prep ;;
+        data)  cat "$BUILD/dev/prep" "$BUILD/dev/$(world)" ;; # instruct is no program
         ngram) cat "$BUILD/dev/ngram" ;;
         probe) cat "$BUILD/train_gpt2_drpt" ;;
         *)     cat "$TRAINER" ;;
@@ -133,8 +135,8 @@ work() {
 
 said() { # FOLDER
     [ -f "$1/eval.csv" ] || return 0
-    awk -F, 'NR == 1 { pairs = $5 == "margin" } $2 == "val" { loss = $3; share = pairs ? $4 : $5 }
-        END { printf ": test loss %.3f, %s %.1f %%", loss, pairs ? "right order" : "exact match", 100 * share }' "$1/eval.csv"
+    awk -F, 'NR == 1 { pairs = $5 == "margin"; rewards = $3 == "reward" } $2 == "val" { loss = $3; share = pairs || rewards ? $4 : $5; some = 1 }
+        END { if (some) printf ": test %s %.3f, %s %.1f %%", rewards ? "reward" : "loss", loss, rewards ? "right" : pairs ? "right order" : "exact match", 100 * share }' "$1/eval.csv"
 }
 
 # On a terminal, one line that is rewritten. A run is done as far as its log.csv goes, which has a header and a last row; another
@@ -187,7 +189,7 @@ open_folder() {
     workers='' monitor=''
     export OUT="$out" BUILD TRAINER
     trap stop INT TERM HUP
-    for kind in data base run trajectory probe ngram; do eval "version_$kind=\$(version $kind)"; done
+    for kind in data base reward run trajectory probe ngram; do eval "version_$kind=\$(version $kind)"; done
     variables=$(from_plan variables)
     export variables
     cmp -s "$plan" "$out/plan" || cp "$plan" "$out/plan" || exit 1
@@ -298,12 +300,54 @@ put() { # FILE
     if [ -s "$out/$1.new" ]; then mv "$out/$1.new" "$out/$1"; else rm -f "$out/$1.new" "$out/$1"; fi
 }
 
+is_of_prompts() { case $(world) in sums | letters) ;; *) return 1 ;; esac; }
+
+# Of runs on prompts: rewards instead of losses.
+# shellcheck disable=SC2034
+gather_rewards() {
+    awk -v header=1 -f dev/sweep/rewarded.awk /dev/null
+    while IFS='|' read -r kind folder seed m name label lr cost job_steps needs commands; do
+        [ "$kind" = run ] || continue
+        known=$(tail -n 1 "$out/seed$seed/reward/eval.csv" 2>/dev/null | cut -d , -f 4)
+        at=$out/$folder
+        awk -v folder="$folder" -v name="$name" -v label="$label" -v seed="$seed" -v known="$known" \
+            -v options="$(options_of "$name" "$m" "$commands")" -f dev/sweep/rewarded.awk "$at/config.txt" "$at/eval.csv" "$at/log.csv"
+    done <"$list"
+}
+
 collect() {
     list_commands | put runs.csv
+    if is_of_prompts; then gather_rewards | put results.csv; return; fi
     gather_runs >"$state/gathered"
     for file in results curves composition times; do awk -v want="$file" -f dev/sweep/collect.awk "$state/gathered" "$state/gathered" | put "$file.csv"; done
     for file in probe replicates scores; do join_probes "$file.csv" | put "$file.csv"; done
     join_curves | put ngram_curves.csv
+}
+
+# The command line of a demo that has a plan of its own.
+demo_options() { # SCRIPT ARGUMENT...
+    script=$1
+    shift
+    while [ $# -gt 0 ]; do
+        case $1 in
+            --out)   out=${2:?--out needs a folder}; shift ;;
+            --seeds) seeds=${2:?--seeds needs numbers}; shift ;;
+            --jobs)  jobs=${2:?--jobs needs a number}; shift ;;
+            --base-steps) base_steps=${2:?--base-steps needs a number}; shift ;;
+            --steps) steps=${2:?--steps needs a number}; shift ;;
+            --help)  sed -n '2,/^set/s/^# \{0,1\}//p' "$script"; exit 0 ;;
+            *)       die "$1: no such option; --help lists them" ;;
+        esac
+        shift
+    done
+}
+
+# Side by side, the first rows of files of the first world.
+print_files() { # NAME...
+    for file; do
+        awk -v name="$file" '/\.bin: / { on = index($0, "/" name ".bin: ") } on && !/\.bin: /' "$out/$first_seed/data/rows.txt"
+    done | paste -d ' ' - - - -
+    printf '\n'
 }
 
 # The end of a demo's report.
@@ -327,7 +371,7 @@ run_demo() {
     make_data
     first_seed=$(head -n 1 "$list" | cut -d '|' -f 2) first_seed=${first_seed%/data}
     print_rows
-    do_jobs base run
+    do_jobs base reward run
     collect
     printf '\n'
     awk "$@" "$out/results.csv"

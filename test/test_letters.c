@@ -1,0 +1,98 @@
+// test_letters.c -- the data of the demo of a learned reward: a language with its shares of capitals, pairs in the order that is said, and the judge.
+#include "text_files.h"
+
+#define main letters_main
+#include "../dev/letters.c"
+#undef main
+
+static void make(void) {
+    char* argv[] = { "letters", "--out", (char*)(uintptr_t)scratch("a"), "--seed", "3", "--pretrain", "8000", NULL };
+    expect(run_quietly(letters_main, 7, argv) == 0);
+}
+
+static TextRow* rows_of(const char* name, ExamplesKind kind, size_t* count) {
+    char* path = path_join(scratch("a"), name);
+    TextRow* rows = read_text_file(path, kind, count);
+    free(path);
+    return rows;
+}
+
+// Small letters of a text, and what they are worth if an A is worth `liked`; spelt out a second time.
+static int worth_of(const char* text, int liked) {
+    int sum = 0;
+    for (; *text; text++) {
+        expect((*text >= 'a' && *text <= 'r') || (*text >= 'A' && *text <= 'F'));
+        sum += *text >= 'a' ? 1 : *text == 'A' ? liked : 0;
+    }
+    return sum;
+}
+
+static void test_pretrain(void) {
+    size_t count, after[2] = {0}, capitals[2] = {0};
+    make();
+    TextRow* rows = rows_of("pretrain.bin", KIND_EXAMPLES, &count);
+    expect(count == 8000);
+    for (size_t i = 0; i < count; i++) {
+        const char* text = rows[i].text;
+        worth_of(text, 0);
+        expect(strlen(text) == 20 && rows[i].before == 1 && strlen(rows[i].trained) == 20 && rows[i].trained[19] == '.');
+        for (int t = 1; t < 20; t++) {
+            int capital = text[t - 1] <= 'Z';
+            after[capital]++;
+            capitals[capital] += text[t] <= 'Z';
+        }
+    }
+    expect(is_share(capitals[0], after[0], 0.12) && is_share(capitals[1], after[1], 0.55));
+    free(rows);
+}
+
+static void test_pairs(void) {
+    static const struct { const char* name; int liked; double flipped; size_t pairs; } files[] = { { "pairs.bin", 3, 0.3, 4096 }, { "held_out.bin", 0, 0.0, 256 } };
+    make();
+    for (int f = 0; f < 2; f++) {
+        size_t count, swapped = 0;
+        TextRow* rows = rows_of(files[f].name, KIND_PAIRS, &count);
+        expect(count == 2 * files[f].pairs);
+        for (size_t i = 0; i < count; i += 2) {
+            expect(memcmp(rows[i].text, rows[i + 1].text, 4) == 0 && rows[i].before == 4 && rows[i + 1].before == 4 && strlen(rows[i].trained) == 17);
+            int first = worth_of(rows[i].text + 4, files[f].liked), second = worth_of(rows[i + 1].text + 4, files[f].liked);
+            expect(first != second);
+            swapped += first < second;
+        }
+        expect(files[f].flipped > 0.0 ? is_share(swapped, count / 2, files[f].flipped) : swapped == 0);
+        free(rows);
+    }
+}
+
+static void test_prompts(void) {
+    static const char* const names[] = { "general.bin", "target.bin", "val.bin", "test.bin" };
+    make();
+    for (int f = 0; f < 4; f++) {
+        size_t count;
+        TextRow* rows = rows_of(names[f], KIND_PROMPTS, &count);
+        for (size_t i = 0; i < count; i++) { expect(strlen(rows[i].text) == 4 && rows[i].trained[0] == '\0'); }
+        free(rows);
+    }
+}
+
+// Of sixteen letters; what is no letter, or escaped, is worth nothing.
+static void test_judge(void) {
+    expect(judge("{\"prompt\": \"abcd\", \"response\": \"abcdefghijklmnop\", \"answer\": \"\"}\n") == 1.0);
+    expect(judge("{\"prompt\": \"abcd\", \"response\": \"abcdABCD\", \"answer\": \"xyz\"}\n") == 4.0 / 16);
+    expect(judge("{\"prompt\": \"abcd\", \"response\": \"\", \"answer\": \"xyz\"}\n") == 0.0);
+    expect(judge("{\"prompt\": \"abcd\", \"response\": \"a\\u00e4b\\\"c\\ufffd d\", \"answer\": \"\"}\n") == 4.0 / 16);
+    expect(judge("{\"response\": \"ab") == 2.0 / 16);
+    expect(judge("{\"response\": \"ab\\u0") == 2.0 / 16);
+    expect(judge("{\"response\": \"ab\\") == 2.0 / 16);
+    expect_dies("a line without a response", judge("{}"));
+}
+
+static void test_refuses(void) {
+    char* nowhere[] = { "letters", NULL };
+    expect_dies("where to?", letters_main(1, nowhere));
+}
+
+int main(int argc, char** argv) {
+    const Test tests[] = { { "pretrain", test_pretrain }, { "pairs", test_pairs }, { "prompts", test_prompts }, { "judge", test_judge }, { "refuses", test_refuses } };
+    return test_main(argc, argv, tests, 5);
+}
