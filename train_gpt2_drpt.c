@@ -367,6 +367,12 @@ static void residual_forward(float* out, // added to
     for (size_t i = 0; i < n; i++) { out[i] += inp[i]; }
 }
 
+// out = stream + inp @ weight^T + bias: the last layer of a branch, added to the stream.
+static void matmul_forward_residual(float* out, const float* stream, const float* inp, const float* weight, const float* bias, int N, int C, int OC) {
+    matmul_forward(out, inp, weight, bias, N, C, OC);
+    residual_forward(out, stream, (size_t)N * OC);
+}
+
 static int argmax(const float* x, int V) {
     int best = 0;
     for (int v = 1; v < V; v++) { if (x[v] > x[best]) { best = v; } }
@@ -439,8 +445,7 @@ static void block_hidden(const BlockActs* a, const float* x, const BlockParams* 
     layernorm_forward(a->ln1, a->ln1_mean, a->ln1_rstd, x, w->ln1w, w->ln1b, N, C);
     matmul_forward(a->qkv, a->ln1, w->qkvw, w->qkvb, N, C, 3*C);
     attention_forward(a->atty, a->lse, a->qkv, scratch, B, T, C, NH);
-    matmul_forward(a->residual2, a->atty, w->attprojw, w->attprojb, N, C, C);
-    residual_forward(a->residual2, x, NC);
+    matmul_forward_residual(a->residual2, x, a->atty, w->attprojw, w->attprojb, N, C, C);
     layernorm_forward(a->ln2, a->ln2_mean, a->ln2_rstd, a->residual2, w->ln2w, w->ln2b, N, C);
     matmul_forward(a->fch, a->ln2, w->fcw, w->fcb, N, C, 4*C);
     gelu_forward(a->fch_gelu, a->fch, 4*NC);
@@ -449,8 +454,7 @@ static void block_hidden(const BlockActs* a, const float* x, const BlockParams* 
 static void block_forward(const BlockActs* a, const float* x, const BlockParams* w, float* scratch, int B, int T, int C, int NH) {
     int N = B * T;
     block_hidden(a, x, w, scratch, B, T, C, NH);
-    matmul_forward(a->residual3, a->fch_gelu, w->fcprojw, w->fcprojb, N, 4*C, C);
-    residual_forward(a->residual3, a->residual2, (size_t)N * C);
+    matmul_forward_residual(a->residual3, a->residual2, a->fch_gelu, w->fcprojw, w->fcprojb, N, 4*C, C);
 }
 
 // d->fcproj is the gradient of residual3 on entry, and so that of the branch which is added there; d->attproj likewise of residual2. dx
@@ -671,6 +675,11 @@ void gpt2_update(GPT2* model, const Config* c, double lr, int step) {
 }
 
 double gpt2_norm(const GPT2* model) { return model->clip->norm; }
+
+double gpt2_gradient_norm(GPT2* model) {
+    gradient_clip(model->clip, model->grads, model->num_params, 0.0);
+    return gpt2_norm(model);
+}
 
 // ---------------------------------------------------------------------------------------------
 // Generation: positions of several rows at a time, whose keys and values stay.

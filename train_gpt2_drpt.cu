@@ -13,6 +13,7 @@
 #include "llmc/gpt2_init.h"
 #include "llmc/matmul.h"
 #include "llmc/optimizer.h"
+#include "llmc/product.cuh"
 
 #include <math.h>
 #include <string.h>
@@ -433,6 +434,11 @@ static void residual_forward(Real* out, // added to
     LAUNCHED();
 }
 
+// The stream is what the product begins with.
+static void matmul_forward_residual(Real* out, const Real* stream, const Real* inp, const Real* weight, const Real* bias, int N, int C, int OC) {
+    product_onto(matrix(out, N, OC), stream, matrix(inp, N, C), turned(weight, OC, C), bias);
+}
+
 // A row of logits is long and read twice: the fewer rows are at work at a time, the more of them are still in the second-level cache then.
 enum { ROW_THREADS = 1024 };
 
@@ -577,8 +583,7 @@ static void block_hidden(const BlockActs* a, const Real* x, const BlockParams* w
     layernorm_forward(a->ln1, a->ln1_mean, a->ln1_rstd, x, w->ln1w, w->ln1b, N, C);
     matmul_forward(a->qkv, a->ln1, w->qkvw, w->qkvb, N, C, 3*C);
     attention_forward(a->atty, a->lse, a->qkv, scratch, B, T, C, NH);
-    matmul_forward(a->residual2, a->atty, w->attprojw, w->attprojb, N, C, C);
-    residual_forward(a->residual2, x, NC);
+    matmul_forward_residual(a->residual2, x, a->atty, w->attprojw, w->attprojb, N, C, C);
     layernorm_forward(a->ln2, a->ln2_mean, a->ln2_rstd, a->residual2, w->ln2w, w->ln2b, N, C);
     matmul_forward(a->fch, a->ln2, w->fcw, w->fcb, N, C, 4*C);
     gelu_forward(a->fch_gelu, a->fch, 4*NC);
@@ -587,8 +592,7 @@ static void block_hidden(const BlockActs* a, const Real* x, const BlockParams* w
 static void block_forward(const BlockActs* a, const Real* x, const BlockParams* w, float* scratch, int B, int T, int C, int NH) {
     int N = B * T;
     block_hidden(a, x, w, scratch, B, T, C, NH);
-    matmul_forward(a->residual3, a->fch_gelu, w->fcprojw, w->fcprojb, N, 4*C, C);
-    residual_forward(a->residual3, a->residual2, (size_t)N * C);
+    matmul_forward_residual(a->residual3, a->residual2, a->fch_gelu, w->fcprojw, w->fcprojb, N, 4*C, C);
 }
 
 // d->fcproj is the gradient of residual3 on entry, and so that of the branch which is added there; d->attproj likewise of residual2. dx
@@ -873,6 +877,11 @@ double gpt2_norm(const GPT2* model) {
     Clip clip;
     device_read(&clip, model->clip, sizeof(clip));
     return clip.norm;
+}
+
+double gpt2_gradient_norm(GPT2* model) {
+    gradient_clip(model->clip, model->grads, model->num_params, 0.0);
+    return gpt2_norm(model);
 }
 
 // ---------------------------------------------------------------------------------------------

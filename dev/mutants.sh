@@ -521,6 +521,8 @@ llmc/optimizer.c~s/ + a.weight_decay \* params\[i\]//~test_gpt2 adamw~AdamW with
 llmc/optimizer.c~s/float g = scale \* grads\[i\]/float g = grads[i]/~test_gpt2 adamw~AdamW not clipped
 llmc/optimizer.c~s/        grads\[i\] = 0.0f;//~test_gpt2 adamw~gradients kept
 llmc/optimizer.c~s/scale \* grads\[i\] + weight_decay/scale * grads[i] - weight_decay/~test_gpt2 sgd~SGD decays the other way
+llmc/optimizer.c~s/    if (scale == 0.0f) { return; }//~test_gpt2 not_finite~a gradient that is not finite is used
+llmc/optimizer.c~s/norm > longest ? longest \/ norm : 1.0/norm > longest ? norm \/ longest : 1.0/~test_gpt2 gradient_clip~a gradient made longer
 llmc/optimizer.c~s/p == PARTS - 1 ? n : begin/begin/~test_gpt2 gradient_clip~the rest of a division left out
 llmc/schedule.c~s/lr \* (step + 1) \/ warmup/lr * step \/ warmup/~test_gpt2 schedules~a first step of rate 0
 llmc/schedule.c~s/0.8 \* steps/0.9 * steps/~test_gpt2 schedules~wsd decays late
@@ -765,7 +767,11 @@ drpt/rollout.c~s/^        check(r->tokens\[at\] >= 0, .*//~test_rollout rollout/
 train_gpt2_drpt.c~s/(size_t)places\[n\] \* C;/(size_t)n * C;/~test_rollout rollout/without_cache~all rows at places of the first
 train_gpt2_drpt.c~/^static void attention_decode/,/^}/s/row = (size_t)rows\[n\] \*/row = 0 */~test_rollout rollout/without_cache~all look into the first row of the cache
 train_gpt2_drpt.c~s/n += d->room/n += N/~test_rollout rollout/long_prompts~the first piece of a prompt alone
-llmc/matmul.c~/^void matmul_forward_rows/,/^}/s/by_blocks/N <= 4 ? by_dots : by_blocks/~test_rollout rollout/same_bits~few rows are added up in another order
+llmc/matmul.c~/^void matmul_forward_rows/,/^}/s/by_columns/by_dots/~test_rollout rollout/same_bits~few rows are added up in another order
+llmc/matmul.c~/ columns(int rows, /,/^}/s/ceil_div(p->K, DEPTH)/1/~test_matmul matmul/rows_alone~few rows are not added up block by block
+llmc/matmul.c~/ columns(int rows, /,/^}/s/min(LANES, k1 - k);/LANES;/~test_matmul matmul/block_edges~the rest of a block goes into two
+llmc/matmul.c~/ columns(int rows, /,/^}/s/x\[k - first + l\]/x[l]/~test_matmul matmul/tile_edges~the last vector from its own beginning
+llmc/matmul.c~/ columns(int rows, /,/^}/s/d > 0 ? out : p->bias/p->bias/~test_matmul matmul/block_edges~the last block alone
 # ---- rewards by a rule
 llmc/reward.c~s/ \&\& answer.bytes > 0 ? RIGHT/ ? RIGHT/~test_reward exact~nothing answers nothing
 llmc/reward.c~s/^    while (t.bytes > 0 \&\& is_space(\*t.text)).*//~test_reward exact~space in front is not trimmed

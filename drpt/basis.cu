@@ -22,8 +22,12 @@ void basis_room_free(BasisRoom* r) {
     factors_free(&r->factors);
     subspace_free(&r->subspace);
     device_free(r->passing);
-    for (Buffer* b : { &r->use, &r->norm2, &r->inside, &r->x, &r->y, &r->other, &r->across, &r->H, &r->E, &r->past, &r->turn, &r->order, &r->random,
-                       &r->middle, &r->wide }) { device_free(b->data); }
+    for (Waiting& w : r->waiting) {
+        for (Buffer* b : { &w.passing, &w.use, &w.norm2, &w.x[0], &w.x[1], &w.H[0], &w.H[1], &w.E[0], &w.E[1] }) { device_free(b->data); }
+    }
+    for (Buffer* b : { &r->use, &r->inside, &r->y, &r->other, &r->across, &r->past, &r->turn, &r->order, &r->random, &r->middle, &r->wide }) {
+        device_free(b->data);
+    }
     free(r);
 }
 

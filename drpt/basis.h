@@ -39,7 +39,10 @@ Basis* basis_create(int rank, Sides sides, double forget, uint64_t seed, int thr
 void basis_free(Basis* basis);
 
 // From the gradients of the batch's rows 0..n-1 that are usable (NULL: all). usable and report are on the device, as the site's arrays are.
+// A GPU does several sites at once: until basis_refresh_end() the factors of the sites must stay as they are, and bases and reports are not
+// to be read.
 void basis_refresh(Basis* basis, const Site* site, int n, int T, const unsigned char* usable, BasisReport* report);
+void basis_refresh_end(Basis* basis);
 
 // The ranks of a site's last report, once the host has read it: the next refresh is then cheaper on a GPU. Nothing else changes.
 void basis_heard(Basis* basis, int index, const BasisReport* report);

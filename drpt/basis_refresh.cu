@@ -1,5 +1,6 @@
 // basis_refresh.cu -- the bases by randomized subspace iteration, as in basis_refresh.c; here for many rows of the batch at once, and
-// without the host knowing how many directions there are: those that are dropped are zeros.
+// without the host knowing how many directions there are: those that are dropped are zeros. The eigenvectors, a long chain of small steps, are
+// found for all sites at hand at once: a refresh is begun, waits for that, and is completed.
 #include "basis_room.cuh"
 #include "../llmc/device.cuh"
 #include "../llmc/rng.h"
@@ -27,6 +28,7 @@ typedef struct {
     int n, side, k, rank; // which side, directions at a time and in the basis
     Side* old;
     double forget;
+    Passing* passing;
     Block x, y;           // (k) directions of this side
     double *H, *E, *past; // (k,k), (k,k), (rank,k)
     float* turn;          // (k,k)
@@ -155,20 +157,18 @@ static __global__ void overlap_kernel(double* overlap, int* rank, const int* kep
     *rank = now;
 }
 
-// The basis becomes the eigenvectors of the largest eigenvalues among the k directions x.
+// The basis becomes the eigenvectors E of the largest eigenvalues, the diagonal of H, among the k directions x.
 static void turn_to_largest(const Work* w) {
     BasisRoom* r = w->room;
     Side* old = w->old;
     int* order = buffer_take<int>(&r->order, (size_t)w->k + 1);
-    rayleigh(w);
-    eigenvectors_all(w->H, w->E, w->k, &r->subspace);
     choose_kernel<<<1, BLOCK>>>(w->turn, old->value, order + w->k, order, w->H, w->E, w->state->found, w->k, w->rank);
     LAUNCHED();
     Block now = basis_block(&r->y, w->state, w->side, w->rank, 1); // y has been read
     block_zero(now, w->rank);
     block_add_turned_all(now, w->rank, w->turn, w->x, w->k);
     block_gram(w->past, old->u, w->rank, now, w->rank, 1, 0, &r->subspace);
-    overlap_kernel<<<1, BLOCK>>>(&r->passing->overlap[w->side], old->rank, order + w->k, w->past, w->rank);
+    overlap_kernel<<<1, BLOCK>>>(&w->passing->overlap[w->side], old->rank, order + w->k, w->past, w->rank);
     LAUNCHED();
     block_copy(old->u, now, w->rank);
 }
@@ -204,7 +204,7 @@ static __global__ void keep_kernel(float* to, const float* from, size_t n, const
 
 // A first refresh begins with random directions alone, and takes more steps. Where the host was not told whether there is a basis, they
 // are taken, and count if there is none.
-static void turn_side(Work* w, const Basis* b, int refreshes) {
+static void begin_side(Work* w, const Basis* b, int refreshes) {
     int known = refreshes == 0 ? 0 : w->old->heard;
     const float* random = random_numbers(w, b->seed, refreshes, known > 0 ? known : 0);
     begin_kernel<<<dim3(blocks_of((size_t)w->x.cols + 1, BLOCK), (unsigned)w->k), BLOCK>>>(w->x, w->old->u, random, w->old->rank, w->k);
@@ -220,7 +220,7 @@ static void turn_side(Work* w, const Basis* b, int refreshes) {
         }
         block_copy(w->x, w->y, w->k);
     }
-    turn_to_largest(w);
+    rayleigh(w);
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -232,23 +232,32 @@ static __global__ void whole_side_kernel(double* overlap, int* rank, const Found
     *rank = found->total > 0.0 ? dim : 0;
 }
 
-static void refresh_side(Basis* b, State* st, const Site* s, int n, int side) {
-    Side* old = &st->side[side];
+static Work work_on(Basis* b, Waiting* site, int side) {
     BasisRoom* r = b->room;
-    if (!old->u.main) {
-        whole_side_kernel<<<1, 1>>>(&r->passing->overlap[side], old->rank, st->found, old->dim);
-        LAUNCHED();
+    State* st = site->state;
+    Side* old = &st->side[side];
+    int k = old->dim - b->rank < OVERSAMPLING ? old->dim : b->rank + OVERSAMPLING;
+    size_t square = (size_t)k * (size_t)k;
+    Work w = { &site->site, st, r, site->n, side, k, b->rank, old, b->forget, (Passing*)site->passing.data, {}, {}, NULL, NULL, NULL, NULL };
+    w.x = basis_block(&site->x[side], st, side, k, 1);
+    w.y = basis_block(&r->y, st, side, k, 1);
+    w.H = buffer_take<double>(&site->H[side], square);
+    w.E = buffer_take<double>(&site->E[side], square);
+    w.past = buffer_take<double>(&r->past, square);
+    w.turn = buffer_take<float>(&r->turn, square);
+    return w;
+}
+
+static int is_stored(const Waiting* site, int side) { return site->state->side[side].u.main != NULL; }
+
+static void end_side(Basis* b, Waiting* site, int side) {
+    Side* old = &site->state->side[side];
+    if (is_stored(site, side)) {
+        Work w = work_on(b, site, side);
+        turn_to_largest(&w);
     } else {
-        int k = old->dim - b->rank < OVERSAMPLING ? old->dim : b->rank + OVERSAMPLING;
-        size_t square = (size_t)k * (size_t)k;
-        Work w = { s, st, r, n, side, k, b->rank, old, b->forget, {}, {}, NULL, NULL, NULL, NULL };
-        w.x = basis_block(&r->x, st, side, k, 1);
-        w.y = basis_block(&r->y, st, side, k, 1);
-        w.H = buffer_take<double>(&r->H, square);
-        w.E = buffer_take<double>(&r->E, square);
-        w.past = buffer_take<double>(&r->past, square);
-        w.turn = buffer_take<float>(&r->turn, square);
-        turn_side(&w, b, st->refreshes);
+        whole_side_kernel<<<1, 1>>>(&((Passing*)site->passing.data)->overlap[side], old->rank, site->state->found, old->dim);
+        LAUNCHED();
     }
     old->heard = -1;
 }
@@ -310,26 +319,61 @@ static __global__ void report_kernel(BasisReport* report, const Passing* p, cons
 }
 
 void basis_refresh(Basis* b, const Site* s, int n, int T, const unsigned char* usable, BasisReport* report) {
-    State* st = basis_state_needed(b, s);
     BasisRoom* r = b->room;
     Factors* f = &r->factors;
-    unsigned char* use = buffer_take<unsigned char>(&r->use, (size_t)n + 1);
-    double *norm2 = buffer_take<double>(&r->norm2, (size_t)n + 1), *inside = buffer_take<double>(&r->inside, (size_t)n + 1);
-    device_zero(report, sizeof(*report)); // its padding as well
+    if (r->count == MOST_WAITING) { basis_refresh_end(b); }
+    Waiting* w = &r->waiting[r->count++];
+    w->site = *s;
+    w->state = basis_state_needed(b, s);
+    w->n = n;
+    w->T = T;
+    w->report = report;
+    Passing* passing = buffer_take<Passing>(&w->passing, 1);
+    unsigned char* use = buffer_take<unsigned char>(&w->use, (size_t)n + 1);
+    double* norm2 = buffer_take<double>(&w->norm2, (size_t)n + 1);
     device_zero(norm2, sizeof(double) * ((size_t)n + 1));
-    device_zero(inside, sizeof(double) * ((size_t)n + 1));
     use_kernel<<<blocks_of((size_t)n + 1, BLOCK), BLOCK>>>(use, usable, n);
     LAUNCHED();
     factors_begin(f, s, T, use);
     factor_norm2_each(norm2, f, n);
-    total_kernel<<<1, 1>>>(r->passing, st->found, use, norm2, n, b->forget);
+    total_kernel<<<1, 1>>>(passing, w->state->found, use, norm2, n, b->forget);
     LAUNCHED();
     factors_begin(f, s, T, use); // without the rows that were dropped
-    refresh_side(b, st, s, n, LEFT);
-    refresh_side(b, st, s, n, RIGHT);
-    st->refreshes++;
-    int stored = st->side[LEFT].u.main || st->side[RIGHT].u.main;
-    if (stored) { rows_inside(b, st, inside, n); }
-    report_kernel<<<1, 1>>>(report, r->passing, st->found, stored ? inside : norm2, n);
+    for (int side = LEFT; side <= RIGHT; side++) {
+        if (!is_stored(w, side)) { continue; }
+        Work work = work_on(b, w, side);
+        begin_side(&work, b, w->state->refreshes);
+    }
+}
+
+static void end_site(Basis* b, Waiting* w) {
+    BasisRoom* r = b->room;
+    double* inside = buffer_take<double>(&r->inside, (size_t)w->n + 1);
+    int stored = is_stored(w, LEFT) || is_stored(w, RIGHT);
+    device_zero(inside, sizeof(double) * ((size_t)w->n + 1));
+    device_zero(w->report, sizeof(*w->report)); // its padding as well
+    end_side(b, w, LEFT);
+    end_side(b, w, RIGHT);
+    w->state->refreshes++;
+    factors_begin(&r->factors, &w->site, w->T, (unsigned char*)w->use.data);
+    if (stored) { rows_inside(b, w->state, inside, w->n); }
+    report_kernel<<<1, 1>>>(w->report, (Passing*)w->passing.data, w->state->found, stored ? inside : (double*)w->norm2.data, w->n);
     LAUNCHED();
+}
+
+void basis_refresh_end(Basis* b) {
+    static_assert(2 * MOST_WAITING <= MOST_SYMMETRIC, "both sides of all sites that wait at once");
+    BasisRoom* r = b->room;
+    Symmetric all[MOST_SYMMETRIC];
+    int count = 0;
+    for (int i = 0; i < r->count; i++) {
+        for (int side = LEFT; side <= RIGHT; side++) {
+            if (!is_stored(&r->waiting[i], side)) { continue; }
+            Work w = work_on(b, &r->waiting[i], side);
+            all[count++] = Symmetric{ w.H, w.E, w.k };
+        }
+    }
+    eigenvectors_all(all, count, &r->subspace);
+    for (int i = 0; i < r->count; i++) { end_site(b, &r->waiting[i]); }
+    r->count = 0;
 }

@@ -13,13 +13,27 @@ typedef struct {
     int dropped, adds;      // adds: whether P(t) is added
 } Passing;
 
+// A site on its way to a new basis, until the eigenvectors of all that wait are found at once.
+typedef struct {
+    Site site;
+    State* state;
+    int n, T;
+    BasisReport* report;
+    Buffer passing, use, norm2;             // a Passing; of the rows of the batch
+    Buffer x[2], H[2], E[2];                // of each side: its directions, C between them, and the eigenvectors of that
+} Waiting;
+
+enum { MOST_WAITING = 16 };
+
 struct BasisRoom {
     Factors factors;
     SubspaceRoom subspace;
     Passing* passing;
-    Buffer use, norm2, inside;              // of the rows of the batch
-    Buffer x, y, other, across;             // directions
-    Buffer H, E, past, turn, order, random;
+    Waiting waiting[MOST_WAITING];
+    int count;                              // of those that wait
+    Buffer use, inside;                     // of the rows of the batch
+    Buffer y, other, across;                // directions
+    Buffer past, turn, order, random;
     Buffer middle, wide;
 };
 

@@ -508,15 +508,19 @@ static void project_groups(Drpt* d, const Site* site, int groups, int count) {
     for (int k = 0; k < groups && !d->scores_only; k++) { assemble_group(d, k, &site[k * count], count, count == 1 && d->label[first + k].gathered.kept); }
 }
 
-static void project_on_basis(Drpt* d, const Site* site) {
+static void project_on_bases(Drpt* d) {
     int first = d->with_general ? d->n : 0;
-    BasisResult* result = &d->groups.basis[new_group(d, site, 1)];
+    BasisResult* result = d->groups.basis + d->num_groups;
+    for (int i = 0; i < d->num_sites; i++) { new_group(d, &d->site[i], 1); }
     if (d->with_general) {
         stopwatch_start(&d->stopwatch);
-        basis_refresh(d->basis, site, d->n, d->T, d->rows.usable, &result->report);
+        for (int i = 0; i < d->num_sites; i++) { basis_refresh(d->basis, &d->site[i], d->n, d->T, d->rows.usable, &result[i].report); }
+        basis_refresh_end(d->basis);
         stopwatch_stop(&d->stopwatch);
     }
-    (d->method == METHOD_inside ? basis_inside : basis_outside)(d->basis, site, first, first + d->m, d->T, &result->norm2);
+    for (int i = 0; i < d->num_sites; i++) {
+        (d->method == METHOD_inside ? basis_inside : basis_outside)(d->basis, &d->site[i], first, first + d->m, d->T, &result[i].norm2);
+    }
 }
 
 // Where groups are solved together, those of a sublayer wait for the rest of their block: more of them take no longer.
@@ -532,7 +536,7 @@ void drpt_project(Drpt* d, DrptGroup complete) {
     int count = d->group <= DRPT_LAYER ? 1 : d->num_sites, groups = d->num_sites > 0 ? d->num_sites / count : 0;
     for (int i = 0; i < d->num_sites && d->probe; i++) { probe_site(d->probe, &d->site[i]); }
     if (d->probe) { probe_boundary(d->probe, complete); }
-    else if (d->basis) { for (int i = 0; i < d->num_sites; i++) { project_on_basis(d, &d->site[i]); } }
+    else if (d->basis) { project_on_bases(d); }
     else {
         for (int i = 0, slots = d->groups.slots; i < groups; i += slots) {
             project_groups(d, &d->site[i * count], groups - i < slots ? groups - i : slots, count);

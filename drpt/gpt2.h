@@ -54,8 +54,9 @@ const float* gpt2_losses(const GPT2* model);
 // One step of the optimizer, with the gradient no longer than c->clip; the gradients are zero afterwards. step counts from 1. With a gradient
 // that is not finite nothing changes.
 void gpt2_update(GPT2* model, const Config* c, double lr, int step);
-// The norm that the gradient had then. The host waits for it.
+// The norm that the gradient had then; that of the gradient as it is. The host waits for them.
 double gpt2_norm(const GPT2* model);
+double gpt2_gradient_norm(GPT2* model);
 
 // Generation. A decoder keeps keys and values of T places of each of its rows, so that a token costs one forward of a single position;
 // positions of all rows go through the weights together. The position n is tokens[n] at places[n] of rows[n], which is one of

@@ -84,7 +84,6 @@ typedef struct Round {
     int steps;                // of a whole round
     int number, done;         // rounds begun; steps of the last one that are done
     int target_age, target_draws;
-    int idle;                 // 1: there is nothing to learn from in the last step
     int degenerate, kept;     // of the round: groups where no response is better than another; rows kept by --iif, -1 without
 } Round;
 

@@ -157,7 +157,6 @@ int round_compute(Run* run, Drpt* drpt, int step, int first, StepRow* row) {
         gpt2_backward(run->model, b->inputs + n, b->targets + n, b->weight + n, values, drpt, rows - first, b->T);
     }
     tell(run, row, &w, usable);
-    run->round->idle = usable[0].rows + usable[1].rows == 0;
     return 1;
 }
 

@@ -191,6 +191,7 @@ void end_update(Run* run, StepRow* row) {
 // target's gradient.
 static void measure_update(const Run* run, StepRow* row) {
     const Drpt* d = &run->drpt;
+    row->grad_norm = gpt2_norm(run->model);
     check(isfinite(row->grad_norm), "step %d: the gradient is not finite (loss %g); lower --lr, or look for broken values in the model or the data",
           row->step, isnan(row->loss) ? row->target_loss : row->loss);
     if (d->m == 0) { return; }
@@ -235,10 +236,10 @@ void train_step(Run* run, int step) {
         write_array(run, c->dump_update, MODEL_FP32, gpt2_arrays(run->model).grads);
     }
     row.lr = scheduled_lr(c->schedule, c->lr, c->warmup, c->final_lr, step, run->steps);
-    int learns = !run->round || !run->round->idle; // moments and weight decay would move the weights in a step without anything to learn
+    // Moments and weight decay would move the weights after a round without anything to learn.
+    int learns = !run->round || gpt2_gradient_norm(run->model) > 0.0;
     if (learns) { gpt2_update(run->model, c, row.lr, step + 1); }
     end_update(run, &row);
-    row.grad_norm = learns ? gpt2_norm(run->model) : 0.0;
     measure_update(run, &row);
     row.ms = 1e3 * (seconds_now() - began);
     note_degenerate(&run->drpt, &row, note, sizeof(note));

@@ -157,8 +157,13 @@ static __device__ void rotate(double* x, double* y, double c, double s) {
     *y = s * a + c * b;
 }
 
-// angle (2 * pairs): of the rotations of a round. grid (1), block (BLOCK)
-static __global__ void eigenvectors_kernel(double* H, double* E, double* angle, int k) {
+typedef struct { Symmetric one[MOST_SYMMETRIC]; } Problems;
+
+// A block has a matrix. angle (blocks, apart): of the rotations of a round, two of each pair. grid (matrices), block (BLOCK)
+static __global__ void eigenvectors_kernel(Problems all, double* angle, size_t apart) {
+    double *H = all.one[blockIdx.x].H, *E = all.one[blockIdx.x].E;
+    int k = all.one[blockIdx.x].k;
+    angle += blockIdx.x * apart;
     int players = k + k % 2, pairs = players / 2;
     for (int e = threadIdx.x; e < k * k; e += BLOCK) { E[e] = e % (k + 1) == 0 ? 1.0 : 0.0; }
     __syncthreads();
@@ -192,7 +197,14 @@ static __global__ void eigenvectors_kernel(double* H, double* E, double* angle, 
     }
 }
 
-void eigenvectors_all(double* H, double* E, int k, SubspaceRoom* room) {
-    eigenvectors_kernel<<<1, BLOCK>>>(H, E, buffer_take<double>(&room->before, (size_t)k + 1), k);
+void eigenvectors_all(const Symmetric* matrix, int count, SubspaceRoom* room) {
+    Problems all = {};
+    size_t apart = 0;
+    if (count == 0) { return; }
+    for (int i = 0; i < count; i++) {
+        all.one[i] = matrix[i];
+        apart = (size_t)matrix[i].k + 1 > apart ? (size_t)matrix[i].k + 1 : apart;
+    }
+    eigenvectors_kernel<<<(unsigned)count, BLOCK>>>(all, buffer_take<double>(&room->before, apart * (size_t)count), apart);
     LAUNCHED();
 }

@@ -22,7 +22,9 @@ void block_add_turned_all(Block out, int k, const float* turn, Block a, int l);
 // large as y, overwritten.
 void block_orthonormalise_all(Block y, Block other, int k, SubspaceRoom* room);
 
-// Eigenvectors of the symmetric H (k,k) in the columns of E (k,k); its eigenvalues are left on the diagonal of H, in any order.
-void eigenvectors_all(double* H, double* E, int k, SubspaceRoom* room);
+// Eigenvectors of each symmetric H (k,k) in the columns of its E (k,k); the eigenvalues are left on the diagonal of H, in any order.
+typedef struct { double *H, *E; int k; } Symmetric;
+enum { MOST_SYMMETRIC = 32 };
+void eigenvectors_all(const Symmetric* all, int count, SubspaceRoom* room);
 
 #endif // DRPT_SUBSPACE_CUH

@@ -34,7 +34,7 @@ enum {
     BLOCK = 384 * DEPTH, // floats of b, 384 KiB: within L2, and no burden to a thread's stack
     FEW_STRIPS = 8,      // up to so many use b where it is: packing would cost what it saves them,
     LARGE = 1000000,     // unless b has more floats than are at hand in a cache
-    FEW_ROWS = 4,        // up to so many are not worth turning the weight around
+    FEW_ROWS = 4,        // up to so many are not worth packing the weight
     SMALL = 1000000,     // multiply-adds: some 20 us of one thread, where waking the others takes 5
 };
 
@@ -202,6 +202,39 @@ static void by_dots(const Product* p, int i0, int i1, int j0, int j1) {
     }
 }
 
+// Rows of weights are turned around where they are, and used at once; each element is summed in the order of by_blocks().
+static inline __attribute__((always_inline)) void columns(int rows, const Product* p, int i0, int i1, int j0, int j1) {
+    int deep = p->K > 0 ? ceil_div(p->K, DEPTH) : 1;
+    const float* a[FEW_ROWS];
+    for (int i = 0; i < rows; i++) { a[i] = p->a.at + min(i0 + i, i1 - 1)*p->a.row; }
+    for (int j = j0; j < j1; j += LANES) {
+        float start[LANES] = {0};
+        for (int d = 0; d < deep; d++) {
+            Vec sum[FEW_ROWS] = {{0}};
+            int k1 = part(p->K, 1, d + 1, deep);
+            for (int k = part(p->K, 1, d, deep); k < k1; k += LANES) {
+                int first = min(k, p->K - LANES), here = min(LANES, k1 - k); // the last vector may begin earlier
+                Vec x[LANES];
+                UNROLL for (int l = 0; l < LANES; l++) { x[l] = VEC(p->b.at + min(j + l, j1 - 1)*p->b.col + first); }
+                transpose(x);
+                for (int l = 0; l < here; l++) {
+                    UNROLL for (int i = 0; i < rows; i++) { sum[i] += a[i][k + l] * x[k - first + l]; }
+                }
+            }
+            for (int i = 0; i < i1 - i0; i++) {
+                float* out = p->out + (size_t)(i0 + i)*p->N + j;
+                const float* from = d > 0 ? out : p->bias ? p->bias + j : start;
+                for (int l = 0; l < min(LANES, j1 - j); l++) { out[l] = from[l] + sum[i][l]; }
+            }
+        }
+    }
+}
+
+// FEW_ROWS rows at most.
+static void by_columns(const Product* p, int i0, int i1, int j0, int j1) {
+    if (i1 - i0 == 1) { columns(1, p, i0, i1, j0, j1); } else { columns(FEW_ROWS, p, i0, i1, j0, j1); }
+}
+
 // Of one rectangle of a grid, in multiply-adds; packing an element takes 6 of them (0.37 cycles to 1/16).
 static double cost(const Product* p, int tall, int wide) {
     double rows = ceil_div(p->M, tall), cols = (double)ceil_div(ceil_div(p->N, COLS), wide) * COLS;
@@ -230,11 +263,11 @@ void matmul_forward(float* out,
     product(N <= FEW_ROWS ? by_dots : by_blocks, (Product){ out, bias, 0, a, b, N, OC, C });
 }
 
-// by_blocks() sums an element in the same order whatever N is.
+// Each sums an element in the same order as the other, whatever N is.
 void matmul_forward_rows(float* out,
                          const float* inp, const float* weight, const float* bias, int N, int C, int OC) {
     Matrix a = { inp, (size_t)C, 1 }, b = { weight, 1, (size_t)C };
-    product(by_blocks, (Product){ out, bias, 0, a, b, N, OC, C });
+    product(N <= FEW_ROWS && C >= LANES ? by_columns : by_blocks, (Product){ out, bias, 0, a, b, N, OC, C });
 }
 
 void matmul_backward_input(float* dinp,

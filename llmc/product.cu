@@ -10,7 +10,7 @@
 
 // All that an algorithm is chosen by. Numbers of one width: two are compared byte by byte, and padding would count.
 typedef struct { int64_t type, turned, rows, cols, stride, apart, alignment; } Side;
-typedef struct { Side out, left, right; int64_t count, bias, compute; } Key;
+typedef struct { Side out, left, right; int64_t start, count, bias, compute; } Key; // start: its alignment, or 0 where it is out itself or nothing
 
 typedef struct {
     Key key;
@@ -78,7 +78,7 @@ static cublasLtMatmulAlgo_t choose(const Plan* p) {
     set(preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE);
     set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, p->key.right.alignment);
     set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, p->key.left.alignment);
-    set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, p->key.out.alignment);
+    set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, p->key.start > 0 ? p->key.start : p->key.out.alignment);
     set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, p->key.out.alignment);
     cublasStatus_t status = cublasLtMatmulAlgoGetHeuristic(device.blas, p->what, p->right, p->left, p->out, p->out, preference, 1, &best, &found);
     check(status == CUBLAS_STATUS_SUCCESS && found > 0, "cuBLASLt has no product of %lld x %lld and %lld x %lld: %s",
@@ -126,47 +126,55 @@ static Plan* plan(const Key* key, const void* bias) {
     return &plans[first];
 }
 
-// The product without anything to sum over, or what one is added to. grid (elements of a matrix / BLOCK; 1; matrices), block (BLOCK)
+// What a product is added to, or is without anything to sum over. start: in out's strides, or NULL. grid (elements of a matrix / BLOCK; 1; matrices), block (BLOCK)
 template <class T>
-static __global__ void fill_kernel(T* out, const T* bias, int rows, int cols, size_t stride, size_t apart) {
+static __global__ void fill_kernel(T* out, const T* start, const T* bias, int rows, int cols, size_t stride, size_t apart) {
     size_t k = (size_t)blockIdx.x * BLOCK + threadIdx.x;
     if (k >= (size_t)rows * (size_t)cols) { return; }
-    size_t row = k / (size_t)cols, col = k % (size_t)cols;
-    out[blockIdx.z * apart + row * stride + col] = bias ? bias[col] : (T)0.0f;
+    size_t row = k / (size_t)cols, col = k % (size_t)cols, at = blockIdx.z * apart + row * stride + col;
+    out[at] = (T)((bias ? (float)bias[col] : 0.0f) + (start ? (float)start[at] : 0.0f));
 }
 
-template <class T> static void fill_with(Matrix out, const void* bias, int count) {
+template <class T> static void fill_with(Matrix out, const void* start, const void* bias, int count) {
     dim3 grid(blocks_of((size_t)out.rows * (size_t)out.cols, BLOCK), 1, (unsigned)count);
-    fill_kernel<T><<<grid, BLOCK>>>((T*)out.data, (const T*)bias, out.rows, out.cols, out.stride, out.apart);
+    fill_kernel<T><<<grid, BLOCK>>>((T*)out.data, (const T*)start, (const T*)bias, out.rows, out.cols, out.stride, out.apart);
     LAUNCHED();
 }
 
-static void fill(Matrix out, const void* bias, int count) {
-    if (out.type == CUDA_R_32F) { fill_with<float>(out, bias, count); } else { fill_with<Real>(out, bias, count); }
+static void fill(Matrix out, const void* start, const void* bias, int count) {
+    if (out.type == CUDA_R_32F) { fill_with<float>(out, start, bias, count); } else { fill_with<Real>(out, start, bias, count); }
 }
 
-void product(Matrix out, Matrix left, Matrix right, float beta, const void* bias, int count) {
-    const float one = 1.0f;
+// start: NULL, out's own data, or another's.
+static void multiply(Matrix out, const void* start, Matrix left, Matrix right, const void* bias, int count) {
+    const float zero = 0.0f, one = 1.0f;
     const size_t bias_alignment = 16; // cuBLASLt takes it for granted: no preference is for it
     int sum = left.turned ? left.rows : left.cols;
     check((left.turned ? left.cols : left.rows) == out.rows && (right.turned ? right.rows : right.cols) == out.cols
           && (right.turned ? right.cols : right.rows) == sum && left.type == right.type && !out.turned,
           "no product: %d x %d%s and %d x %d%s to %d x %d", left.rows, left.cols, left.turned ? "'" : "",
           right.rows, right.cols, right.turned ? "'" : "", out.rows, out.cols);
-    check(beta == 0.0f || !bias, "no product: a bias where the product is added");
+    check(start != out.data || !bias, "no product: a bias where the product is added");
     if (out.rows == 0 || out.cols == 0 || count == 0) { return; }
     if (sum == 0) {
-        if (beta == 0.0f) { fill(out, bias, count); }
+        if (start != out.data) { fill(out, start, bias, count); }
         return;
     }
     if (bias && (uintptr_t)bias % bias_alignment != 0) {
-        fill(out, bias, count);
+        fill(out, start, bias, count);
         bias = NULL;
-        beta = 1.0f;
+        start = out.data;
     }
-    Key key = { side(out, count), side(left, count), side(right, count), count, bias != NULL, left.type == CUDA_R_32F ? device.compute : CUBLAS_COMPUTE_32F };
+    int64_t apart = start && start != out.data ? alignment_of(start, 0) : 0;
+    Key key = { side(out, count), side(left, count), side(right, count), apart, count, bias != NULL, left.type == CUDA_R_32F ? device.compute : CUBLAS_COMPUTE_32F };
     Plan* p = plan(&key, bias);
     if (bias) { set_bias(p->what, bias); }
-    CUBLAS(cublasLtMatmul(device.blas, p->what, &one, right.data, p->right, left.data, p->left, &beta, out.data, p->out, (void*)out.data, p->out,
+    CUBLAS(cublasLtMatmul(device.blas, p->what, &one, right.data, p->right, left.data, p->left, start ? &one : &zero, start ? start : out.data, p->out, (void*)out.data, p->out,
                           &p->algorithm, device.workspace, WORKSPACE, 0));
 }
+
+void product(Matrix out, Matrix left, Matrix right, float beta, const void* bias, int count) {
+    multiply(out, beta != 0.0f ? out.data : NULL, left, right, bias, count);
+}
+
+void product_onto(Matrix out, const void* start, Matrix left, Matrix right, const void* bias) { multiply(out, start, left, right, bias, 1); }

@@ -35,4 +35,7 @@ template <class T> static inline Matrix turned(const T* data, int rows, int cols
 // alignment give the same bits.
 void product(Matrix out, Matrix left, Matrix right, float beta = 0.0f, const void* bias = NULL, int count = 1);
 
+// out = start + left right + bias. start: out's numbers in another place, of the same shape, type and strides.
+void product_onto(Matrix out, const void* start, Matrix left, Matrix right, const void* bias);
+
 #endif // LLMC_PRODUCT_CUH

@@ -200,14 +200,17 @@ static void test_cross_entropy(void) {
 static void test_matmul(void) {
     const int N = 41, C = 24, OC = 67;
     Array inp = fill(N*C), weight = fill(OC*C), bias = fill(OC), dout = fill(N*OC), out(N*OC), dinp(N*C), dweight = fill(OC*C), dbias = fill(OC);
-    Reals x(inp), w(weight), b(bias), dy(dout), y(N*OC), y0(N*OC), dx(N*C);
+    Reals x(inp), w(weight), b(bias), dy(dout), y(N*OC), y0(N*OC), sum(N*OC), dx(N*C);
     Floats dw(dweight), db(dbias);
     matmul_forward(y, x, w, b, N, C, OC);
     matmul_forward(y0, x, w, NULL, N, C, OC);
+    matmul_forward_residual(sum, dy, x, w, b, N, C, OC);
     matmul_backward_input(dx, dy, w, N, C, OC);
     matmul_backward_params(dw, db, dy, x, N, C, OC);
     cpu_twin.matmul_forward(out.data(), inp.data(), weight.data(), bias.data(), N, C, OC);
     SAME(y, out);
+    for (int i = 0; i < N*OC; i++) { out[i] += dout[i]; }
+    SAME(sum, out);
     cpu_twin.matmul_forward(out.data(), inp.data(), weight.data(), NULL, N, C, OC);
     SAME(y0, out);
     cpu_twin.matmul_backward_input(dinp.data(), dout.data(), weight.data(), N, C, OC);

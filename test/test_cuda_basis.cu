@@ -350,7 +350,8 @@ static void test_eigenvectors(void) {
             for (int e = 0; e < k * k; e++) { H[(size_t)e] += size * x[(size_t)(e / k)] * x[(size_t)(e % k)]; }
         }
         OnDevice<double> h(H), v(H.size());
-        eigenvectors_all(h, v, k, &room);
+        Symmetric one = { h, v, k };
+        eigenvectors_all(&one, 1, &room);
         Doubles D = h.read(), E = v.read();
         double largest = 0.0;
         for (int i = 0; i < k; i++) { largest = fmax(largest, D[(size_t)(i * (k + 1))]); }
@@ -385,6 +386,7 @@ static BasisReport refresh(Bases& b, const Twin& t, const std::vector<unsigned c
     OnDevice<BasisReport> report(1);
     OnDevice<unsigned char> d_usable(usable);
     basis_refresh(b.device, &t.device, n, T, usable.empty() ? NULL : (unsigned char*)d_usable, report);
+    basis_refresh_end(b.device);
     cpu_twin.basis_refresh(b.host, &t.host, n, T, usable.empty() ? NULL : usable.data(), &want);
     got = report.read()[0];
     if (heard) { basis_heard(b.device, t.host.index, &got); }
@@ -565,6 +567,7 @@ static void test_file(void) {
             OnDevice<BasisReport> report(1);
             basis_refresh(one.device, &t.device, n, T, NULL, report);
             basis_refresh(one.device, &u.device, n, T, NULL, report);
+            basis_refresh_end(one.device);
             basis_write(one.device, path);
             basis_write(two.device, again);
             expect(content(path) == content(again));

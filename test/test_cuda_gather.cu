@@ -180,8 +180,7 @@ static std::vector<std::vector<double>> gradients(const Host& h, const Case& c) 
 
 static int widest(const Case& c) { return c.stride == c.rows || c.cols > c.rows ? c.cols : c.rows; }
 
-// What is gathered, added to `start`, with `part` floats of scratch.
-static Gather gather_plan(const Case& c, Route route, int needs, int metric) {
+static Gather gather_plan(const Case& c, Route route, int needs, int metric, int given) {
     Gather g = {};
     g.n = c.n;
     g.m = c.m;
@@ -189,6 +188,7 @@ static Gather gather_plan(const Case& c, Route route, int needs, int metric) {
     g.threads = 1;
     g.needs = needs;
     g.metric = metric;
+    g.given = given;
     g.correction = CORRECTION;
     g.eps = EPS;
     g.route = route;
@@ -196,6 +196,7 @@ static Gather gather_plan(const Case& c, Route route, int needs, int metric) {
     return g;
 }
 
+// What is gathered, added to `start`, with `part` floats of scratch.
 static Products gather(const Site& s, const Case& c, Route route, int needs, int metric, size_t part, SketchStore* sketches, double start = 0.0, int given = 0) {
     Products p(c.n, c.m, start);
     OnDevice<double> K(p.K), score(p.score), S(p.S), Q(p.Q), q(p.q), sums(p.s);
@@ -206,8 +207,7 @@ static Products gather(const Site& s, const Case& c, Route route, int needs, int
     st.q = q;
     st.score = metric ? score : sums;
     if (needs & NEEDS_ROWS) { st.S = S; st.Q = Q; }
-    Gather g = gather_plan(c, route, needs, metric);
-    g.given = given;
+    Gather g = gather_plan(c, route, needs, metric, given);
     g.sketches = sketches;
     g.scratch = scratch;
     g.part = part;
@@ -531,7 +531,7 @@ static void test_together(void) {
     OnDevice<double> q[2] = { OnDevice<double>(zero.q), OnDevice<double>(zero.q) };
     OnDevice<float> scratch(scratch_of(c));
     int times[2] = { 0, 0 };
-    Gather g = gather_plan(c, ROUTE_auto, NEEDS_S | NEEDS_K, 0);
+    Gather g = gather_plan(c, ROUTE_auto, NEEDS_S | NEEDS_K, 0, 0);
     g.scratch = scratch;
     g.part = scratch.count;
     for (int i = 0; i < SITES; i++) {

@@ -96,6 +96,37 @@ static void test_alignment(void) {
     }
 }
 
+// Onto numbers elsewhere, which stay: without anything to sum over, with a bias and numbers that are aligned or not.
+template <class T> static void expect_onto(int rows, int k, int cols, bool with_bias, int offset) {
+    Numbers<T> left(rows, k, 0, 1), right(k, cols, 0, 1), start(rows, cols, 0, 1);
+    std::vector<T> bias((size_t)(cols + offset), (T)0.0f), shifted((size_t)offset, (T)0.0f);
+    for (T& x : bias) { x = (T)test_uniform(&rng); }
+    shifted.insert(shifted.end(), start.host.begin(), start.host.end());
+    OnDevice<T> a(left.host), b(right.host), c(shifted), d(bias), out((size_t)(rows * cols));
+    product_onto(matrix(out.data, rows, cols), c.data + offset, matrix(a.data, rows, k), matrix(b.data, k, cols), with_bias ? d.data + offset : NULL);
+    Array want, got;
+    for (int i = 0; i < rows; i++) {
+        for (int j = 0; j < cols; j++) {
+            double sum = start.at(0, i, j) + (with_bias ? (double)(float)bias[(size_t)(j + offset)] : 0.0);
+            for (int l = 0; l < k; l++) { sum += left.at(0, i, l) * right.at(0, l, j); }
+            want.push_back((float)sum);
+            got.push_back((float)out.read()[(size_t)(i * cols + j)]);
+        }
+    }
+    expect_close(got.data(), want.data(), want.size(), tolerance((const T*)NULL));
+    expect(c.read() == shifted);
+}
+
+static void test_onto(void) {
+    for (int k : { 5, 0 }) {
+        for (int offset = 0; offset < 2; offset++) {
+            expect_onto<float>(7, k, 16, true, offset);
+            expect_onto<Real>(7, k, 16, true, offset);
+            expect_onto<Real>(7, k, 16, false, offset);
+        }
+    }
+}
+
 static void test_refused(void) {
     float x[4] = {};
     expect_dies("no product: 2 x 2 and 1 x 2 to 2 x 2", product(matrix(x, 2, 2), matrix(x, 2, 2), matrix(x, 1, 2)));
@@ -108,6 +139,7 @@ int main(int argc, char** argv) {
         { "product/products", test_products },
         { "product/many", test_many },
         { "product/alignment", test_alignment },
+        { "product/onto", test_onto },
         { "product/refused", test_refused },
     };
     device_start(TEST_PRECISION);

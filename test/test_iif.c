@@ -254,7 +254,7 @@ static void test_steps_learn_from_the_kept(void) {
         StepRow row = runlog_row(0);
         iif_filter(&run);
         expect(want && one && r->kept > 0);
-        round_update(&run, 0, &row); // the first step of this round
+        round_update(&run, 0, &row); end_update(&run, &row); // the first step of this round
         expect(row.round.kept == r->kept);
         memcpy(one, run.model->grads, sizeof(float) * num_params());
         float* got = g[0];
@@ -293,7 +293,7 @@ static void test_rounds_are_filtered(void) {
         for (int step = 0; step < 20; step++) {
             StepRow row = runlog_row(step);
             if (step % 8 > 0) { r->iif->score[0] = 42.0; } // it stays, or is found anew
-            round_update(&run, step, &row);
+            round_update(&run, step, &row); end_update(&run, &row);
             memset(run.model->grads, 0, sizeof(float) * num_params());
             if (step % 8 > 0) { expect(r->iif->score[0] == 42.0 && row.round.kept == kept); continue; }
             kept = (int)row.round.kept;

@@ -233,6 +233,26 @@ static void test_nan_stays_in_its_row(void) {
     layer_free(&clean);
 }
 
+// A decoder's rows have the same bits however many go together; C is of several depths that are no whole vectors.
+static void test_rows_alone(void) {
+    static const int sizes[][2] = { { 700, 45 }, { 17, 33 }, { 16, 16 }, { 257, 7 }, { 9, 20 } };
+    enum { N = 31 };
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        int C = sizes[i][0], OC = sizes[i][1];
+        Layer l = layer_create(N, C, OC);
+        for (int k = 0; k < N * C; k++) { l.inp[k] *= 0.3f; }
+        for (int k = 0; k < OC * C; k++) { l.weight[k] *= 0.7f; }
+        matmul_forward_rows(l.want_out, l.inp, l.weight, l.bias, N, C, OC);
+        for (int n = 0; n < N; n++) {
+            for (int rows = 1; rows <= 6 && n + rows <= N; rows++) {
+                matmul_forward_rows(l.out, l.inp + n * C, l.weight, l.bias, rows, C, OC);
+                expect(equal(l.out, l.want_out + n * OC, (size_t)(rows * OC)));
+            }
+        }
+        layer_free(&l);
+    }
+}
+
 int main(int argc, char** argv) {
     static const Test tests[] = {
         { "matmul/tile_edges", test_tile_edges },
@@ -242,6 +262,7 @@ int main(int argc, char** argv) {
         { "matmul/any_number_of_threads", test_any_number_of_threads },
         { "matmul/inside_a_parallel_region", test_inside_a_parallel_region },
         { "matmul/nan_stays_in_its_row", test_nan_stays_in_its_row },
+        { "matmul/rows_alone", test_rows_alone },
     };
     return test_main(argc, argv, tests, sizeof(tests) / sizeof(tests[0]));
 }

@@ -45,7 +45,7 @@ static float* floats_of(const float* x, size_t count) {
 static StepRow update(int step) {
     StepRow row = runlog_row(step);
     quiet_begin("/dev/null");
-    round_update(&run, step, &row);
+    round_update(&run, step, &row); end_update(&run, &row);
     quiet_end();
     return row;
 }

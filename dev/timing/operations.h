@@ -25,9 +25,9 @@ typedef struct {
 
 static void matmuls_forward(Step* s) {
     matmul_forward(s->a->qkv, s->a->ln1, s->w->qkvw, s->w->qkvb, s->N, s->C, 3*s->C);
-    matmul_forward(s->a->residual2, s->a->atty, s->w->attprojw, s->w->attprojb, s->N, s->C, s->C);
+    matmul_forward_residual(s->a->residual2, s->x, s->a->atty, s->w->attprojw, s->w->attprojb, s->N, s->C, s->C);
     matmul_forward(s->a->fch, s->a->ln2, s->w->fcw, s->w->fcb, s->N, s->C, 4*s->C);
-    matmul_forward(s->a->residual3, s->a->fch_gelu, s->w->fcprojw, s->w->fcprojb, s->N, 4*s->C, s->C);
+    matmul_forward_residual(s->a->residual3, s->a->residual2, s->a->fch_gelu, s->w->fcprojw, s->w->fcprojb, s->N, 4*s->C, s->C);
 }
 
 static void matmuls_input(Step* s) {
@@ -75,11 +75,6 @@ static void layernorms_params(Step* s) {
 static void gelus_forward(Step* s) { gelu_forward(s->a->fch_gelu, s->a->fch, 4*s->NC); }
 static void gelus_backward(Step* s) { gelu_backward(s->d->fch, s->a->fch, 4*s->NC); }
 
-static void residuals(Step* s) {
-    residual_forward(s->a->residual2, s->x, s->NC);
-    residual_forward(s->a->residual3, s->a->residual2, s->NC);
-}
-
 static void classifier(Step* s) {
     cross_entropy_backward(s->model->losses, s->model->logits, s->targets, s->weight, s->N, s->V, s->row);
 }
@@ -98,7 +93,7 @@ static const struct {
     int every_block;
     Work work;
 } operations[] = {
-    { "matmul forward",               matmuls_forward,     1, { 2, 0, 0 } },
+    { "matmul forward, sums",         matmuls_forward,     1, { 2, 0, 0 } },
     { "matmul input gradient",        matmuls_input,       1, { 2, 0, 0 } },
     { "matmul weight gradient",       matmuls_params,      1, { 2, 0, 0 } },
     { "head forward",                 head_forward,        0, { 0, 2, 0 } },
@@ -111,7 +106,6 @@ static const struct {
     { "layernorm weight gradient",    layernorms_params,   1, { 0, 0, 0 } },
     { "gelu forward",                 gelus_forward,       1, { 0, 0, 0 } },
     { "gelu backward",                gelus_backward,      1, { 0, 0, 0 } },
-    { "residual sums",                residuals,           1, { 0, 0, 0 } },
     { "cross entropy",                classifier,          0, { 0, 0, 0 } },
     { "embedding",                    embedding,           0, { 0, 0, 0 } },
     { "gradient norm, AdamW",                     adamw,               0, { 0, 0, 0 } },

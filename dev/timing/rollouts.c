@@ -76,6 +76,50 @@ static void sampler_row(Table* table, const Sampler* s, int turns) {
     free(tokens);
 }
 
+// Seconds of a first step, which takes in all prompts: of `count` tokens, the same for every `group` rows.
+static double first_step(Rollouts* r, GPT2* model, const int* tokens, int count, int group) {
+    rollouts_begin(r, 1, 0, 0);
+    for (int i = 0; i < r->rows; i++) { rollouts_prompt(r, i, tokens + i / group, count); }
+    double start = seconds_now();
+    rollouts_step(r, model);
+    return seconds_now() - start;
+}
+
+static void group_row(Table* table, const char* what, const char* init, int turns) {
+    enum { ROWS = 32, GROUP = 4, T = 128 };
+    double alone[MOST_ROUNDS], together[MOST_ROUNDS];
+    int tokens[ROWS + T];
+    GPT2* model = gpt2_create(init, 1, 0, 0);
+    Rollouts r = rollouts_create(gpt2_config(model), ROWS, T, ROWS);
+    for (int i = 0; i < ROWS + T; i++) { tokens[i] = i * 7919 % gpt2_config(model)->vocab_size; }
+    for (int i = 0; i < turns; i++) {
+        alone[i] = first_step(&r, model, tokens, T / 2, 1);
+        together[i] = first_step(&r, model, tokens, T / 2, GROUP);
+    }
+    table_cell(table, "%s", what);
+    table_number(table, 1e3 * median(alone, turns), 1, " ms");
+    table_number(table, 1e3 * median(together, turns), 1, " ms");
+    table_number(table, median_ratio(alone, together, turns), 2, "");
+    table_end_row(table);
+    rollouts_free(&r);
+    gpt2_free(model);
+}
+
+static void measure_groups(const Report* report, int turns) {
+    static const char* const heading[] = { "32 responses to prompts of 64 tokens", "32 prompts", "8 prompts", "ratio" };
+    Table* t = calloc(1, sizeof(Table));
+    check(t != NULL, "out of memory for a table");
+    for (size_t i = 0; i < sizeof(heading) / sizeof(heading[0]); i++) { table_cell(t, "%s", heading[i]); }
+    table_end_row(t);
+    group_row(t, "L6 C384 V512", "L6,H6,C384,V512,T128", turns);
+    group_row(t, "L4 C128 V512", "L4,H4,C128,V512,T128", turns);
+    report_heading(report, "Groups");
+    report_table(report, t);
+    free(t);
+    report_text(report, "The first step, which takes in the prompts and samples a token of each response: each prompt goes through the model once, and its keys "
+                "and values are copied for the other responses to it. 4 would be all that it can save.");
+}
+
 void rollouts_measure(const Report* report, int rounds, int threads, int quick) {
     static const char* const heading[] = { "sampling", "forward, T=1", "forward, T=8", "rollouts", "of T=1", "of T=8", "wanted of T=1", "not the model" };
     enum { COUNT = sizeof(samplers) / sizeof(samplers[0]) };
@@ -93,4 +137,5 @@ void rollouts_measure(const Report* report, int rounds, int threads, int quick) 
                 "places 16 and on, temperature, top-k 50, top-p 0.95, and what a policy gradient needs) for one token in each row. FLOP of a position: "
                 "2 (12 L C^2 + V C) + 4 L C (places it attends to). Wanted: 60 %% of the rate of a forward of the same batch width, which is "
                 "taken to be T=1: as many positions, through the same weights. Not the model: the step's share outside gpt2_decode().", threads, turns);
+    measure_groups(report, turns);
 }

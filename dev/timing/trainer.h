@@ -21,7 +21,7 @@ typedef struct {
 // Multiply-adds of an operation, in FLOP: `blocks` times N 12 L C^2, `head` times N V C, `attention` times N L T C.
 typedef struct { double blocks, head, attention; } Work;
 
-enum { NUM_PARTS = 17 };
+enum { NUM_PARTS = 16 };
 typedef struct {
     const char* name;
     Work work;                 // zero: no products to speak of
