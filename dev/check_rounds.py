@@ -266,9 +266,10 @@ def check_own_rewards(report, setting):
 
 
 def check_adaptive_kl(report, setting, target):
-    """The coefficient of the next round, from the mean KL of a response of the last one."""
+    """The coefficient of the next round, from the mean KL of a general response of the last one."""
     kl, horizon = 0.1, 100
-    run = setting.run(dict(objective="ppo", batch=16, rollouts=16, epochs=2, max_new=12, kl=kl, kl_target=target, kl_horizon=horizon), 5)
+    run = setting.run(dict(objective="ppo", batch=16, rollouts=16, epochs=2, max_new=12, kl=kl, kl_target=target, kl_horizon=horizon,
+                           method="mix", target=setting.path("target.bin"), target_batch=4), 5)
     for step in (1, 3, 5):
         r = run.file(step)
         report.numbers(f"step {step}: the coefficient", r.numbers[0], kl, 1e-6)
