@@ -279,7 +279,7 @@ def check_adaptive_kl(report, setting, target):
 
 
 def check_log_of_target(report, row, run, objective, r, target, t, o):
-    """A scalar head is part of the update and not of the target's gradient."""
+    """A scalar head is part of the update and not of the target's gradient; where the update is the target's, the log says so: 1."""
     report.numbers("log: grad_norm", row["grad_norm"], np.linalg.norm(run.dump), 1e-6)
     if o.iif:
         report.numbers("log: kept", row["kept"], r.general.usable.sum(), 1e-9)
@@ -287,8 +287,11 @@ def check_log_of_target(report, row, run, objective, r, target, t, o):
         return
     body = slice(0, len(t) - (run.c["C"] + 1) * run.c["head"])
     length, moved = np.linalg.norm(t[body]), np.linalg.norm(run.dump)
-    report.add("log: update_cos", abs(row["update_cos"] - (run.dump[body] @ t[body] / (moved * length) if moved * length > 0 else 0)), 1e-5)
-    report.numbers("log: update_ratio", row["update_ratio"], moved / length if length > 0 else 0, 2e-5)
+    cosine, ratio = (run.dump[body] @ t[body] / (moved * length), moved / length) if moved * length > 0 else (0, 0)
+    if o.method == "target":
+        cosine = ratio = 1
+    report.add("log: update_cos", abs(row["update_cos"] - cosine), 1e-5)
+    report.numbers("log: update_ratio", row["update_ratio"], ratio, 2e-5)
     report.numbers("log: target_reward", row["target_reward"], target.reward.mean(), 1e-6)
     tokens = target.mask & target.usable[:, None]
     if o.target_objective == "objective":
