@@ -1,37 +1,10 @@
 #!/bin/sh
 # test_grpo.sh -- rounds of policy gradients from the outside: what is learnt, what the log says, the same bits again and after an
 # interruption, rewards that fail, and what is refused.
-set -u
-build=$PWD/${BUILD:-build}
-trainer=$build/train_gpt2_drpt data=$PWD/../shared/data fixture=$PWD/test/fixtures/examples.bin
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
-cd "$work" || exit 1
-failed=0
+. test/trainer.sh
 
-fail() { echo "test_grpo.sh: $*"; failed=1; }
-train() { "$trainer" "$@" >out.txt 2>errors.txt || { fail "train $* exits with $?:"; cat errors.txt; }; }
-refuses() { # TEXT ARGUMENTS...
-    want=$1; shift
-    ASAN_OPTIONS=detect_leaks=0 "$trainer" "$@" >out.txt 2>errors.txt
-    [ $? -eq 1 ] || fail "$* should exit with 1"
-    [ "$(grep -cv '^note: ' errors.txt)" -eq 1 ] && grep -q '^error: ' errors.txt || { fail "$* should say one line:"; cat errors.txt; }
-    grep -qF -- "$want" errors.txt || { fail "$* does not say '$want':"; cat errors.txt; }
-}
-same() { [ "$2" = "$3" ] || { fail "$1:"; echo "$2"; echo "$3"; }; }
 column() { # FOLDER NAME: of all steps
     awk -F, -v name="$2" 'NR == 1 { for (i = 1; i <= NF; i++) { if ($i == name) { at = i } } } NR > 1 && $11 != "" { print $at }' "$1/log.csv"
-}
-holds() { # WHAT FOLDER AWK-CONDITION: of a row of log.csv for every step, columns by name as c["reward"]
-    awk -F, "NR == 1 { for (i = 1; i <= NF; i++) { name[i] = \$i } next } \$11 == \"\" { next }
-        { for (i = 1; i <= NF; i++) { c[name[i]] = \$i } steps++; if (!($3) && !said++) { print } } END { exit said > 0 || steps == 0 }" "$2/log.csv" || fail "$1: $2/log.csv"
-}
-same_run() { # FOLDER FOLDER
-    cmp "$1/model_final.bin" "$2/model_final.bin" || fail "$2: another model"
-    same "$2: another log.csv" "$(cut -d, -f1-10,12- "$2/log.csv")" "$(cut -d, -f1-10,12- "$1/log.csv")"
-    for log in eval.csv geometry.csv; do
-        [ ! -e "$1/$log" ] || cmp "$1/$log" "$2/$log" || fail "$2: another $log"
-    done
 }
 
 # Prompts of two digits, that are answered by one, and then nothing more. The base answers with any of 1 to 4.
@@ -273,5 +246,4 @@ else
     echo "skipped: real prompts, $data is not there"
 fi
 
-[ $failed -eq 0 ] && echo "test_grpo.sh ok"
-exit $failed
+finish
