@@ -65,7 +65,7 @@ OptionTable reward_option_table(RewardOptions* o) {
 
 Rewarder rewarder_open(const RewardOptions* o) {
     Rewarder r = { .rule = 0, .form = o->form };
-    check(o->rule || o->command, "rewards are needed: give --reward or --reward-command");
+    check(o->rule || o->command, "rewards are needed: give --reward, --reward-command or --reward-model");
     check(!o->rule || !o->command, "--reward %s and --reward-command: one of them only", o->rule);
     check(!o->command || o->form == 0.0, "--reward-form: is for --reward, not for --reward-command");
     if (o->command) {

@@ -43,7 +43,7 @@ same "the header of log.csv" "$(head -n 1 learnt/log.csv | cut -d, -f12-)" \
 same "the header of eval.csv" "$(head -n 1 learnt/eval.csv)" step,data,reward,right,length
 same "tokens of a step: 32 rows of 8" "$(column learnt tokens | sort -u)" 256
 holds "rewards of 0 and 1, one update a round" learnt 'c["reward"] >= 0 && c["reward"] <= 1 && c["reward"] * 32 % 1 == 0 && c["kl_old"] < 1e-9 && c["clipped"] + 0 == 0 && c["kl"] == "" && c["target_reward"] == ""'
-grep -q '| val 0' out.txt && grep -q '| reward ' out.txt && grep -q '| kl ' out.txt || { fail "the terminal should show reward, val and kl:"; cat out.txt; }
+grep -q '| val reward 0' out.txt && grep -q '| reward ' out.txt && grep -q '| kl ' out.txt || { fail "the terminal should show reward, val reward and kl:"; cat out.txt; }
 # --steps 0 evaluates, with the random numbers of any evaluation; --steps -1: one pass over 16 prompts, in groups of 8
 train --init learnt/model_final.bin --seed 5 --threads 1 --objective grpo --max-new 3 --val-batches -1 --reward exact --val three.bin --steps 0 --out judged
 same "an evaluation of a trained model" "$(tail -n 1 judged/eval.csv | cut -d, -f2-)" "$(tail -n 1 learnt/eval.csv | cut -d, -f2-)"
@@ -139,6 +139,22 @@ command=$(sed -n 's/^continue with: //p' out.txt)
 ASAN_OPTIONS=detect_leaks=0 sh -c "$command" >out.txt 2>&1 || { fail "the printed command fails: $command"; cat out.txt; }
 train $run $long --steps 200 --save-every 0 --out undisturbed
 same_run undisturbed terminated
+
+# Ctrl-C waits for the step, and a step for its rewards; Ctrl-C again does not
+"$trainer" $model --general three.bin --batch 8 --steps 2 --out waiting --reward-command 'echo $$ >judge.pid; exec sleep 20' --reward-seconds 20 --reward-restarts 0 >out.txt 2>&1 &
+pid=$!
+tries=0
+while [ ! -s judge.pid ] && [ $tries -lt 500 ]; do sleep 0.02; tries=$((tries + 1)); done
+kill -INT $pid
+tries=0
+while ! grep -q 'Ctrl-C again' out.txt && [ $tries -lt 500 ]; do sleep 0.02; tries=$((tries + 1)); done
+kill -0 $pid || fail "Ctrl-C should wait for the step"
+kill -INT $pid
+wait $pid
+[ $? -eq 130 ] && ! grep -q error out.txt || { fail "Ctrl-C again should end the run"; cat out.txt; }
+tries=0
+while kill -0 "$(cat judge.pid)" 2>/dev/null && [ $tries -lt 500 ]; do sleep 0.02; tries=$((tries + 1)); done
+[ $tries -lt 500 ] || fail "its reward command outlives a run that was stopped"
 
 head -c 2000 once/round_00000006.bin >cut.bin
 cp -r once broken
