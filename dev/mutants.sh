@@ -1,5 +1,5 @@
 #!/bin/sh
-# mutants.sh [TEXT] -- break one line at a time and see that a test notices; only the mutants whose line contains TEXT.
+# mutants.sh [--every N] [TEXT] -- break one line at a time and see that a test notices; only the mutants whose line contains TEXT, or every Nth.
 #
 # A line of the list below is: file ~ sed expression ~ test program, and names of its tests if not all ~ what it breaks.
 # SURVIVED: no test noticed, so one is missing. STALE: the expression no longer changes the file. BROKEN: it no longer
@@ -9,8 +9,9 @@ tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 CFLAGS="-O1 -march=native -w" OMP_WAIT_POLICY=passive # waiting threads would only be in the way of one another
 export CFLAGS OMP_WAIT_POLICY
-list=$tmp/list
-sed '1,/^exit/d; /^#/d; /^$/d' "$0" | grep -F -e "${1-}" >"$list" || { echo "no mutant contains '$1'"; exit 1; }
+list=$tmp/list every=1
+[ "${1-}" != --every ] || { every=$2; shift 2; }
+sed '1,/^exit/d; /^#/d; /^$/d' "$0" | grep -F -e "${1-}" | awk -v n="$every" 'NR % n == 0' >"$list" && [ -s "$list" ] || { echo "no mutant contains '${1-}'"; exit 1; }
 
 build() { # FOLDER PROGRAM...
     folder=$1; shift
