@@ -498,7 +498,7 @@ def main():
                 else:
                     check_method(table, data, more, twins, method, group, thorough)
                     for which in pairs:
-                        check_pairs(table, which, method, group, thorough)
+                        check_pairs(table, which, method, group, group == "layer" and which.objective == "dpo")
                 table.print_line(method, group, options.complete)
     runs, missing, ties = (sum(f(line) for line in table.lines.values()) for f in
                            (lambda x: x["runs"], lambda x: len(x["missing"]), lambda x: x["ties"]))

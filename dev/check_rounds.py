@@ -266,9 +266,10 @@ def check_own_rewards(report, setting):
 
 
 def check_adaptive_kl(report, setting, target):
-    """The coefficient of the next round, from the mean KL of a response of the last one."""
+    """The coefficient of the next round, from the mean KL of a general response of the last one."""
     kl, horizon = 0.1, 100
-    run = setting.run(dict(objective="ppo", batch=16, rollouts=16, epochs=2, max_new=12, kl=kl, kl_target=target, kl_horizon=horizon), 5)
+    run = setting.run(dict(objective="ppo", batch=16, rollouts=16, epochs=2, max_new=12, kl=kl, kl_target=target, kl_horizon=horizon,
+                           method="mix", target=setting.path("target.bin"), target_batch=4), 5)
     for step in (1, 3, 5):
         r = run.file(step)
         report.numbers(f"step {step}: the coefficient", r.numbers[0], kl, 1e-6)
@@ -278,16 +279,19 @@ def check_adaptive_kl(report, setting, target):
 
 
 def check_log_of_target(report, row, run, objective, r, target, t, o):
-    """A scalar head is part of the update and not of the target's gradient."""
+    """A scalar head is part of the update and not of the target's gradient; where the update is the target's, the log says so: 1."""
     report.numbers("log: grad_norm", row["grad_norm"], np.linalg.norm(run.dump), 1e-6)
     if o.iif:
         report.numbers("log: kept", row["kept"], r.general.usable.sum(), 1e-9)
     if t is None:
         return
     body = slice(0, len(t) - (run.c["C"] + 1) * run.c["head"])
-    length = np.linalg.norm(t[body])
-    report.add("log: update_cos", abs(row["update_cos"] - run.dump[body] @ t[body] / (np.linalg.norm(run.dump) * length)), 1e-5)
-    report.numbers("log: update_ratio", row["update_ratio"], np.linalg.norm(run.dump) / length, 2e-5)
+    length, moved = np.linalg.norm(t[body]), np.linalg.norm(run.dump)
+    cosine, ratio = (run.dump[body] @ t[body] / (moved * length), moved / length) if moved * length > 0 else (0, 0)
+    if o.method == "target":
+        cosine = ratio = 1
+    report.add("log: update_cos", abs(row["update_cos"] - cosine), 1e-5)
+    report.numbers("log: update_ratio", row["update_ratio"], ratio, 2e-5)
     report.numbers("log: target_reward", row["target_reward"], target.reward.mean(), 1e-6)
     tokens = target.mask & target.usable[:, None]
     if o.target_objective == "objective":
@@ -379,7 +383,9 @@ def round_cases(objective):
         yield f"cone block, {who}, {kind}", dict(common, method="cone", group="block"), (2,)
         yield f"cone layer, accumulate 4, {who}, {kind}", dict(common, method="cone", accumulate=4), (2,)
         for method in ("target", "mix", "filter", "greedy", "span", "simplex", "capped", "agem", "agem_mirror"):
-            for group in ("matrix", "global") if held_out or method != "target" else ():
+            if method == "target" and not held_out:
+                continue
+            for group in ("global",) if method == "capped" else ("matrix", "global"):  # three faces for each row take the oracle long
                 ridge = dict(ridge=0.05) if method == "span" else {}  # without it, short gradients of responses leave the oracle unsure
                 yield f"{method} {group}, {who}, {kind}", dict(common, method=method, group=group, **ridge), (1, 3)
     yield "filter layer, self with its own part", dict(method="filter", leave_one_out=0, **clip), (2,)

@@ -35,7 +35,7 @@ after a capital. Capitals are what nobody wants. The true rule is the share of s
 
 What training is rewarded by is a model of the reward: the base with a head, trained on 4096 pairs of continuations of one prompt. Whoever ordered them
 counted small letters too, but liked one capital, A, as much as three small letters, and put three of ten pairs the wrong way round. So at first
-what is learnt and what is true rise together, and then the policy finds the A.
+what is learnt and what is true rise together, and then the policy may find the A.
 
 Filter and IIF have no target prompts here: the gradient that a response is scored against is that of the round's own mean reward, less its own part.
 It comes from the same model of the reward, so no method can know of the flaw; a bound on the way from the base can.

@@ -68,8 +68,8 @@ void ppo_rewards(float* reward, ObjectiveStats* stats,
                  double beta);
 
 // Generalised advantages (Schulman et al. 2016). The trained positions of a row, one after the other, are its decisions, and value is of the
-// state in which each is made. after (B) is the value of the state after the last one: 0 for a response that has ended, what the
-// value head says for one that was cut off. returns = advantage + value, what the value is to learn.
+// state in which each is made. after (B) is the value of the state after the last one: 0 where a response ends there, or is judged as it
+// stands; what the value head says where it would go on. returns = advantage + value, what the value is to learn.
 void ppo_advantages(float* advantage, float* returns, ObjectiveStats* stats,
                     Responses r, const float* reward, const float* value, const float* after,
                     double gamma, double lambda);

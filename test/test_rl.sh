@@ -10,11 +10,18 @@ fail() { echo "test_rl.sh: $*"; failed=1; }
 for python in python3 /usr/bin/python3 ''; do
     [ -z "$python" ] || "$python" -c 'import numpy' 2>/dev/null && break
 done
-case $build in *san*) only='--only accumulate' ;; *) only= ;; esac # a sanitized trainer starts slowly
+# Sanitized, a trainer starts slowly; emulated, it runs slowly.
+case $build in *san*) only='--only accumulate' ;; *) only= ;; esac
+case ${EMULATED:-} in all) emulated= ;; *) emulated='--only subset' ;; esac
+compare() {
+    "$python" dev/check_rounds.py --build "$1" --trainer "$2" ${3-} ${4-} >"$log" 2>&1 || { fail "dev/check_rounds.py of $2:"; cat "$log"; }
+    tail -n 1 "$log"
+}
 if [ -n "$python" ]; then
-    "$python" dev/check_rounds.py --build "$build" $only >"${TMPDIR:-/tmp}/rounds.$$" 2>&1 || { fail "dev/check_rounds.py:"; cat "${TMPDIR:-/tmp}/rounds.$$"; }
-    tail -n 1 "${TMPDIR:-/tmp}/rounds.$$"
-    rm -f "${TMPDIR:-/tmp}/rounds.$$"
+    log=$(mktemp) || exit 1
+    compare "$build" train_gpt2_drpt $only
+    [ ! -x "$build/emu/plain/train_gpt2_drpt_cuda" ] || compare "$build/emu/plain" train_gpt2_drpt_cuda $emulated
+    rm -f "$log"
 else
     echo "skipped: there is no python3 with numpy"
 fi
