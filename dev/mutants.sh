@@ -237,7 +237,7 @@ drpt/solve.h~s/^    k->weight\[0\] = 1.0;//~test_family~gem: no target
 drpt/solve.h~s/b != a && dot < 0.0 &&/b != a \&\&/~test_family~pcgrad: without a conflict too
 drpt/solve.h~s/double dot = solve_sum(v, &k->G\[b \* count\], count);/double dot = k->G[b * count + a];/~test_family~pcgrad: of the original, not of what is left
 drpt/solve.h~s/before = last < 0 ? -1.0 : solve_hash(seed, (uint64_t)a \* (uint64_t)count + (uint64_t)last)/before = last < 0 ? -1.0 : solve_hash(seed, (uint64_t)last)/;s/hash = solve_hash(seed, (uint64_t)a \* (uint64_t)count + (uint64_t)b)/hash = solve_hash(seed, (uint64_t)b)/~test_family~pcgrad: one order for all tasks
-drpt/solve.h~s/= solve_hash(seed, (uint64_t)a \*/= solve_hash(0, (uint64_t)a */~test_family~pcgrad: no seed
+drpt/solve.h~s/solve_hash(seed, (uint64_t)a \*/solve_hash(0, (uint64_t)a */~test_family~pcgrad: no seed
 drpt/solve.h~s/k->weight\[b\] += work\[b\] \/ k->count/k->weight[b] += work[b]/~test_family~pcgrad: the sum
 drpt/solve.h~s/H\[a\] = r \* k->G\[a\]/H[a] = k->G[a]/~test_family~cagrad: another problem
 drpt/solve.h~s/halving < 64/halving < 12/~test_family~cagrad: stops early
