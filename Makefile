@@ -9,6 +9,7 @@
 # make test        build and run every test; fails if one does
 # make test SAN=1  the same under the address and undefined-behaviour sanitizers
 # make test EMULATED=all  the same, with all that the emulator of a GPU can check: race check, bf16, another schedule
+# make test-emulated  what of these tests concerns the GPU trainer alone
 # make cuda        build/train_gpt2_drpt_cuda, ..._cuda_bf16 and the GPU trainer's tests, by nvcc (ARCH=sm_90: for one architecture); needs a GPU to run
 # make mutants     break the code line by line: a test must notice each
 # make test-slow   does the demo still show what it is meant to show?

@@ -1,4 +1,4 @@
-"""bench_torch.py -- the training step of the same GPT-2 in PyTorch, for dev/bench.c and dev/bench_gpu.sh to measure beside.
+"""bench_torch.py -- the training step of the same GPT-2 in PyTorch, for dev/bench.c and dev/bench_gpu.py to measure beside.
 
     python3 dev/bench_torch.py --version
     python3 dev/bench_torch.py LAYERS HEADS CHANNELS VOCABULARY CONTEXT BATCH T THREADS [tf32 | bf16]

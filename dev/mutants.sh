@@ -1,5 +1,5 @@
 #!/bin/sh
-# mutants.sh [TEXT] -- break one line at a time and see that a test notices; only the mutants whose line contains TEXT.
+# mutants.sh [--every N] [TEXT] -- break one line at a time and see that a test notices; only the mutants whose line contains TEXT, or every Nth.
 #
 # A line of the list below is: file ~ sed expression ~ test program, and names of its tests if not all ~ what it breaks.
 # SURVIVED: no test noticed, so one is missing. STALE: the expression no longer changes the file. BROKEN: it no longer
@@ -9,8 +9,9 @@ tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 CFLAGS="-O1 -march=native -w" OMP_WAIT_POLICY=passive # waiting threads would only be in the way of one another
 export CFLAGS OMP_WAIT_POLICY
-list=$tmp/list
-sed '1,/^exit/d; /^#/d; /^$/d' "$0" | grep -F -e "${1-}" >"$list" || { echo "no mutant contains '$1'"; exit 1; }
+list=$tmp/list every=1
+[ "${1-}" != --every ] || { every=$2; shift 2; }
+sed '1,/^exit/d; /^#/d; /^$/d' "$0" | grep -F -e "${1-}" | awk -v n="$every" 'NR % n == 0' >"$list" && [ -s "$list" ] || { echo "no mutant contains '${1-}'"; exit 1; }
 
 build() { # FOLDER PROGRAM...
     folder=$1; shift
@@ -236,7 +237,7 @@ drpt/solve.h~s/^    k->weight\[0\] = 1.0;//~test_family~gem: no target
 drpt/solve.h~s/b != a && dot < 0.0 &&/b != a \&\&/~test_family~pcgrad: without a conflict too
 drpt/solve.h~s/double dot = solve_sum(v, &k->G\[b \* count\], count);/double dot = k->G[b * count + a];/~test_family~pcgrad: of the original, not of what is left
 drpt/solve.h~s/before = last < 0 ? -1.0 : solve_hash(seed, (uint64_t)a \* (uint64_t)count + (uint64_t)last)/before = last < 0 ? -1.0 : solve_hash(seed, (uint64_t)last)/;s/hash = solve_hash(seed, (uint64_t)a \* (uint64_t)count + (uint64_t)b)/hash = solve_hash(seed, (uint64_t)b)/~test_family~pcgrad: one order for all tasks
-drpt/solve.h~s/= solve_hash(seed, (uint64_t)a \*/= solve_hash(0, (uint64_t)a */~test_family~pcgrad: no seed
+drpt/solve.h~s/solve_hash(seed, (uint64_t)a \*/solve_hash(0, (uint64_t)a */~test_family~pcgrad: no seed
 drpt/solve.h~s/k->weight\[b\] += work\[b\] \/ k->count/k->weight[b] += work[b]/~test_family~pcgrad: the sum
 drpt/solve.h~s/H\[a\] = r \* k->G\[a\]/H[a] = k->G[a]/~test_family~cagrad: another problem
 drpt/solve.h~s/halving < 64/halving < 12/~test_family~cagrad: stops early
@@ -310,7 +311,7 @@ drpt/drpt.c~s/if (s->block >= 0)/if (s->block > 3)/~test_drpt~geometry: no block
 drpt/drpt.c~s/(d->geometry \&\& !d->gather.metric ? NEEDS_S | NEEDS_K : 0)/0/~test_drpt drpt/geometry~geometry: lengths without K
 drpt/drpt.c~s/^    d->needs = needs_of(d);//~test_drpt drpt/geometry~geometry: asked for too late
 drpt/drpt.c~s/if (d->normalise) { device_copy(d->groups.before.*//~test_drpt drpt/normalised_scores~scores of all sites so far by one site's magnitude
-drpt/drpt.c~s/if (d->normalise) { group_add_normalised.*//~test_drpt drpt/normalised_scores~no normalised scores
+drpt/drpt.c~s/if (!d->normalise) { continue; }/continue;/~test_drpt drpt/normalised_scores~no normalised scores
 drpt/group.c~s/sum += fabs(added); count++;/sum += fabs(added); count = 1;/~test_drpt drpt/normalised_scores~scores by the sum of magnitudes
 drpt/group.c~s/usable\[i\] \&\& isfinite(added)/isfinite(added)/~test_drpt drpt/normalised_scores_of_some_rows~rows that are not used in the mean
 drpt/group.c~s/usable\[i\] \&\& isfinite(added)/usable[i]/~test_drpt drpt/normalised_scores_of_some_rows~NaN in the mean
@@ -462,9 +463,9 @@ drpt/generate.c~s/count < maxT ? count : maxT);/count);/~test_gpt2 generate~a pr
 drpt/run.c~s/most < data->rows ? most : data->rows/data->rows/~test_gpt2 evaluate~--val-batches not heeded
 drpt/run.c~s/trained > 0 \&\& hits == trained/hits > 0/~test_gpt2 evaluate~a row is exact with one hit
 drpt/run.c~s/drpt->plain ? 1.0 : (double)usable.rows/1.0/~test_update every_method~general rows divided by n twice
-drpt/run.c~s/int as_one = c->target \&\& c->accumulate > 1/int as_one = 0/~test_invariants 32_34_accumulated_and_recomputed~each micro-batch a feasible set of its own
-drpt/run.c~s/c->clip \/ row.grad_norm : 1.0/1.0 : 1.0/~test_parity training~no clipping
-drpt/run.c~s/row.lr, scale, step + 1)/row.lr, scale, step + 2)/~test_parity training~AdamW's step counted from 2
+drpt/run.c~s/as_one = (c->target || own) \&\& c->accumulate > 1/as_one = 0/~test_invariants 32_34_accumulated_and_recomputed~each micro-batch a feasible set of its own
+train_gpt2_drpt.c~s/model->num_params, c->clip)/model->num_params, 0.0)/~test_parity training~no clipping
+drpt/run.c~s/row.lr, step + 1)/row.lr, step + 2)/~test_parity training~AdamW's step counted from 2
 train_gpt2_drpt.c~s/t->rows > 1 ? (float)c->weight_decay : 0.0f/(float)c->weight_decay/~test_gpt2 decay~vectors are decayed
 drpt/run.c~s/row->update_ratio = t > 0.0 || isnan(t) ? u \/ t/row->update_ratio = t > 0.0 || isnan(t) ? t \/ u/~test_update logs~the ratio upside down
 drpt/run.c~s/for (int step = run->first_step;/for (int step = 0;/~test_gpt2 resume~begins anew with the weights of a checkpoint
@@ -478,7 +479,7 @@ train_gpt2_drpt.c~s/            a->residual3 = residual3;//~test_invariants 32_3
 train_gpt2_drpt.c~s/if (l == 0 || !model->recompute) {/if (1) {/~test_invariants 32_34_accumulated_and_recomputed~recomputing saves no memory
 drpt/run.c~s/(c->recompute || as_one) \&\& !keep_blocks/c->recompute \&\& !keep_blocks/~test_invariants 32_34_accumulated_and_recomputed~micro-batches keep everything
 drpt/run.c~s/run->T, as_one ? 1 : c->accumulate/run->T, c->accumulate/~test_invariants 32_34_accumulated_and_recomputed~a union for each micro-batch
-drpt/run.c~s/m = c->target ? per \* times \* c->target_batch/m = c->target ? per * c->target_batch/~test_invariants 32_34_accumulated_and_recomputed~target rows of one micro-batch
+drpt/run.c~s/c->target ? per \* times \* c->target_batch/c->target ? per * c->target_batch/~test_invariants 32_34_accumulated_and_recomputed~target rows of one micro-batch
 drpt/run.c~s/(int)run->general.num_files, (uint64_t)c->seed/1, (uint64_t)c->seed/~test_invariants domains~one domain
 drpt/run.c~s/b->usable, b->domain);/b->usable, NULL);/~test_invariants domains~rows of the first domain all
 drpt/run.c~s/(run->model).v, c->beta2/(run->model).m, c->beta2/~test_invariants scores_in_adams_metric~the first moments' metric
@@ -916,7 +917,6 @@ drpt/round_step.c~s/^        if (!b->usable\[at + (size_t)i\]) { memset.*//~test
 drpt/round_step.c~s/c->value_loss = each(s\[0\].value_loss, .*/c->value_loss = s[0].value_loss; }/~test_ppo ppo/shares~PPO: the value's loss of rows added up
 drpt/round_step.c~s/of->value + n, of->returns + n/of->returns + n, of->value + n/~test_ppo ppo/first_step~PPO: values held near what they are to learn
 drpt/round_step.c~s/if (a == b->accumulate - 1 \&\& too_far(run, \&w)) { return 0; }//~test_ppo ppo/kl_stop~PPO: a step of a policy that has moved too far
-drpt/round_step.c~s/^        forget_gradients(run);//~test_ppo ppo/kl_stop_in_parts~PPO: gradients of a step that is not taken
 drpt/round_file.c~s/^    r->divergence = numbers.*//~test_ppo ppo/resume~PPO: the divergence of the round forgotten
 drpt/round_file.c~s/^    r->responses = numbers.*//~test_ppo ppo/resume~PPO: the responses of the round forgotten
 
