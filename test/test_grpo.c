@@ -194,21 +194,70 @@ static void test_rows(void) {
 
 // Responses to one prompt, drawn again and again by the same policy, for the target as well: none like the others.
 static void test_random_numbers(void) {
-    write_prompts(scratch("single.bin"), 1, 1);
-    begin("--general %s --batch 4 --target %s --target-batch 4 --method cone", scratch("single.bin"), scratch("single.bin"));
-    int len = run.T;
-    int* drawn = calloc((size_t)(16 * len), sizeof(int));
+    uint16_t tokens[6 * (T + 1)];
+    unsigned char mask[6 * T] = {0};
+    for (int k = 0; k < 6 * (T + 1); k++) { tokens[k] = (uint16_t)(k % (T + 1)); }
+    for (int i = 0; i < 6; i++) { mask[i * T + 1] = 1; }
+    examples_write(scratch("same.bin"), tokens, mask, 6, T, V, KIND_PROMPTS, TOKENIZER_NONE);
+    const char* same = scratch("same.bin");
+    begin("--general %s --batch 4 --target %s --target-batch 4 --method cone --val %s --val-general %s", same, same, same, same);
+    size_t len = (size_t)run.T, count = 0;
+    int* drawn = calloc(28 * len, sizeof(int));
     for (int i = 0; i < 2; i++) {
         update(i);
         memset(run.model->grads, 0, sizeof(float) * run.model->num_params);
-        memcpy(drawn + 8 * i * len, run.round->general.tokens, sizeof(int) * (size_t)(4 * len));
-        memcpy(drawn + (8 * i + 4) * len, run.round->target.tokens, sizeof(int) * (size_t)(4 * len));
+        memcpy(drawn + len * count, run.round->general.tokens, sizeof(int) * 4 * len);
+        memcpy(drawn + len * (count + 4), run.round->target.tokens, sizeof(int) * 4 * len);
+        count += 8;
     }
-    for (int i = 0; i < 16; i++) {
-        for (int j = 0; j < i; j++) { expect(memcmp(drawn + i * len, drawn + j * len, sizeof(int) * (size_t)len) != 0); }
+    for (int i = 0; i < 4; i++) { // evaluations, of four prompts and of six, which are two batches: the last one is left to be looked at
+        StepRow row = runlog_row(2);
+        Dataset* other = i < 2 ? &run.val_general : &run.val;
+        size_t rows = other->rows, left = i % 2 ? 2 : 4;
+        run.config.val_batches = i % 2 ? 2 : 1;
+        other->rows = 0;
+        round_evaluate(&run, &row);
+        other->rows = rows;
+        memcpy(drawn + len * count, run.round->rollouts.tokens, sizeof(int) * left * len);
+        count += left;
+    }
+    expect(count == 28);
+    for (size_t i = 0; i < count; i++) {
+        for (size_t j = 0; j < i; j++) { expect(memcmp(drawn + i * len, drawn + j * len, sizeof(int) * len) != 0); }
     }
     free(drawn);
     run_close(&run);
+}
+
+// The score of a response is that of its last token, however many are judged at a time and whatever stands behind it.
+static void test_reward_model(void) {
+    enum { ROWS_JUDGED = 5, LENGTH = 7 };
+    const char* path = scratch("scores.bin");
+    GPT2* model = gpt2_create("L2,H3,C12,V17,T10", 1, 0, 1);
+    const GPT2Config policy = *gpt2_config(model);
+    fill_params(model, 0.3f);
+    model_write(path, &policy, MODEL_FP32, model->params, model->num_params);
+    int tokens[ROWS_JUDGED * LENGTH], length[ROWS_JUDGED] = { 7, 1, 4, 3, 6 };
+    float values[ROWS_JUDGED * LENGTH];
+    double rewards[ROWS_JUDGED];
+    for (int k = 0; k < ROWS_JUDGED * LENGTH; k++) { tokens[k] = test_below(V); }
+    gpt2_alloc(model, ROWS_JUDGED, LENGTH, 0, 0, 0);
+    gpt2_forward(model, tokens, ROWS_JUDGED, LENGTH);
+    gpt2_values(model, values, ROWS_JUDGED, LENGTH);
+    RewardModel judge = reward_model_open(path, 2, &policy, 2, LENGTH);
+    for (int again = 0; again < 2; again++) {
+        reward_model_give(&judge, rewards, tokens, length, ROWS_JUDGED);
+        for (int i = 0; i < ROWS_JUDGED; i++) {
+            expect(fabs(rewards[i] - values[i * LENGTH + length[i] - 1]) < 1e-5);
+            for (int k = length[i]; k < LENGTH; k++) { tokens[i * LENGTH + k] = 0; }
+        }
+    }
+    reward_model_close(&judge);
+    GPT2Config larger = policy;
+    larger.vocab_size++;
+    expect_dies("has a vocabulary of 17, the model one of 18", omp_set_num_threads(1); reward_model_open(path, 2, &larger, 2, LENGTH));
+    expect_dies("rows of 11 tokens do not fit its context of 10", omp_set_num_threads(1); reward_model_open(path, 2, &policy, 2, 11)); // a child has no other threads
+    gpt2_free(model);
 }
 
 // Which row of the round stands in the batch; -1: none.
@@ -524,6 +573,7 @@ int main(int argc, char** argv) {
         { "grpo/prompts_without_an_answer", test_prompts_without_an_answer },
         { "grpo/rows", test_rows },
         { "grpo/random_numbers", test_random_numbers },
+        { "grpo/reward_model", test_reward_model },
         { "grpo/epochs", test_epochs },
         { "grpo/shares", test_shares },
         { "grpo/degenerate", test_degenerate },
