@@ -963,3 +963,7 @@ drpt/reward_model.c~s/tokens + (size_t)first \* (size_t)r->T/tokens/~test_grpo g
 drpt/reward_model.c~s/rewards\[first + i\] =/rewards[i] =/~test_grpo grpo/reward_model~the last responses' scores for the first
 drpt/reward_model.c~s/^    check(c->vocab_size ==.*//~test_grpo grpo/reward_model~a judge of another vocabulary
 drpt/reward_model.c~s/^    check(T <= c->max_seq_len.*//~test_grpo grpo/reward_model~a judge whose context is too short
+drpt/round_step.c~s/b->domain\[at\] = rows->domain\[row\];/b->domain[at] = 0;/~test_grpo grpo/shares~every response of the first file
+drpt/round_step.c~s/c->kl_reference = each(s\[0\].kl_reference, s\[0\].tokens)/c->kl_reference = s[0].kl_reference/~test_grpo grpo/shares~the divergence of all tokens added up
+drpt/round_file.c~s/^    r->degenerate = h\[10\];//~test_grpo grpo/file~how many groups were degenerate forgotten
+drpt/round_file.c~s/^    r->kept = h\[11\];//~test_grpo grpo/file~how many responses were kept forgotten

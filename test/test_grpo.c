@@ -340,9 +340,19 @@ static void test_shares(void) {
     expect_general(0, 8, 1.0 / (double)all_tokens(&run.round->general), 0.0);
     expect(fabs(row.round.reward - (mean_of_group(&run.round->general, 0, 8, &(double){0}))) < 1e-6 && row.round.degenerate == 0.0);
     expect(isnan(row.round.target_reward) && isnan(row.round.kl_reference) && row.round.kl_old < 1e-9 && row.round.clipped == 0.0);
+    for (int i = 0; i < 8; i++) { run.round->general.domain[i] = i; }
+    run.round->done = 0;
+    round_fill(&run);
+    for (int i = 0; i < 8; i++) { expect(run.batch.domain[i] == (int)run.round->order[i]); }
     run_close(&run);
     begin("--general %s --batch 8 --kl 0.3", general);
     row = update(0);
+    double divergence = 0.0;
+    for (int n = 0; n < 8 * run.T; n++) {
+        double d = (double)run.round->general.reference[n] - run.round->general.old[n];
+        divergence += run.round->general.mask[n] ? expm1(d) - d : 0.0;
+    }
+    expect(fabs(row.round.kl_reference * (double)all_tokens(&run.round->general) / divergence - 1.0) < 1e-3);
     expect_general(0, 8, 1.0 / (double)all_tokens(&run.round->general), 0.3);
     expect(row.round.kl == 0.3 && row.round.kl_reference > 1e-3);
     run_close(&run);
@@ -526,6 +536,8 @@ static void test_file(void) {
     const char* path = scratch("saved.bin");
     update(0);
     update(1);
+    r->degenerate = 3;
+    r->kept = 5;
     round_save(&run, path);
     size_t values = (size_t)(8 * run.T);
     RoundRows kept = round_rows_create(8, run.T), of_target = round_rows_create(4, run.T);
@@ -536,8 +548,9 @@ static void test_file(void) {
     update(4);
     update(5);
     expect(r->number == 2 && r->done == 2 && r->target_draws == 2 && r->target_age == 3);
+    r->kept = -1;
     round_load(&run, path);
-    expect(r->number == 1 && r->done == 2 && r->target_draws == 1 && r->target_age == 2 && r->kl == 0.1);
+    expect(r->number == 1 && r->done == 2 && r->target_draws == 1 && r->target_age == 2 && r->kl == 0.1 && r->degenerate == 3 && r->kept == 5);
     expect(memcmp(kept.tokens, r->general.tokens, sizeof(int) * values) == 0 && memcmp(kept.mask, r->general.mask, values) == 0);
     expect(memcmp(kept.old, r->general.old, sizeof(float) * values) == 0 && memcmp(kept.reference, r->general.reference, sizeof(float) * values) == 0);
     expect(memcmp(kept.advantage, r->general.advantage, sizeof(float) * values) == 0 && memcmp(kept.reward, r->general.reward, sizeof(float) * 8) == 0);
