@@ -896,6 +896,9 @@ drpt/run.c~s/^        if (T > 0) { T += scored; }//~test_policy policy/scores~no
 
 # ---- rounds of PPO
 drpt/policy.c~s/ || objective == OBJECTIVE_ppo; }/; }/~test_ppo ppo/first_step~PPO without a head
+drpt/reward_model.c~s/length\[first + i\] - 1\]/length[first + i] - 2 + (length[first + i] < 2)]/~test_policy policy/reward_model~scored one token too early
+drpt/reward_model.c~s/tokens + (size_t)first \* (size_t)r->T/tokens/~test_policy policy/reward_model~the first rows for all
+drpt/reward_model.c~s/rewards\[first + i\] =/rewards[i] =/~test_policy policy/reward_model~rewards of later rows over those of the first
 drpt/round.c~s/is_ppo(run) ? 1 : 8/8/~test_ppo ppo/first_step~PPO in groups of 8
 drpt/round.c~s/^    check(run->round_options.kl_target == 0.0.*//~test_ppo ppo/refused~PPO: a target for a KL that does not count
 drpt/round_draw.c~s/rows->old, r->kl);/rows->old, 0.0);/~test_ppo ppo/advantages~PPO: rewards without the KL

@@ -111,6 +111,10 @@ static void check_target_options(const Run* run) {
     check(own || run->config.target || strcmp(o->target_objective, d->target_objective) == 0, "--target-objective: there is no target; give --target, or a --method that needs one");
     check(run->config.target || o->target_refresh == 0, "--target-refresh: needs --target");
     check(own || o->leave_one_out == d->leave_one_out, "--leave-one-out: is for a --method that needs a target, without --target");
+    const char* of = o->target_objective;
+    int ratios = run->config.general || !run->config.target || strcmp(of, "objective") == 0, in_rewards = is_ppo(run) && strcmp(of, "pre-clip") == 0;
+    check(ratios || o->kl_stop == 0.0, "--kl-stop: without --general it needs --target-objective objective; %s has no ratios to measure", of);
+    check(ratios || in_rewards || o->kl == 0.0, "--kl: without --general nothing of --target-objective %s counts the divergence", of);
     check(!o->iif || run->config.general, "--iif: needs --general, whose responses it filters");
     check(!o->iif || (method ? strcmp(method, "full") == 0 : !run->config.target), "--iif: is followed by ordinary training; give --method full");
 }

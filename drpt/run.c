@@ -12,13 +12,22 @@
 #include <math.h>
 #include <omp.h>
 #include <string.h>
+#include <unistd.h>
 
 #ifndef VERIFY_SITES
 #define VERIFY_SITES 0 // 1: check that nothing overwrites what a site points to (the sanitizer build does)
 #endif
 
 volatile sig_atomic_t stop_requested;
-static void request_stop(int signal_number) { (void)signal_number; stop_requested = 1; }
+
+// The step is finished first. Ctrl-C again ends the program at once: a step may wait for a reward command for minutes.
+static void request_stop(int signal_number) {
+    static const char told[] = "stopping after this step; Ctrl-C again stops at once\n";
+    stop_requested = 1;
+    if (signal_number != SIGINT) { return; } // timeout(1) sends SIGTERM twice
+    signal(SIGINT, SIG_DFL);
+    if (write(STDERR_FILENO, told, sizeof(told) - 1) < 0) { return; }
+}
 
 // `count` rows of run->eval, weighed so that they have a weight of `share` together.
 static void evaluate_batch(Run* run, int count, double share, Tally* tally) {

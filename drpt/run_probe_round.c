@@ -7,7 +7,9 @@ static const uint64_t REFERENCE = (uint64_t)6 << 32; // of random numbers, as in
 // One group to each of the prompts [first, end) of --val, with advantages over one another.
 static RoundRows reference_rows(Run* run, int half, size_t first, size_t end) {
     const Round* r = run->round;
-    int count = (int)(end - first) * r->group, at = 0;
+    size_t rows = (end - first) * (size_t)r->group, most = 1 << 24;
+    check(rows <= most, "--group-size %d: makes %zu responses to the prompts of --val, at most %zu can be kept", r->group, rows, most);
+    int count = (int)rows, at = 0;
     RoundRows all = round_rows_create(count, run->T), some = round_rows_create(r->target.rows, run->T);
     Reader reader = reader_open(&run->val, 0, 0);
     reader_seek(&reader, 0, first);

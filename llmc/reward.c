@@ -55,8 +55,8 @@ static const Option options[] = {
     { "reward-form",     NULL, OPTION_REAL, AT(form),     0, 1,    NULL, "reward of the right form with a wrong value (number, expression)" },
     { "reward-command",  NULL, OPTION_TEXT, AT(command),  0, 0,    NULL,
       "rewards by a program, run by sh: a JSON line with prompt, response and answer in, a line with a number out" },
-    { "reward-seconds",  NULL, OPTION_REAL, AT(seconds),  0.001, 1e6, NULL, "that it may take for the responses of a step" },
-    { "reward-restarts", NULL, OPTION_INT,  AT(restarts), 0, 1e6,  NULL, "how often it is started anew for a step if it ends or takes too long" },
+    { "reward-seconds",  NULL, OPTION_REAL, AT(seconds),  0.001, 1e6, NULL, "that it may take for the responses of a round" },
+    { "reward-restarts", NULL, OPTION_INT,  AT(restarts), 0, 1e6,  NULL, "how often it is started anew for a round if it ends or takes too long" },
 };
 
 OptionTable reward_option_table(RewardOptions* o) {
@@ -65,7 +65,7 @@ OptionTable reward_option_table(RewardOptions* o) {
 
 Rewarder rewarder_open(const RewardOptions* o) {
     Rewarder r = { .rule = 0, .form = o->form };
-    check(o->rule || o->command, "rewards are needed: give --reward or --reward-command");
+    check(o->rule || o->command, "rewards are needed: give --reward, --reward-command or --reward-model");
     check(!o->rule || !o->command, "--reward %s and --reward-command: one of them only", o->rule);
     check(!o->command || o->form == 0.0, "--reward-form: is for --reward, not for --reward-command");
     if (o->command) {

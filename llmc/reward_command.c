@@ -265,7 +265,7 @@ static Outcome converse(RewardCommand* c, double* rewards, size_t count, size_t*
 
 static void describe(char* text, size_t room, const RewardCommand* c, Outcome outcome, int status, size_t answered, size_t count) {
     if (outcome == LATE) {
-        snprintf(text, room, "gave %zu of %zu answers in %g seconds (it should write each at once, see --reward-seconds)",
+        snprintf(text, room, "gave %zu of %zu answers in %g seconds (it should read each line and answer it at once, see --reward-seconds)",
                  answered, count, c->seconds);
     } else if (status < 0) {
         snprintf(text, room, "closed its output after %zu of %zu answers", answered, count);

@@ -127,13 +127,14 @@ static void show_line(RunLog* log, const StepRow* r, const char* note) {
     show("val general", r->val_general_loss);
     if (log->columns == COLUMNS_PAIRS) {
         show("accuracy", r->pairs[0].accuracy);
-        show("target", r->pairs[1].accuracy);
-        show("val", r->pairs[2].accuracy);
+        show("target accuracy", r->pairs[1].accuracy);
+        show("val accuracy", r->pairs[2].accuracy);
+        show("val general accuracy", r->pairs[3].accuracy);
     } else if (log->columns == COLUMNS_ROUNDS) {
         show("reward", r->round.reward);
-        show("target", r->round.target_reward);
-        show("val", r->round.val_reward);
-        show("val general", r->round.val_general_reward);
+        show("target reward", r->round.target_reward);
+        show("val reward", r->round.val_reward);
+        show("val general reward", r->round.val_general_reward);
         show("kl", isnan(r->round.kl_reference) ? r->round.kl_old : r->round.kl_reference);
     }
     if (!isnan(r->ms)) {

@@ -1,30 +1,7 @@
 #!/bin/sh
 # test_dpo.sh -- preference pairs through the trainer, from the outside: what the logs say, what goes on where it stopped, what is refused.
 # The gradients are test_gradient.c's and dev/check_rl.py's.
-set -u
-build=$PWD/${BUILD:-build} data=$PWD/../shared/data fixture=$PWD/test/fixtures/examples.bin
-trainer=$build/train_gpt2_drpt
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
-cd "$work" || exit 1
-failed=0
-fail() { echo "test_dpo.sh: $*"; failed=1; }
-
-train() { "$trainer" "$@" >out.txt 2>errors.txt || { fail "train $* exits with $?:"; cat errors.txt; }; }
-refuses() { # TEXT ARGUMENTS...
-    want=$1; shift
-    ASAN_OPTIONS=detect_leaks=0 "$trainer" "$@" >out.txt 2>errors.txt
-    [ $? -eq 1 ] || fail "$* should exit with 1"
-    [ "$(wc -l <errors.txt)" -eq 1 ] && grep -q '^error: ' errors.txt || { fail "$* should say one line:"; cat errors.txt; }
-    grep -qF -- "$want" errors.txt || { fail "$* does not say '$want':"; cat errors.txt; }
-}
-columns() { cut -d, -f"$2" "$1/log.csv"; } # FOLDER FIELDS
-same() { [ "$2" = "$3" ] || { fail "$1:"; echo "$2"; echo "$3"; }; }
-same_run() { # FOLDER FOLDER
-    cmp "$1/model_final.bin" "$2/model_final.bin" || fail "$2: another model"
-    same "$2: another log.csv" "$(columns "$2" 1-10,12-)" "$(columns "$1" 1-10,12-)"
-    cmp "$1/eval.csv" "$2/eval.csv" || fail "$2: another eval.csv"
-}
+. test/trainer.sh
 
 "$build/dev/tasks" --pairs 1 --out data --pretrain 9 --general 7 --target 4 --val 5 --test 6 --labelled 3 --endless 1 --show 0 >out.txt || { cat out.txt; exit 1; }
 model='--init L1,H2,C16,V41,T12 --seed 3 --threads 2'
@@ -100,5 +77,4 @@ else
     echo "skipped: real pairs, $data is not there"
 fi
 
-[ $failed -eq 0 ] && echo "test_dpo.sh ok"
-exit $failed
+finish

@@ -1,37 +1,10 @@
 #!/bin/sh
 # test_grpo.sh -- rounds of policy gradients from the outside: what is learnt, what the log says, the same bits again and after an
 # interruption, rewards that fail, and what is refused.
-set -u
-build=$PWD/${BUILD:-build}
-trainer=$build/train_gpt2_drpt data=$PWD/../shared/data fixture=$PWD/test/fixtures/examples.bin
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
-cd "$work" || exit 1
-failed=0
+. test/trainer.sh
 
-fail() { echo "test_grpo.sh: $*"; failed=1; }
-train() { "$trainer" "$@" >out.txt 2>errors.txt || { fail "train $* exits with $?:"; cat errors.txt; }; }
-refuses() { # TEXT ARGUMENTS...
-    want=$1; shift
-    ASAN_OPTIONS=detect_leaks=0 "$trainer" "$@" >out.txt 2>errors.txt
-    [ $? -eq 1 ] || fail "$* should exit with 1"
-    [ "$(grep -cv '^note: ' errors.txt)" -eq 1 ] && grep -q '^error: ' errors.txt || { fail "$* should say one line:"; cat errors.txt; }
-    grep -qF -- "$want" errors.txt || { fail "$* does not say '$want':"; cat errors.txt; }
-}
-same() { [ "$2" = "$3" ] || { fail "$1:"; echo "$2"; echo "$3"; }; }
 column() { # FOLDER NAME: of all steps
     awk -F, -v name="$2" 'NR == 1 { for (i = 1; i <= NF; i++) { if ($i == name) { at = i } } } NR > 1 && $11 != "" { print $at }' "$1/log.csv"
-}
-holds() { # WHAT FOLDER AWK-CONDITION: of a row of log.csv for every step, columns by name as c["reward"]
-    awk -F, "NR == 1 { for (i = 1; i <= NF; i++) { name[i] = \$i } next } \$11 == \"\" { next }
-        { for (i = 1; i <= NF; i++) { c[name[i]] = \$i } steps++; if (!($3) && !said++) { print } } END { exit said > 0 || steps == 0 }" "$2/log.csv" || fail "$1: $2/log.csv"
-}
-same_run() { # FOLDER FOLDER
-    cmp "$1/model_final.bin" "$2/model_final.bin" || fail "$2: another model"
-    same "$2: another log.csv" "$(cut -d, -f1-10,12- "$2/log.csv")" "$(cut -d, -f1-10,12- "$1/log.csv")"
-    for log in eval.csv geometry.csv; do
-        [ ! -e "$1/$log" ] || cmp "$1/$log" "$2/$log" || fail "$2: another $log"
-    done
 }
 
 # Prompts of two digits, that are answered by one, and then nothing more. The base answers with any of 1 to 4.
@@ -70,7 +43,7 @@ same "the header of log.csv" "$(head -n 1 learnt/log.csv | cut -d, -f12-)" \
 same "the header of eval.csv" "$(head -n 1 learnt/eval.csv)" step,data,reward,right,length
 same "tokens of a step: 32 rows of 8" "$(column learnt tokens | sort -u)" 256
 holds "rewards of 0 and 1, one update a round" learnt 'c["reward"] >= 0 && c["reward"] <= 1 && c["reward"] * 32 % 1 == 0 && c["kl_old"] < 1e-9 && c["clipped"] + 0 == 0 && c["kl"] == "" && c["target_reward"] == ""'
-grep -q '| val 0' out.txt && grep -q '| reward ' out.txt && grep -q '| kl ' out.txt || { fail "the terminal should show reward, val and kl:"; cat out.txt; }
+grep -q '| val reward 0' out.txt && grep -q '| reward ' out.txt && grep -q '| kl ' out.txt || { fail "the terminal should show reward, val reward and kl:"; cat out.txt; }
 # --steps 0 evaluates, with the random numbers of any evaluation; --steps -1: one pass over 16 prompts, in groups of 8
 train --init learnt/model_final.bin --seed 5 --threads 1 --objective grpo --max-new 3 --val-batches -1 --reward exact --val three.bin --steps 0 --out judged
 same "an evaluation of a trained model" "$(tail -n 1 judged/eval.csv | cut -d, -f2-)" "$(tail -n 1 learnt/eval.csv | cut -d, -f2-)"
@@ -105,6 +78,8 @@ same "the age of the target's responses" "$(column aged target_age | tr '\n' ' '
 same "they are drawn when they are due" "$(column aged target_reward | uniq | wc -l)" 3
 train $model $target --reward exact --method target --steps 20 --lr 1e-2 --out alone # without general data
 column alone target_reward | tail -n 1 | awk '{ exit !($1 > 0.5) }' || fail "the target alone is not learnt: $(column alone target_reward | tr '\n' ' ')"
+train $model $target --reward exact --method target --target-objective objective --kl 0.1 --epochs 3 --kl-stop 1e-9 --steps 3 --lr 1e-2 --out alone_far
+[ "$(grep -c 'beyond --kl-stop: a new round' out.txt)" -eq 2 ] || { fail "without general data 2 rounds should end early:"; cat out.txt; }
 holds "no general data" alone 'c["reward"] == "" && c["loss"] == "" && c["length"] > 0'
 for objective in pre-clip objective; do
     train $run $target --method cone --target-objective $objective --epochs 2 --steps 3 --out $objective
@@ -164,6 +139,22 @@ command=$(sed -n 's/^continue with: //p' out.txt)
 ASAN_OPTIONS=detect_leaks=0 sh -c "$command" >out.txt 2>&1 || { fail "the printed command fails: $command"; cat out.txt; }
 train $run $long --steps 200 --save-every 0 --out undisturbed
 same_run undisturbed terminated
+
+# Ctrl-C waits for the step, and a step for its rewards; Ctrl-C again does not
+"$trainer" $model --general three.bin --batch 8 --steps 2 --out waiting --reward-command 'echo $$ >judge.pid; exec sleep 20' --reward-seconds 20 --reward-restarts 0 >out.txt 2>&1 &
+pid=$!
+tries=0
+while [ ! -s judge.pid ] && [ $tries -lt 500 ]; do sleep 0.02; tries=$((tries + 1)); done
+kill -INT $pid
+tries=0
+while ! grep -q 'Ctrl-C again' out.txt && [ $tries -lt 500 ]; do sleep 0.02; tries=$((tries + 1)); done
+kill -0 $pid || fail "Ctrl-C should wait for the step"
+kill -INT $pid
+wait $pid
+[ $? -eq 130 ] && ! grep -q error out.txt || { fail "Ctrl-C again should end the run"; cat out.txt; }
+tries=0
+while kill -0 "$(cat judge.pid)" 2>/dev/null && [ $tries -lt 500 ]; do sleep 0.02; tries=$((tries + 1)); done
+[ $tries -lt 500 ] || fail "its reward command outlives a run that was stopped"
 
 head -c 2000 once/round_00000006.bin >cut.bin
 cp -r once broken
@@ -248,6 +239,8 @@ refuses 'has a vocabulary of 40' $run --kl 0.1 --reference L1,H2,C16,V40,T12
 refuses '--target-refresh: needs --target' $run --target-refresh 2
 refuses '--target-objective: there is no target' $run --target-objective objective
 refuses '--leave-one-out' $run --leave-one-out 0
+refuses '--kl-stop: without --general' $model $target --reward exact --method target --epochs 2 --kl-stop 0.1
+refuses '--kl: without --general' $model $target --reward exact --method target --target-objective pre-clip --kl 0.1
 refuses '--iif: is followed by ordinary training' $run --iif 1 --method cone
 refuses '--iif: is followed by ordinary training' $run --iif 1 --target few.bin --target-batch 8
 refuses '--iif: needs --general' $model --reward exact --iif 1 --target few.bin --target-batch 8 --method full
@@ -269,5 +262,4 @@ else
     echo "skipped: real prompts, $data is not there"
 fi
 
-[ $failed -eq 0 ] && echo "test_grpo.sh ok"
-exit $failed
+finish

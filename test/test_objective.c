@@ -203,7 +203,7 @@ static void test_table(void) {
     #define NAME(name, ...) "|" #name
     #define HELP(name, help) help,
     static const char* const help[] = { OBJECTIVES(HELP) };
-    expect(strcmp(OBJECTIVES(NAME), "|sft|dpo|reward|ppo|grpo") == 0);
+    expect(strcmp(OBJECTIVES(NAME), "|sft|dpo|reward|grpo|ppo") == 0);
     for (int i = 0; i < NUM_OBJECTIVES; i++) { expect(strlen(help[i]) > 10); }
     expect(OBJECTIVE_sft == 0 && NUM_OBJECTIVES == 5);
 }

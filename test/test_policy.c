@@ -31,15 +31,6 @@ static void begin(const char* options) {
     fill_params(run.model, 0.3f);
 }
 
-static const char* with(const char* format, ...) {
-    static char text[1024];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof(text), format, args);
-    va_end(args);
-    return text;
-}
-
 // The gradient of the first step of a run with these options, on the same weights each time.
 static StepRow first_step(float* gradient, const char* options) {
     StepRow row = {0};
@@ -316,6 +307,28 @@ static void test_reward_evaluation(void) {
     run_close(&run);
 }
 
+// A model that was written and is read again says of each row what it says of its tokens alone, however many rows it takes at a time.
+static void test_reward_model(void) {
+    enum { ROWS = 5 };
+    static const int length[ROWS] = { 10, 1, 4, 7, 3 };
+    int tokens[ROWS * 10];
+    double rewards[ROWS];
+    begin_reward(with("--general %s --batch 2", general));
+    for (int n = 0; n < ROWS * 10; n++) { tokens[n] = test_below(V); }
+    model_write(scratch("judge.bin"), gpt2_config(run.model), MODEL_FP32, run.model->params, run.model->num_params);
+    RewardModel judge = reward_model_open(scratch("judge.bin"), 0, gpt2_config(run.model), 2, 10);
+    reward_model_give(&judge, rewards, tokens, length, ROWS);
+    for (int i = 0; i < ROWS; i++) {
+        float values[10];
+        gpt2_forward(run.model, tokens + i * 10, 1, length[i]);
+        gpt2_values(run.model, values, 1, length[i]);
+        expect(fabs(rewards[i] - values[length[i] - 1]) < 1e-5);
+        for (int k = 0; k < i; k++) { expect(rewards[i] != rewards[k]); }
+    }
+    reward_model_close(&judge);
+    run_close(&run);
+}
+
 static void test_default_steps(void) {
     begin(with("--general %s --batch 2 --accumulate 2", general));
     expect(run.steps == GENERAL / 8);
@@ -338,6 +351,7 @@ int main(int argc, char** argv) {
         { "policy/reward_shares", test_reward_shares },
         { "policy/broken_scores", test_broken_scores },
         { "policy/reward_evaluation", test_reward_evaluation },
+        { "policy/reward_model", test_reward_model },
         { "policy/default_steps", test_default_steps },
     };
     omp_set_num_threads(1);

@@ -26,15 +26,6 @@ static void begin(const char* options) {
     }
 }
 
-static const char* with(const char* format, ...) {
-    static char text[1024];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof(text), format, args);
-    va_end(args);
-    return text;
-}
-
 static float* floats_of(const float* x, size_t count) {
     float* kept = malloc(sizeof(float) * count);
     check(kept != NULL, "out of memory");

@@ -1,30 +1,8 @@
 #!/bin/sh
 # test_reward_model.sh -- --objective reward from the outside: a model with a scalar head learns pairs, is saved with its head, goes on where
 # it stopped, and serves where a model without one would. The gradients are test_gradient.c's, the scores test_policy.c's.
-set -u
-build=$PWD/${BUILD:-build} data=$PWD/../shared/data fixture=$PWD/test/fixtures/examples.bin
-trainer=$build/train_gpt2_drpt
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
-cd "$work" || exit 1
-failed=0
-fail() { echo "test_reward_model.sh: $*"; failed=1; }
+. test/trainer.sh
 
-train() { "$trainer" "$@" >out.txt 2>errors.txt || { fail "train $* exits with $?:"; cat errors.txt; }; }
-refuses() { # TEXT ARGUMENTS...
-    want=$1; shift
-    ASAN_OPTIONS=detect_leaks=0 "$trainer" "$@" >out.txt 2>errors.txt
-    [ $? -eq 1 ] || fail "$* should exit with 1"
-    [ "$(wc -l <errors.txt)" -eq 1 ] && grep -q '^error: ' errors.txt || { fail "$* should say one line:"; cat errors.txt; }
-    grep -qF -- "$want" errors.txt || { fail "$* does not say '$want':"; cat errors.txt; }
-}
-columns() { cut -d, -f"$2" "$1/log.csv"; } # FOLDER FIELDS
-same() { [ "$2" = "$3" ] || { fail "$1:"; echo "$2"; echo "$3"; }; }
-same_run() { # FOLDER FOLDER
-    cmp "$1/model_final.bin" "$2/model_final.bin" || fail "$2: another model"
-    same "$2: another log.csv" "$(columns "$2" 1-10,12-)" "$(columns "$1" 1-10,12-)"
-    cmp "$1/eval.csv" "$2/eval.csv" || fail "$2: another eval.csv"
-}
 entry() { od -An -t d4 -j $((4 * $2)) -N 4 "$1" | tr -d ' '; } # FILE INDEX, of the header
 size() { wc -c <"$1" | tr -d ' '; }
 
@@ -104,5 +82,4 @@ else
     echo "skipped: real pairs, $data is not there"
 fi
 
-[ $failed -eq 0 ] && echo "test_reward_model.sh ok"
-exit $failed
+finish

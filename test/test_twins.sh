@@ -127,8 +127,8 @@ done <<'LIST'
 --objective ppo --reward-command ./judge.sh --max-new 4 --rollouts 6 --epochs 2 --kl 0.1 --kl-target 0.02 --kl-horizon 20 --reference L1,H2,C8,V41,T12
 --objective ppo --reward-command ./judge.sh --max-new 4 --target few.bin --target-batch 2 --method subset --target-objective objective --accumulate 2 --log-geometry 1
 --objective ppo --reward-command ./judge.sh --max-new 4 --method cone --group global --target-objective pre-clip --rollouts 6
---objective grpo --reward-command ./judge.sh --max-new 4 --group-size 3 --rollouts 6 --iif 1
---objective ppo --reward-command ./judge.sh --max-new 4 --target few.bin --target-batch 2 --method full --target-objective objective --rollouts 6 --epochs 2 --iif 1
+--objective grpo --batch 6 --reward-command ./judge.sh --max-new 4 --group-size 3 --iif 1
+--objective ppo --reward-command ./judge.sh --max-new 4 --target few.bin --target-batch 2 --method full --target-objective objective --batch 6 --epochs 2 --iif 1
 --objective grpo --batch 8 --group-size 4 --reward-command ./judge.sh --method full --max-new 3 --epochs 2 --kl 0.1 --accumulate 2
 --objective grpo --batch 8 --group-size 4 --reward-command ./judge.sh --method subset --max-new 3 --rollouts 16 --log-geometry 1
 --objective grpo --batch 8 --group-size 4 --reward-command ./judge.sh --method cone --group global --target few.bin --target-batch 4 --target-objective objective --max-new 3 --top-k 9

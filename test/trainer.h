@@ -46,6 +46,17 @@ static void quiet_end(void) {
 static Run run;
 static char run_text[4096];
 
+// Options with their values filled in, until the next call.
+__attribute__((format(printf, 1, 2)))
+static const char* with(const char* format, ...) {
+    static char text[1024];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    return text;
+}
+
 __attribute__((format(printf, 1, 2)))
 static void run_begin(const char* format, ...) {
     char* argv[128] = { run_text };

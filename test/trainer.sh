@@ -1,0 +1,36 @@
+# trainer.sh -- for tests of the trainer from the outside, which are begun in the repository's root: a folder of their own to work in,
+# runs that succeed or are refused, and what they leave behind. `. test/trainer.sh` first of all.
+set -u
+test=$(basename "$0") build=$PWD/${BUILD:-build} data=$PWD/../shared/data fixture=$PWD/test/fixtures/examples.bin
+trainer=$build/train_gpt2_drpt
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
+failed=0
+
+fail() { echo "$test: $*"; failed=1; }
+train() { "$trainer" "$@" >out.txt 2>errors.txt || { fail "train $* exits with $?:"; cat errors.txt; }; }
+refuses() { # TEXT ARGUMENTS...: with one line, notes aside, that has the text in it
+    want=$1; shift
+    ASAN_OPTIONS=detect_leaks=0 "$trainer" "$@" >out.txt 2>errors.txt
+    [ $? -eq 1 ] || fail "$* should exit with 1"
+    [ "$(grep -cv '^note: ' errors.txt)" -eq 1 ] && grep -q '^error: ' errors.txt || { fail "$* should say one line:"; cat errors.txt; }
+    grep -qF -- "$want" errors.txt || { fail "$* does not say '$want':"; cat errors.txt; }
+}
+columns() { cut -d, -f"$2" "$1/log.csv"; } # FOLDER FIELDS
+same() { [ "$2" = "$3" ] || { fail "$1:"; echo "$2"; echo "$3"; }; }
+same_run() { # FOLDER FOLDER: the final model, byte for byte; the logs but for the times
+    cmp "$1/model_final.bin" "$2/model_final.bin" || fail "$2: another model"
+    same "$2: another log.csv" "$(columns "$2" 1-10,12-)" "$(columns "$1" 1-10,12-)"
+    for log in eval.csv geometry.csv; do
+        [ ! -e "$1/$log" ] || cmp "$1/$log" "$2/$log" || fail "$2: another $log"
+    done
+}
+holds() { # WHAT FOLDER AWK-CONDITION: of a row of log.csv for every step, columns by name as c["reward"]
+    awk -F, "NR == 1 { for (i = 1; i <= NF; i++) { name[i] = \$i } next } \$11 == \"\" { next }
+        { for (i = 1; i <= NF; i++) { c[name[i]] = \$i } steps++; if (!($3) && !said++) { print } } END { exit said > 0 || steps == 0 }" "$2/log.csv" || fail "$1: $2/log.csv"
+}
+finish() {
+    [ $failed -eq 0 ] && echo "$test ok"
+    exit $failed
+}
