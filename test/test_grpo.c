@@ -194,21 +194,70 @@ static void test_rows(void) {
 
 // Responses to one prompt, drawn again and again by the same policy, for the target as well: none like the others.
 static void test_random_numbers(void) {
-    write_prompts(scratch("single.bin"), 1, 1);
-    begin("--general %s --batch 4 --target %s --target-batch 4 --method cone", scratch("single.bin"), scratch("single.bin"));
-    int len = run.T;
-    int* drawn = calloc((size_t)(16 * len), sizeof(int));
+    uint16_t tokens[6 * (T + 1)];
+    unsigned char mask[6 * T] = {0};
+    for (int k = 0; k < 6 * (T + 1); k++) { tokens[k] = (uint16_t)(k % (T + 1)); }
+    for (int i = 0; i < 6; i++) { mask[i * T + 1] = 1; }
+    examples_write(scratch("same.bin"), tokens, mask, 6, T, V, KIND_PROMPTS, TOKENIZER_NONE);
+    const char* same = scratch("same.bin");
+    begin("--general %s --batch 4 --target %s --target-batch 4 --method cone --val %s --val-general %s", same, same, same, same);
+    size_t len = (size_t)run.T, count = 0;
+    int* drawn = calloc(28 * len, sizeof(int));
     for (int i = 0; i < 2; i++) {
         update(i);
         memset(run.model->grads, 0, sizeof(float) * run.model->num_params);
-        memcpy(drawn + 8 * i * len, run.round->general.tokens, sizeof(int) * (size_t)(4 * len));
-        memcpy(drawn + (8 * i + 4) * len, run.round->target.tokens, sizeof(int) * (size_t)(4 * len));
+        memcpy(drawn + len * count, run.round->general.tokens, sizeof(int) * 4 * len);
+        memcpy(drawn + len * (count + 4), run.round->target.tokens, sizeof(int) * 4 * len);
+        count += 8;
     }
-    for (int i = 0; i < 16; i++) {
-        for (int j = 0; j < i; j++) { expect(memcmp(drawn + i * len, drawn + j * len, sizeof(int) * (size_t)len) != 0); }
+    for (int i = 0; i < 4; i++) { // evaluations, of four prompts and of six, which are two batches: the last one is left to be looked at
+        StepRow row = runlog_row(2);
+        Dataset* other = i < 2 ? &run.val_general : &run.val;
+        size_t rows = other->rows, left = i % 2 ? 2 : 4;
+        run.config.val_batches = i % 2 ? 2 : 1;
+        other->rows = 0;
+        round_evaluate(&run, &row);
+        other->rows = rows;
+        memcpy(drawn + len * count, run.round->rollouts.tokens, sizeof(int) * left * len);
+        count += left;
+    }
+    expect(count == 28);
+    for (size_t i = 0; i < count; i++) {
+        for (size_t j = 0; j < i; j++) { expect(memcmp(drawn + i * len, drawn + j * len, sizeof(int) * len) != 0); }
     }
     free(drawn);
     run_close(&run);
+}
+
+// The score of a response is that of its last token, however many are judged at a time and whatever stands behind it.
+static void test_reward_model(void) {
+    enum { ROWS_JUDGED = 5, LENGTH = 7 };
+    const char* path = scratch("scores.bin");
+    GPT2* model = gpt2_create("L2,H3,C12,V17,T10", 1, 0, 1);
+    const GPT2Config policy = *gpt2_config(model);
+    fill_params(model, 0.3f);
+    model_write(path, &policy, MODEL_FP32, model->params, model->num_params);
+    int tokens[ROWS_JUDGED * LENGTH], length[ROWS_JUDGED] = { 7, 1, 4, 3, 6 };
+    float values[ROWS_JUDGED * LENGTH];
+    double rewards[ROWS_JUDGED];
+    for (int k = 0; k < ROWS_JUDGED * LENGTH; k++) { tokens[k] = test_below(V); }
+    gpt2_alloc(model, ROWS_JUDGED, LENGTH, 0, 0, 0);
+    gpt2_forward(model, tokens, ROWS_JUDGED, LENGTH);
+    gpt2_values(model, values, ROWS_JUDGED, LENGTH);
+    RewardModel judge = reward_model_open(path, 2, &policy, 2, LENGTH);
+    for (int again = 0; again < 2; again++) {
+        reward_model_give(&judge, rewards, tokens, length, ROWS_JUDGED);
+        for (int i = 0; i < ROWS_JUDGED; i++) {
+            expect(fabs(rewards[i] - values[i * LENGTH + length[i] - 1]) < 1e-5);
+            for (int k = length[i]; k < LENGTH; k++) { tokens[i * LENGTH + k] = 0; }
+        }
+    }
+    reward_model_close(&judge);
+    GPT2Config larger = policy;
+    larger.vocab_size++;
+    expect_dies("has a vocabulary of 17, the model one of 18", omp_set_num_threads(1); reward_model_open(path, 2, &larger, 2, LENGTH));
+    expect_dies("rows of 11 tokens do not fit its context of 10", omp_set_num_threads(1); reward_model_open(path, 2, &policy, 2, 11)); // a child has no other threads
+    gpt2_free(model);
 }
 
 // Which row of the round stands in the batch; -1: none.
@@ -291,9 +340,19 @@ static void test_shares(void) {
     expect_general(0, 8, 1.0 / (double)all_tokens(&run.round->general), 0.0);
     expect(fabs(row.round.reward - (mean_of_group(&run.round->general, 0, 8, &(double){0}))) < 1e-6 && row.round.degenerate == 0.0);
     expect(isnan(row.round.target_reward) && isnan(row.round.kl_reference) && row.round.kl_old < 1e-9 && row.round.clipped == 0.0);
+    for (int i = 0; i < 8; i++) { run.round->general.domain[i] = i; }
+    run.round->done = 0;
+    round_fill(&run);
+    for (int i = 0; i < 8; i++) { expect(run.batch.domain[i] == (int)run.round->order[i]); }
     run_close(&run);
     begin("--general %s --batch 8 --kl 0.3", general);
     row = update(0);
+    double divergence = 0.0;
+    for (int n = 0; n < 8 * run.T; n++) {
+        double d = (double)run.round->general.reference[n] - run.round->general.old[n];
+        divergence += run.round->general.mask[n] ? expm1(d) - d : 0.0;
+    }
+    expect(fabs(row.round.kl_reference * (double)all_tokens(&run.round->general) / divergence - 1.0) < 1e-3);
     expect_general(0, 8, 1.0 / (double)all_tokens(&run.round->general), 0.3);
     expect(row.round.kl == 0.3 && row.round.kl_reference > 1e-3);
     run_close(&run);
@@ -477,6 +536,8 @@ static void test_file(void) {
     const char* path = scratch("saved.bin");
     update(0);
     update(1);
+    r->degenerate = 3;
+    r->kept = 5;
     round_save(&run, path);
     size_t values = (size_t)(8 * run.T);
     RoundRows kept = round_rows_create(8, run.T), of_target = round_rows_create(4, run.T);
@@ -487,8 +548,9 @@ static void test_file(void) {
     update(4);
     update(5);
     expect(r->number == 2 && r->done == 2 && r->target_draws == 2 && r->target_age == 3);
+    r->kept = -1;
     round_load(&run, path);
-    expect(r->number == 1 && r->done == 2 && r->target_draws == 1 && r->target_age == 2 && r->kl == 0.1);
+    expect(r->number == 1 && r->done == 2 && r->target_draws == 1 && r->target_age == 2 && r->kl == 0.1 && r->degenerate == 3 && r->kept == 5);
     expect(memcmp(kept.tokens, r->general.tokens, sizeof(int) * values) == 0 && memcmp(kept.mask, r->general.mask, values) == 0);
     expect(memcmp(kept.old, r->general.old, sizeof(float) * values) == 0 && memcmp(kept.reference, r->general.reference, sizeof(float) * values) == 0);
     expect(memcmp(kept.advantage, r->general.advantage, sizeof(float) * values) == 0 && memcmp(kept.reward, r->general.reward, sizeof(float) * 8) == 0);
@@ -524,6 +586,7 @@ int main(int argc, char** argv) {
         { "grpo/prompts_without_an_answer", test_prompts_without_an_answer },
         { "grpo/rows", test_rows },
         { "grpo/random_numbers", test_random_numbers },
+        { "grpo/reward_model", test_reward_model },
         { "grpo/epochs", test_epochs },
         { "grpo/shares", test_shares },
         { "grpo/degenerate", test_degenerate },
