@@ -961,11 +961,9 @@ drpt/run.c~s/run->options.own_rows = own \&\& run->round_options.leave_one_out/r
 drpt/round_draw.c~s/VAL = (uint64_t)3/VAL = (uint64_t)1/~test_grpo grpo/random_numbers~an evaluation has the random numbers of the general responses
 drpt/round_draw.c~s/VAL_GENERAL = (uint64_t)4/VAL_GENERAL = (uint64_t)3/~test_grpo grpo/random_numbers~both evaluations have the same random numbers
 drpt/round_draw.c~s/roll_out(run, data, rows, 1, stream, first);/roll_out(run, data, rows, 1, stream, 0);/~test_grpo grpo/random_numbers~the same random numbers for all batches of an evaluation
-drpt/reward_model.c~s/length\[first + i\] - 1/r->T - 1/~test_grpo grpo/reward_model~what stands behind a response is scored
-drpt/reward_model.c~s/tokens + (size_t)first \* (size_t)r->T/tokens/~test_grpo grpo/reward_model~the first responses' scores for all
-drpt/reward_model.c~s/rewards\[first + i\] =/rewards[i] =/~test_grpo grpo/reward_model~the last responses' scores for the first
-drpt/reward_model.c~s/^    check(c->vocab_size ==.*//~test_grpo grpo/reward_model~a judge of another vocabulary
-drpt/reward_model.c~s/^    check(T <= c->max_seq_len.*//~test_grpo grpo/reward_model~a judge whose context is too short
+drpt/reward_model.c~s/length\[first + i\] - 1/r->T - 1/~test_policy policy/reward_model~what stands behind a response is scored
+drpt/reward_model.c~s/^    check(c->vocab_size ==.*//~test_policy policy/reward_model~a judge of another vocabulary
+drpt/reward_model.c~s/^    check(T <= c->max_seq_len.*//~test_policy policy/reward_model~a judge whose context is too short
 drpt/round_step.c~s/b->domain\[at\] = rows->domain\[row\];/b->domain[at] = 0;/~test_grpo grpo/shares~every response of the first file
 drpt/round_step.c~s/c->kl_reference = each(s\[0\].kl_reference, s\[0\].tokens)/c->kl_reference = s[0].kl_reference/~test_grpo grpo/shares~the divergence of all tokens added up
 drpt/round_file.c~s/^    r->degenerate = h\[10\];//~test_grpo grpo/file~how many groups were degenerate forgotten

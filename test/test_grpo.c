@@ -229,37 +229,6 @@ static void test_random_numbers(void) {
     run_close(&run);
 }
 
-// The score of a response is that of its last token, however many are judged at a time and whatever stands behind it.
-static void test_reward_model(void) {
-    enum { ROWS_JUDGED = 5, LENGTH = 7 };
-    const char* path = scratch("scores.bin");
-    GPT2* model = gpt2_create("L2,H3,C12,V17,T10", 1, 0, 1);
-    const GPT2Config policy = *gpt2_config(model);
-    fill_params(model, 0.3f);
-    model_write(path, &policy, MODEL_FP32, model->params, model->num_params);
-    int tokens[ROWS_JUDGED * LENGTH], length[ROWS_JUDGED] = { 7, 1, 4, 3, 6 };
-    float values[ROWS_JUDGED * LENGTH];
-    double rewards[ROWS_JUDGED];
-    for (int k = 0; k < ROWS_JUDGED * LENGTH; k++) { tokens[k] = test_below(V); }
-    gpt2_alloc(model, ROWS_JUDGED, LENGTH, 0, 0, 0);
-    gpt2_forward(model, tokens, ROWS_JUDGED, LENGTH);
-    gpt2_values(model, values, ROWS_JUDGED, LENGTH);
-    RewardModel judge = reward_model_open(path, 2, &policy, 2, LENGTH);
-    for (int again = 0; again < 2; again++) {
-        reward_model_give(&judge, rewards, tokens, length, ROWS_JUDGED);
-        for (int i = 0; i < ROWS_JUDGED; i++) {
-            expect(fabs(rewards[i] - values[i * LENGTH + length[i] - 1]) < 1e-5);
-            for (int k = length[i]; k < LENGTH; k++) { tokens[i * LENGTH + k] = 0; }
-        }
-    }
-    reward_model_close(&judge);
-    GPT2Config larger = policy;
-    larger.vocab_size++;
-    expect_dies("has a vocabulary of 17, the model one of 18", omp_set_num_threads(1); reward_model_open(path, 2, &larger, 2, LENGTH));
-    expect_dies("rows of 11 tokens do not fit its context of 10", omp_set_num_threads(1); reward_model_open(path, 2, &policy, 2, 11)); // a child has no other threads
-    gpt2_free(model);
-}
-
 // Which row of the round stands in the batch; -1: none.
 static int row_of(const RoundRows* rows, int at) {
     for (int i = 0; i < rows->rows; i++) {
@@ -586,7 +555,6 @@ int main(int argc, char** argv) {
         { "grpo/prompts_without_an_answer", test_prompts_without_an_answer },
         { "grpo/rows", test_rows },
         { "grpo/random_numbers", test_random_numbers },
-        { "grpo/reward_model", test_reward_model },
         { "grpo/epochs", test_epochs },
         { "grpo/shares", test_shares },
         { "grpo/degenerate", test_degenerate },

@@ -326,6 +326,10 @@ static void test_reward_model(void) {
         for (int k = 0; k < i; k++) { expect(rewards[i] != rewards[k]); }
     }
     reward_model_close(&judge);
+    GPT2Config larger = *gpt2_config(run.model), *same = &run.model->config;
+    larger.vocab_size++;
+    expect_dies("--reward-model", omp_set_num_threads(1); reward_model_open(scratch("judge.bin"), 0, &larger, 2, 10)); // a child has no other threads
+    expect_dies("do not fit its context", omp_set_num_threads(1); reward_model_open(scratch("judge.bin"), 0, same, 2, same->max_seq_len + 1));
     run_close(&run);
 }
 
