@@ -209,6 +209,7 @@ train --init L1,H2,C16,V257,T12 --seed 3 --threads 1 --objective reward --genera
 train $model --general three.bin --val three.bin --reward-model scores/model_final.bin --reward exact --batch 32 --lr 3e-3 --steps 40 --out modelled
 tail -n 1 modelled/eval.csv | awk -F, '{ exit !($3 > 0.8) }' || { fail "the reward model is not followed:"; cat modelled/eval.csv; }
 column modelled reward | awk '$1 == int($1) { bad = 1 } END { exit bad }' || fail "rewards should be the model's: $(column modelled reward | tr '\n' ' ')"
+awk -F, 'NR > 1 && $3 != $4 { exit 1 }' modelled/eval.csv || { fail "evaluations should be the rule's, 1 or 0:"; cat modelled/eval.csv; }
 train $model --val three.bin --reward-model scores/model_final.bin --steps 0 --out by_model
 tail -n 1 by_model/eval.csv | awk -F, '{ exit $3 == int($3) }' || { fail "without a judge the model judges:"; cat by_model/eval.csv; }
 
