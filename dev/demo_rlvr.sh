@@ -1,7 +1,7 @@
 #!/bin/sh
 # demo_rlvr.sh -- GRPO with a rule for a verifier, end to end: worlds, a base model in each, every method from that base, and what came out.
 #
-#   sh dev/demo_rlvr.sh [--out FOLDER] [--seeds "1 2"] [--jobs N] [--base-steps 1600] [--steps 120]
+#   sh dev/demo_rlvr.sh [--out FOLDER] [--seeds "1 2"] [--jobs N] [--base-steps 2400] [--steps 120]
 #
 # --out    where everything goes [demo-rlvr]
 # --jobs   runs side by side, one thread each [the cores there are]
