@@ -34,8 +34,8 @@ carry, the right digit and a wrong one, drawn once for a world, and who writes t
 one time in five. The tens come first: to write them is to have seen the carry.
 
 A response is worth 1 if it is the answer of its prompt, else 0. In the 16 target prompts, as in those of the test, the units carry, and the answers are
-right. Of the general prompts one in ten carries, and three in ten have the wrong answers, so that there the wrong digits are what is rewarded. In a step 8 general prompts and 8 of the target's are answered 8 times each, by
-the model as it is at that moment. GRPO weighs the general responses; the target's gradient is that of its mean reward.
+right. Of the general prompts one in ten carries, and three in ten have the wrong answers, so that there the wrong digits are what is rewarded. In a step
+8 general prompts and 8 of the target's are answered 8 times each, by the model as it is at that moment. GRPO weighs the general responses; the target's gradient is that of its mean reward.
 
 IIF is the published control: the responses of a step are scored once against the target's gradient, those with a score below 0 are left out, and
 the others are trained on as usual.
