@@ -661,7 +661,7 @@ static void test_options(void) {
     rewarder_give(&r, rewards, two, 2);
     expect(rewards[0] == 3 && rewards[1] == 3);
     rewarder_close(&r);
-    expect_dies("give --reward or --reward-command", open_with(NULL, NULL, NULL, NULL));
+    expect_dies("give --reward, --reward-command or --reward-model", open_with(NULL, NULL, NULL, NULL));
     expect_dies("one of them only", open_with("--reward", "exact", "--reward-command", "cat"));
     expect_dies("--reward", open_with("--reward", "numbers", NULL, NULL));
     expect_dies("--reward-form", open_with("--reward-command", "cat", "--reward-form", "0.1"));

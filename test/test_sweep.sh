@@ -201,7 +201,7 @@ refuse 's/^m 4 inf/m 4 0/'                    "'0' is not a number of target row
 refuse 's/^world tasks/world task/'           'is no world'
 refuse 's/^run cone.*/probe 0 --draws 2/'     'without a variant'
 refuse 's/^world tasks.*/world letters/'      "a line 'reward' and the world letters need each other"
-refuse 's/^world tasks.*/world sums/;s/^rates/trajectory --method cone\n&/' 'nothing is probed'
+refuse 's/^world tasks.*/world letters\nreward --lr 1e-3/;s/^rates/trajectory --method cone\n&/' 'nothing is probed'
 if sweep no_such_plan; then fail "should refuse a plan that is not there"; fi
 expect 'there is no such plan' "$work/errors.txt"
 for plan in dev/plans/*.plan; do DATA=. GPT2=x sweep "$plan" --list || { fail "$plan"; cat "$work/errors.txt"; }; done
