@@ -91,7 +91,8 @@ run_plan() {
     make_data
     do_jobs base reward trajectory ngram probe run
     collect
-    printf '%s: %s/results.csv\n' "$took" "$out"
+    for file in results probe ngram_curves; do [ ! -f "$out/$file.csv" ] || break; done
+    printf '%s: %s/%s.csv\n' "$took" "$out" "$file"
     is_of_prompts || echo "now: make report PLAN=$title"
 }
 

@@ -305,6 +305,7 @@ is_of_prompts() { case $(world) in sums | letters) ;; *) return 1 ;; esac; }
 # Of runs on prompts: rewards instead of losses.
 # shellcheck disable=SC2034
 gather_rewards() {
+    grep -q '^run|' "$list" || return 0
     awk -v header=1 -f dev/sweep/rewarded.awk /dev/null
     while IFS='|' read -r kind folder seed m name label lr cost job_steps needs commands; do
         [ "$kind" = run ] || continue
@@ -317,10 +318,10 @@ gather_rewards() {
 
 collect() {
     list_commands | put runs.csv
+    for file in probe replicates scores; do join_probes "$file.csv" | put "$file.csv"; done
     if is_of_prompts; then gather_rewards | put results.csv; return; fi
     gather_runs >"$state/gathered"
     for file in results curves composition times; do awk -v want="$file" -f dev/sweep/collect.awk "$state/gathered" "$state/gathered" | put "$file.csv"; done
-    for file in probe replicates scores; do join_probes "$file.csv" | put "$file.csv"; done
     join_curves | put ngram_curves.csv
 }
 
