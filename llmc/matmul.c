@@ -232,7 +232,7 @@ static inline __attribute__((always_inline)) void columns(int rows, const Produc
 
 // FEW_ROWS rows at most.
 static void by_columns(const Product* p, int i0, int i1, int j0, int j1) {
-    if (i1 - i0 == 1) { columns(1, p, i0, i1, j0, j1); } else { columns(FEW_ROWS, p, i0, i1, j0, j1); }
+    if (i1 - i0 == 1) { columns(1, p, i0, i1, j0, j1); } else if (i1 > i0) { columns(FEW_ROWS, p, i0, i1, j0, j1); }
 }
 
 // Of one rectangle of a grid, in multiply-adds; packing an element takes 6 of them (0.37 cycles to 1/16).
