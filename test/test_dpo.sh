@@ -31,22 +31,10 @@ same "an evaluation of a trained model" "$(sed -n 2p judged/eval.csv | cut -d, -
 train $pairs --steps 3 --batch 2 --accumulate 3 --out micro
 train $pairs --steps 3 --batch 6 --out whole
 paste -d, micro/log.csv whole/log.csv | awk -F, 'NR > 1 && NR < 5 { d = $2 - $21; if (d * d > 1e-12 || $10 != $29) { print; bad = 1 } } END { exit bad }' || fail "accumulate: another loss"
-for method in full cone; do
-    train $pairs $target --method $method --steps 3 --batch 1 --target-batch 1 --accumulate 2 --out micro
-    train $pairs $target --method $method --steps 3 --recompute 1 --out whole
-    same_run micro whole
-done
+pairs_in_micro_batches
 
 # Goes on bit for bit, the reference being what the run began with.
-for options in '--method full' '--method subset --log-geometry 1' '--method inside --rank 2 --refresh 3'; do
-    rm -rf all part
-    [ "$options" = '--method full' ] && with= || with=$target
-    train $pairs $with $options --steps 8 --save-every 4 --out all
-    cp -r all part
-    rm part/*_00000008* part/model_final.bin
-    train $pairs $with $options --steps 8 --save-every 4 --out part --resume 1
-    same_run all part
-done
+pairs_resumed
 
 # geometry.csv: a weight for each pair, not for each row
 train $pairs $target --method cone --group global --log-geometry 1 --steps 1 --out weights

@@ -26,21 +26,25 @@ static void write_data(void) {
 
 static char general[300], target[300];
 
-static void begin(const char* options) {
-    run_begin(MODEL "%s", options);
+static void begin_model(const char* model, const char* options) {
+    run_begin("%s%s", model, options);
     fill_params(run.model, 0.3f);
 }
 
+static void begin(const char* options) { begin_model(MODEL, options); }
+
 // The gradient of the first step of a run with these options, on the same weights each time.
-static StepRow first_step(float* gradient, const char* options) {
+static StepRow first_step_of(const char* model, float* gradient, const char* options) {
     StepRow row = {0};
     test_rng = 9;
-    begin(options);
+    begin_model(model, options);
     compute_update(&run, 0, &row); end_update(&run, &row);
     memcpy(gradient, run.model->grads, sizeof(float) * run.model->num_params);
     run_close(&run);
     return row;
 }
+
+static StepRow first_step(float* gradient, const char* options) { return first_step_of(MODEL, gradient, options); }
 
 // Epochs visit every pair once, the better row first, in another order each; without shuffling, in the file's.
 static void test_a_reader_keeps_pairs_together(void) {
@@ -178,20 +182,9 @@ static void test_broken_evaluation(void) {
 
 #define REWARD "--init L2,H3,C12,V17,T10 --seed 5 --threads 1 --objective reward "
 
-static void begin_reward(const char* options) {
-    run_begin(REWARD "%s", options);
-    fill_params(run.model, 0.3f);
-}
+static void begin_reward(const char* options) { begin_model(REWARD, options); }
 
-static StepRow first_reward_step(float* gradient, const char* options) {
-    StepRow row = {0};
-    test_rng = 9;
-    begin_reward(options);
-    compute_update(&run, 0, &row); end_update(&run, &row);
-    memcpy(gradient, run.model->grads, sizeof(float) * run.model->num_params);
-    run_close(&run);
-    return row;
-}
+static StepRow first_reward_step(float* gradient, const char* options) { return first_step_of(REWARD, gradient, options); }
 
 // A row's score is what the head says of its last token, after all that stands before it, and what comes behind does not matter.
 static void test_scores(void) {

@@ -43,22 +43,10 @@ head -c $(($(size bare/model_final.bin))) crowned/model_final.bin | tail -c +102
 tail -c +1025 bare/model_final.bin | cmp - body.bin || fail "a head should change nothing else"
 
 # Micro-batches, with a target: one batch of all their pairs.
-for method in full cone; do
-    train $pairs $target --method $method --steps 3 --batch 1 --target-batch 1 --accumulate 2 --out micro
-    train $pairs $target --method $method --steps 3 --recompute 1 --out whole
-    same_run micro whole
-done
+pairs_in_micro_batches
 
 # Goes on bit for bit.
-for options in '--method full' '--method subset --log-geometry 1' '--method inside --rank 2 --refresh 3'; do
-    rm -rf all part
-    [ "$options" = '--method full' ] && with= || with=$target
-    train $pairs $with $options --steps 8 --save-every 4 --out all
-    cp -r all part
-    rm part/*_00000008* part/model_final.bin
-    train $pairs $with $options --steps 8 --save-every 4 --out part --resume 1
-    same_run all part
-done
+pairs_resumed
 
 # What is refused.
 refuses 'rows of 13 tokens, at the last of which they are scored, do not fit the model' $pairs --init L1,H2,C16,V41,T12

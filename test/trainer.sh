@@ -30,6 +30,25 @@ holds() { # WHAT FOLDER AWK-CONDITION: of a row of log.csv for every step, colum
     awk -F, "NR == 1 { for (i = 1; i <= NF; i++) { name[i] = \$i } next } \$11 == \"\" { next }
         { for (i = 1; i <= NF; i++) { c[name[i]] = \$i } steps++; if (!($3) && !said++) { print } } END { exit said > 0 || steps == 0 }" "$2/log.csv" || fail "$1: $2/log.csv"
 }
+# Runs on pairs, with the options $pairs, and $target besides: micro-batches of 1 are one batch of 2; and what was stopped goes on bit for bit.
+pairs_in_micro_batches() {
+    for method in full cone; do
+        train $pairs $target --method $method --steps 3 --batch 1 --target-batch 1 --accumulate 2 --out micro
+        train $pairs $target --method $method --steps 3 --recompute 1 --out whole
+        same_run micro whole
+    done
+}
+pairs_resumed() {
+    for options in '--method full' '--method subset --log-geometry 1' '--method inside --rank 2 --refresh 3'; do
+        rm -rf all part
+        [ "$options" = '--method full' ] && with= || with=$target
+        train $pairs $with $options --steps 8 --save-every 4 --out all
+        cp -r all part
+        rm part/*_00000008* part/model_final.bin
+        train $pairs $with $options --steps 8 --save-every 4 --out part --resume 1
+        same_run all part
+    done
+}
 finish() {
     [ $failed -eq 0 ] && echo "$test ok"
     exit $failed
