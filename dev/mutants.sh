@@ -1,49 +1,12 @@
 #!/bin/sh
 # mutants.sh [--every N] [TEXT] -- break one line at a time and see that a test notices; only the mutants whose line contains TEXT, or every Nth.
-#
-# A line of the list below is: file ~ sed expression ~ test program, and names of its tests if not all ~ what it breaks.
-# SURVIVED: no test noticed, so one is missing. STALE: the expression no longer changes the file. BROKEN: it no longer
-# compiles. Run from the repository root; works on a copy, in which only what a mutant touches is built again.
+# A line of the list below: file ~ sed expression ~ test program, and names of its tests if not all ~ what it breaks (see mutate.sh). Run from the
+# repository's root.
 set -eu
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
-CFLAGS="-O1 -march=native -w" OMP_WAIT_POLICY=passive # waiting threads would only be in the way of one another
-export CFLAGS OMP_WAIT_POLICY
-list=$tmp/list every=1
-[ "${1-}" != --every ] || { every=$2; shift 2; }
-sed '1,/^exit/d; /^#/d; /^$/d' "$0" | grep -F -e "${1-}" | awk -v n="$every" 'NR % n == 0' >"$list" && [ -s "$list" ] || { echo "no mutant contains '${1-}'"; exit 1; }
-
-build() { # FOLDER PROGRAM...
-    folder=$1; shift
-    (cd "$folder" && for p; do echo "build/test/$p"; done | xargs make -s) >"$tmp/log" 2>&1 </dev/null
-}
-passes() { # FOLDER PROGRAM TESTS...
-    (cd "$1" && shift && p=$1 && shift && timeout 60 "build/test/$p" "$@" || exit 1) >"$tmp/log" 2>&1 </dev/null
-}
-
-mkdir "$tmp/whole"
-cp -a Makefile llmc drpt test train_gpt2_drpt.[ch] "$tmp/whole"
-cp -a --parents dev/world dev/text dev/sums.c dev/letters.c "$tmp/whole"
-programs=$(cut -d'~' -f3 "$list" | cut -d' ' -f1 | sort -u)
-build "$tmp/whole" $programs || { cat "$tmp/log"; exit 1; }
-for p in $programs; do
-    passes "$tmp/whole" "$p" || { grep -v "ok$" "$tmp/log" || :; echo "$p fails without a mutant"; exit 1; }
-done
-
-killed=0 others=0
-while IFS='~' read -r file edit tests what; do
-    set -- $tests
-    rm -rf "$tmp/mutant" && cp -a "$tmp/whole" "$tmp/mutant"
-    sed -i "$edit" "$tmp/mutant/$file"
-    if cmp -s "$tmp/whole/$file" "$tmp/mutant/$file"; then verdict=STALE
-    elif ! build "$tmp/mutant" "$1"; then verdict=BROKEN
-    elif passes "$tmp/mutant" "$@"; then verdict=SURVIVED
-    else verdict=killed; fi
-    printf '%-8s %s: %s\n' "$verdict" "$file" "$what"
-    if [ $verdict = killed ]; then killed=$((killed + 1)); else others=$((others + 1)); fi
-done <"$list"
-echo "$killed killed, $others not"
-[ $others -eq 0 ]
+export CFLAGS="-O1 -march=native -w" OMP_WAIT_POLICY=passive # waiting threads would only be in the way of one another
+files="Makefile llmc drpt test train_gpt2_drpt.c dev/world dev/text dev/sums.c dev/letters.c"
+command_of() { echo "build/test/$*"; }
+. dev/mutate.sh
 exit
 
 # ---- the gradient of a site
