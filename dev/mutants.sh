@@ -745,10 +745,13 @@ llmc/sampler.c~s/fmax(1.0 \/ temperature, 1e-30)/fmax(1.0, 1e-30)/~test_sampler 
 llmc/sampler.c~s/rng_uniform(rng) \* all/rng_uniform(rng)/~test_sampler sampler/frequencies~a coin of one
 llmc/sampler.c~s/    if (!isfinite(all)) { return -1; }//~test_sampler sampler/no_probabilities~NaN is sampled from
 llmc/sampler.c~s/ - log_all);/ - log(all));/~test_sampler sampler/weights~the log-probability of the truncated distribution
-llmc/sampler.c~s/if (above == wanted) { break; }/if (above >= wanted) { break; }/~test_sampler sampler/weights~a bound that leaves too much
+llmc/sampler.c~s/measure(at_low, count) > wanted/measure(at_low, count) > 2 * wanted/~test_sampler sampler/weights~a bound that leaves too much
+llmc/sampler.c~s/at_low.count - at_high.count > 1/at_low.count - at_high.count > 2/~test_sampler sampler/weights~two tokens where one would do
+llmc/sampler.c~s/if (high - (int64_t)low == 1) { keep_first.*//~test_sampler sampler/weights~all of those that are equal
+llmc/sampler.c~s/, (double)largest - 88.0 \* temperature)/, (double)largest - 88.0)/~test_sampler sampler/hot~the same least at all temperatures
 llmc/sampler.c~s/        c->sum\[p\] = sum;$/        c->sum[p] += 0.0f * sum;/~test_sampler sampler/weights~the weight of a piece before tokens were left out
 llmc/sampler.c~s/top > c->largest ? top : c->largest/top/~test_sampler sampler/weights~the last piece's largest logit
-llmc/sampler.c~s/(V \/ (MOST_PIECES \* UNIT) + 1) \* UNIT/UNIT * 2/~test_sampler sampler/large~more pieces than there is room for
+llmc/sampler.c~s/(V \/ (MOST_PIECES \* UNIT) + 1) \* UNIT/UNIT/~test_sampler sampler/large~more pieces than there is room for
 drpt/rollout.c~s/first + (uint64_t)i)/first)/~test_rollout rollout/without_cache~the same random numbers for all rows
 drpt/rollout.c~s/    r->waiting -= admitted;/    r->waiting = 0;/~test_rollout rollout/without_cache~rows that wait forgotten
 drpt/rollout.c~s/        r->place\[last\] = place;//~test_rollout rollout/without_cache~a place of the decoder given away twice
