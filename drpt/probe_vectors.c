@@ -5,6 +5,8 @@
 #include <omp.h>
 #include <string.h>
 
+enum { WORTH_THREADS = 1 << 15 }; // floats: waking threads takes as long as adding up some thousands
+
 static size_t least(size_t a, size_t b) { return a < b ? a : b; }
 
 // As many floats at a time as have their signs in a word.
@@ -19,7 +21,7 @@ static void fold_one(float* to, const float* from, Fold f, size_t first, size_t 
 }
 
 void vectors_fold(float* to, size_t to_apart, const float* from, size_t from_apart, int count, Fold f, size_t first, size_t floats) {
-    #pragma omp parallel for schedule(static)
+    #pragma omp parallel for schedule(static) if ((size_t)count * floats >= WORTH_THREADS)
     for (int i = 0; i < count; i++) { fold_one(to + (size_t)i * to_apart, from + (size_t)i * from_apart, f, first, floats); }
 }
 
@@ -61,6 +63,6 @@ static double dot(const float* a, const float* b, size_t size) {
 }
 
 void vectors_products(double* out, const float* x, size_t x_apart, const float* y, size_t y_apart, size_t size, int count) {
-    #pragma omp parallel for schedule(static)
+    #pragma omp parallel for schedule(static) if ((size_t)count * size >= WORTH_THREADS)
     for (int i = 0; i < count; i++) { out[i] += dot(x + (size_t)i * x_apart, y + (size_t)i * y_apart, size); }
 }
