@@ -86,6 +86,7 @@ void device_close(void* host, void* p, size_t bytes, int changed) {
     free(host);
 }
 
+size_t device_real_size(void) { return sizeof(Real); }
 int device_threads(void) { return 1; }
 
 // Events are created in the first step and used again in the next.
