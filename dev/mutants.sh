@@ -318,7 +318,8 @@ drpt/group.c~s/usable\[i\] \&\& isfinite(added)/usable[i]/~test_drpt drpt/normal
 drpt/group_memory.c~s/sizeof(double) \* g->apart/sizeof(double) * (1 + (size_t)(g->n + g->n * g->n))/~test_drpt drpt/normalised_scores_of_some_rows~scores of the group before kept
 drpt/drpt.c~s/d->v + (s.dweight - d->grads)/d->v/~test_drpt drpt/adams_metric~second moments of the first weights
 drpt/drpt.c~s/d->v + (s.dbias - d->grads)/d->v/~test_drpt drpt/adams_metric~second moments of the first weights for biases
-drpt/drpt.c~s/pow(d->beta2, (double)step)/pow(d->beta2, (double)step + 1.0)/~test_drpt drpt/adams_metric~second moments corrected for a step to come
+drpt/drpt.c~s/pow(d->beta2, \*d->updates)/pow(d->beta2, *d->updates + 1.0)/~test_drpt drpt/adams_metric~second moments corrected for a step to come
+drpt/drpt.c~s/pow(d->beta2, \*d->updates)/pow(d->beta2, (double)step)/~test_drpt drpt/adams_metric~second moments corrected for steps without an update
 drpt/drpt.c~s/d->basis || d->gather.metric ? NAN : 0.0/d->basis ? NAN : 0.0/~test_drpt drpt/adams_metric~an angle that nothing measured
 drpt/drpt.c~s/if (d->plain || d->group != DRPT_MATRIX)/if (1)/~test_update every_method~queries, keys and values share
 drpt/drpt.c~s/.dweight = dweight + at \* (size_t)C,/.dweight = dweight,/~test_update every_method~parts: all into the first weights
@@ -465,7 +466,10 @@ drpt/run.c~s/trained > 0 \&\& hits == trained/hits > 0/~test_gpt2 evaluate~a row
 drpt/run.c~s/drpt->plain ? 1.0 : (double)usable.rows/1.0/~test_update every_method~general rows divided by n twice
 drpt/run.c~s/as_one = (c->target || own) \&\& c->accumulate > 1/as_one = 0/~test_invariants 32_34_accumulated_and_recomputed~each micro-batch a feasible set of its own
 train_gpt2_drpt.c~s/model->num_params, c->clip)/model->num_params, 0.0)/~test_parity training~no clipping
-drpt/run.c~s/row.lr, step + 1)/row.lr, step + 2)/~test_parity training~AdamW's step counted from 2
+drpt/run.c~s/row.lr, ++run->updates)/row.lr, ++run->updates + 1)/~test_parity training~AdamW's updates counted from 2
+drpt/run.c~s/row.lr, ++run->updates)/row.lr, step + 1)/~test_grpo grpo/idle_rounds~moments corrected for rounds without an update
+drpt/run.c~s/step - was.skipped/step/~test_grpo grpo/idle_rounds~rounds without an update forgotten
+llmc/gpt2_file.c~s/, s->skipped }/ }/~test_grpo grpo/idle_rounds~rounds without an update not saved
 train_gpt2_drpt.c~s/t->rows > 1 ? (float)c->weight_decay : 0.0f/(float)c->weight_decay/~test_gpt2 decay~vectors are decayed
 drpt/run.c~s/row->update_ratio = t > 0.0 || isnan(t) ? u \/ t/row->update_ratio = t > 0.0 || isnan(t) ? t \/ u/~test_update logs~the ratio upside down
 drpt/run.c~s/for (int step = run->first_step;/for (int step = 0;/~test_gpt2 resume~begins anew with the weights of a checkpoint
@@ -482,8 +486,8 @@ drpt/run.c~s/run->T, as_one ? 1 : c->accumulate/run->T, c->accumulate/~test_inva
 drpt/run.c~s/c->target ? per \* times \* c->target_batch/c->target ? per * c->target_batch/~test_invariants 32_34_accumulated_and_recomputed~target rows of one micro-batch
 drpt/run.c~s/(int)run->general.num_files, (uint64_t)c->seed/1, (uint64_t)c->seed/~test_invariants domains~one domain
 drpt/run.c~s/b->usable, b->domain);/b->usable, NULL);/~test_invariants domains~rows of the first domain all
-drpt/run.c~s/(run->model).v, c->beta2/(run->model).m, c->beta2/~test_invariants scores_in_adams_metric~the first moments' metric
-drpt/run.c~s/(run->model).v, c->beta2, c->eps/(run->model).v, c->beta1, c->eps/~test_invariants scores_in_adams_metric~second moments corrected by the first's beta
+drpt/run.c~s/(run->model).v, \&run->updates/(run->model).m, \&run->updates/~test_invariants scores_in_adams_metric~the first moments' metric
+drpt/run.c~s/\&run->updates, c->beta2, c->eps/\&run->updates, c->beta1, c->eps/~test_invariants scores_in_adams_metric~second moments corrected by the first's beta
 drpt/run.c~s/first = with_general ? 0 : b->n;/first = 0;/~test_invariants steps_without_general_rows~general rows computed all the same
 drpt/run.c~s/\&run->target_reader, with_general,/\&run->target_reader, 1,/~test_invariants steps_without_general_rows~general rows read that nobody looks at
 drpt/run.c~s/b->weight + at, 0, b->n - first)/b->weight + at, 0, b->n)/~test_invariants steps_without_general_rows~target rows in the general loss

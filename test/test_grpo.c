@@ -95,6 +95,7 @@ static void write_prompts(const char* path, int rows, int shortest) {
 }
 
 static char general[300], target[300];
+static const char* judge = "judge.sh";
 
 static void write_data(void) {
     write_prompts(scratch("general.bin"), ROWS, 1);
@@ -110,18 +111,18 @@ static void begin(const char* format, ...) {
     va_start(args, format);
     vsnprintf(options, sizeof(options), format, args);
     va_end(args);
-    run_begin("--init L2,H3,C12,V17,T10 --seed 5 --threads 1 --objective grpo --group-size 4 --max-new 4 --schedule constant --reward-command %s %s", scratch("judge.sh"), options);
+    run_begin("--init L2,H3,C12,V17,T10 --seed 5 --threads 1 --objective grpo --group-size 4 --max-new 4 --schedule constant --reward-command %s %s", scratch(judge), options);
     test_rng = 9;
     fill_params(run.model, 0.3f);
     if (run.round->reference) { test_rng = 11; fill_params(run.round->reference, 0.3f); }
 }
 
-static void write_judge(void) {
-    FILE* f = fopen(scratch("judge.sh"), "w");
+static void write_judge(const char* name, const char* expression) {
+    FILE* f = fopen(scratch(name), "w");
     check(f != NULL, "no judge");
-    fputs("#!/bin/sh\nexec sed -u -n 's/.*response\": \"\\([0-9]*\\).*/\\1/p'\n", f);
+    fprintf(f, "#!/bin/sh\nexec sed -u -n '%s'\n", expression);
     fclose(f);
-    check(chmod(scratch("judge.sh"), 0700) == 0, "no judge");
+    check(chmod(scratch(name), 0700) == 0, "no judge");
 }
 
 static StepRow update(int step) {
@@ -467,6 +468,34 @@ static void test_kl_stop(void) {
     run_close(&run);
 }
 
+// A round without anything to learn is no update, and AdamW's moments are not corrected for it, after an interruption neither: a first update
+// moves the weights by the learning rate, whatever their gradients.
+static void test_idle_rounds(void) {
+    const char *folder = scratch("idle"), *options = "--general %s --batch 8 --lr 1e-3 --clip 0 --weight-decay 0 --eps 1e-12 --out %s --save-every 3 --resume 1 --steps %d";
+    judge = "equal.sh";
+    begin(options, general, folder, 3);
+    run_train();
+    expect(run.updates == 0);
+    run_close(&run);
+    judge = "judge.sh";
+    begin(options, general, folder, 4);
+    size_t count = run.model->num_params, moved = 0;
+    float* before = malloc(sizeof(float) * count);
+    check(before != NULL, "out of memory");
+    memcpy(before, run.model->params, sizeof(float) * count);
+    expect(run.first_step == 3 && run.updates == 0);
+    run_train();
+    expect(run.updates == 1);
+    for (size_t k = 0; k < count; k++) {
+        double by = fabs((double)run.model->params[k] - before[k]);
+        expect(by < 1.001e-3);
+        moved += by > 0.999e-3;
+    }
+    expect(moved > count / 4);
+    free(before);
+    run_close(&run);
+}
+
 // Log-probabilities that are no numbers: such rows are left out, said so, and end a round only where there is one.
 static void test_broken_rows(void) {
     begin("--general %s --batch 8 --epochs 2 --kl-stop 0.05", general);
@@ -562,10 +591,12 @@ int main(int argc, char** argv) {
         { "grpo/target_off_the_policy", test_target_off_the_policy },
         { "grpo/own_target", test_own_target },
         { "grpo/kl_stop", test_kl_stop },
+        { "grpo/idle_rounds", test_idle_rounds },
         { "grpo/broken_rows", test_broken_rows },
         { "grpo/file", test_file },
     };
-    write_judge();
+    write_judge("judge.sh", "s/.*response\": \"\\([0-9]*\\).*/\\1/p");
+    write_judge("equal.sh", "s/.*/0.5/p");
     write_data();
     return test_main(argc, argv, tests, (int)(sizeof(tests) / sizeof(tests[0])));
 }
