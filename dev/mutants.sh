@@ -917,7 +917,9 @@ drpt/round_step.c~s/^    for (size_t k = 0; k < N; k++) { dvalue\[k\] .*//~test_
 drpt/round_step.c~s/{ memset(dvalue, 0, sizeof(float) \* N); return; }/{ return; }/~test_ppo ppo/shares~PPO: the last pass' values
 drpt/round_step.c~s/^    if (part == 1 \&\& run->round->target_objective != TARGET_objective) { memset.*//~test_ppo ppo/shares~PPO: values in every target's gradient
 drpt/round_step.c~s/^            weigh_values(run, \&w, 1, .*//~test_ppo ppo/shares~PPO: a target's objective without values
-drpt/round_step.c~s/^        if (!b->usable\[at + (size_t)i\]) { memset.*//~test_ppo ppo/broken_values~PPO: values of responses that were left out
+drpt/round_step.c~s/return rows_broken(w) > 0 ? BROKEN : WHOLE;/return WHOLE;/~test_ppo ppo/broken_values~PPO: no step without the responses that are left out
+drpt/round_step.c~s/^    for (row->rows_left_out = 0; ; ) {/    Count usable[2] = { count_usable(b, first, b->n), count_usable(b, b->n, b->n + b->m) };\n    for (row->rows_left_out = 0; ; ) {/;s/^        Count usable.*//~test_grpo grpo/tokens_of_broken_rows~the tokens of broken rows are part of the mean
+drpt/round_step.c~s/^        row->rows_left_out += .*//~test_grpo grpo/broken_rows~rows left out go unsaid
 drpt/round_step.c~s/c->value_loss = each(s\[0\].value_loss, .*/c->value_loss = s[0].value_loss; }/~test_ppo ppo/shares~PPO: the value's loss of rows added up
 drpt/round_step.c~s/of->value + n, of->returns + n/of->returns + n, of->value + n/~test_ppo ppo/first_step~PPO: values held near what they are to learn
 drpt/round_step.c~s/if (a == b->accumulate - 1 \&\& too_far(run, \&w)) { return 0; }//~test_ppo ppo/kl_stop~PPO: a step of a policy that has moved too far

@@ -140,7 +140,8 @@ void round_draw(struct Run* run, RoundRows* to, Reader* reader, uint64_t stream,
 void round_compare_target(struct Run* run, RoundRows* rows);
 
 // A step (round_step.c): its rows into the batch, of all micro-batches the general ones and then the target's; and forward and backward of all
-// micro-batches, of each its rows from `first` on. 0: the policy has moved too far, and there is no gradient.
+// micro-batches, of each its rows from `first` on, without those that are found to be broken. 0: the policy has moved too far, and there is no
+// gradient.
 void round_fill(struct Run* run);
 int round_compute(struct Run* run, Drpt* drpt, int step, int first, StepRow* row);
 

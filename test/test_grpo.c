@@ -512,6 +512,45 @@ static void test_broken_rows(void) {
     run_close(&run);
 }
 
+// What is left counts as if such rows had never been part of the step, whatever micro-batch they are found in: for the mean over tokens too.
+static void test_tokens_of_broken_rows(void) {
+    static const char* const cases[] = { "--batch 8", "--batch 4 --accumulate 2", "--batch 8 --method subset", "--batch 8 --method mix --target-batch 8 --target " };
+    for (int i = 0; i < 4; i++) {
+        begin("--general %s --epochs 2 %s%s", general, cases[i], i == 3 ? target : "");
+        RoundRows *g = &run.round->general, *t = &run.round->target;
+        size_t bytes = sizeof(float) * run.model->num_params;
+        float* found = malloc(bytes);
+        check(found != NULL, "out of memory");
+        update(0);
+        memset(run.model->grads, 0, bytes);
+        g->old[5 * run.T + g->length[5] - 2] = NAN; // of its last token
+        g->advantage[2 * run.T + g->length[2] - 2] = NAN;
+        if (t->rows > 0) { t->advantage[run.T + t->length[1] - 2] = NAN; }
+        StepRow with = update(1);
+        expect(with.rows_left_out == 2 + (t->rows > 0) && with.loss != 0.0);
+        long tokens = all_tokens(g) - sampled(g, 2) - sampled(g, 5);
+        double share = (i < 2 ? 1.0 : 6.0) / (double)tokens;
+        for (int at = 0; at < 8; at++) {
+            int row = row_of(g, at);
+            expect(run.batch.usable[at] == (row != 2 && row != 5));
+            for (int k = 0; k < run.T; k++) {
+                double want = run.batch.usable[at] ? share * g->advantage[row * run.T + k] : 0.0;
+                expect(fabs(run.batch.weight[at * run.T + k] - want) < 1e-5 * share);
+            }
+        }
+        memcpy(found, run.model->grads, bytes);
+        memset(run.model->grads, 0, bytes);
+        g->usable[2] = g->usable[5] = 0;
+        if (t->rows > 0) { t->usable[1] = 0; }
+        run.round->done = 1;
+        StepRow without = update(1);
+        expect(without.rows_left_out == 0 && with.loss == without.loss && (t->rows == 0 || with.target_loss == without.target_loss));
+        expect(memcmp(found, run.model->grads, bytes) == 0);
+        free(found);
+        run_close(&run);
+    }
+}
+
 // ---------------------------------------------------------------------------------------------
 // The file.
 
@@ -593,6 +632,7 @@ int main(int argc, char** argv) {
         { "grpo/kl_stop", test_kl_stop },
         { "grpo/idle_rounds", test_idle_rounds },
         { "grpo/broken_rows", test_broken_rows },
+        { "grpo/tokens_of_broken_rows", test_tokens_of_broken_rows },
         { "grpo/file", test_file },
     };
     write_judge("judge.sh", "s/.*response\": \"\\([0-9]*\\).*/\\1/p");
