@@ -433,6 +433,7 @@ void run_open(Run* run) {
     const Config* c = &run->config;
     char* checkpoint = find_checkpoint(run);
     Objective objective = objective_named(c->objective);
+    if (run->round_options.iif) { run->options.method = "full"; } // check_options() lets no other pass
     run->model = gpt2_create(checkpoint ? checkpoint : c->init, c->seed, 1, objective_has_head(objective));
     free(checkpoint);
     open_data(run);
