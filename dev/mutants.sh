@@ -973,4 +973,6 @@ drpt/reward_model.c~s/^    check(T <= c->max_seq_len.*//~test_policy policy/rewa
 drpt/round_step.c~s/b->domain\[at\] = rows->domain\[row\];/b->domain[at] = 0;/~test_grpo grpo/shares~every response of the first file
 drpt/round_step.c~s/c->kl_reference = each(s\[0\].kl_reference, s\[0\].tokens)/c->kl_reference = s[0].kl_reference/~test_grpo grpo/shares~the divergence of all tokens added up
 drpt/round_file.c~s/^    r->degenerate = h\[10\];//~test_grpo grpo/file~how many groups were degenerate forgotten
+drpt/round_file.c~s/^    check_same(run, path.*//~test_grpo grpo/file~goes on with other options of a round
+drpt/round_file.c~s/ \&\& was\[0\] != 0//~test_grpo grpo/file~an older file is refused
 drpt/round_file.c~s/^    r->kept = h\[11\];//~test_grpo grpo/file~how many responses were kept forgotten

@@ -604,6 +604,14 @@ static void test_file(void) {
     expect_refused("in groups of 2, not", 20, 2);
     expect_refused("header entry 6 is -1", 24, -1);
     expect_refused("5 steps of a round of 4", 28, 5);
+    expect_refused("another --epochs", 4 * 12, 3);
+    expect_refused("another --objective", 4 * 13, OBJECTIVE_ppo);
+    expect_refused("another --target-objective", 4 * 14, TARGET_objective);
+    expect_refused("another --iif", 4 * 15, 1);
+    expect_refused("another --kl (or none)", 4 * 16, 0);
+    round_save(&run, path); // of a time when such files did not say so
+    for (int entry = 12; entry <= 16; entry++) { spoil(path, 4 * entry, 0); }
+    round_load(&run, path);
     expect_refused("token 17 is not of", tokens, 17);
     expect_refused("token -1 is not of", tokens, -1);
     expect_refused("a mask is 2", masks, 2);

@@ -163,6 +163,8 @@ cp -r once broken
 cp cut.bin broken/round_00000006.bin
 refuses 'round_00000006.bin' $run --steps 8 --rollouts 64 --out broken --resume 1
 refuses 'round_00000006.bin: holds 64 and 0 responses' $run --steps 8 --rollouts 128 --out once --resume 1
+refuses 'round_00000006.bin: is of another --epochs' $run --steps 8 --rollouts 64 --epochs 2 --out once --resume 1
+refuses 'round_00000006.bin: is of another --kl (or none)' $run --steps 8 --rollouts 64 --kl 0.1 --out once --resume 1
 { head -c 2000 once/round_00000006.bin; tail -c +2005 once/round_00000006.bin; } >broken/round_00000006.bin
 refuses 'its header asks for' $run --steps 8 --rollouts 64 --out broken --resume 1
 
