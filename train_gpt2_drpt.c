@@ -658,7 +658,7 @@ void gpt2_backward(GPT2* model, const int* tokens, const int* targets, const flo
 
 const float* gpt2_losses(const GPT2* model) { return model->losses; }
 
-void gpt2_update(GPT2* model, const Config* c, double lr, int step) {
+void gpt2_update(GPT2* model, const Config* c, double lr, int number) {
     gradient_clip(model->clip, model->grads, model->num_params, c->clip);
     for (int i = 0; i < NUM_TENSORS; i++) {
         const Tensor* t = &model->tensor[i];
@@ -669,7 +669,7 @@ void gpt2_update(GPT2* model, const Config* c, double lr, int step) {
             sgd_update(model->params + at, model->grads + at, size, (float)lr, decay, model->clip);
         } else {
             AdamW a = { (float)lr, (float)c->beta1, (float)c->beta2, (float)c->eps, decay };
-            adamw_update(model->params + at, model->grads + at, model->m + at, model->v + at, size, a, model->clip, step);
+            adamw_update(model->params + at, model->grads + at, model->m + at, model->v + at, size, a, model->clip, number);
         }
     }
 }
