@@ -231,7 +231,7 @@ static void project_on_basis(Probe* p, const Site* s, int v) {
     Site whole = *s;
     ptrdiff_t back = (ptrdiff_t)(parts - 1) * s->rows;
     whole.rows *= parts;
-    whole.dout -= back;
+    if (whole.dout) { whole.dout -= back; }
     if (!by_part) { whole.parts = 1; whole.part = 0; whole.index = p->layer; } // as if recorded by layer: a basis starts from it
     size_t size = site_size(&whole);
     grow(&p->raw, &p->raw_size, 2 * size);
