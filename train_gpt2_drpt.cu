@@ -792,7 +792,7 @@ void gpt2_free(GPT2* model) {
 const GPT2Config* gpt2_config(const GPT2* model) { return &model->config; }
 GPT2Arrays gpt2_arrays(const GPT2* model) { return GPT2Arrays{ model->params, model->grads, model->m, model->v, model->num_params }; }
 
-void gpt2_forward(GPT2* model, const int* tokens, int B, int T) {
+void gpt2_hidden(GPT2* model, const int* tokens, int B, int T) {
     int L = model->config.layers, C = model->config.channels, NH = model->config.heads, N = B * T;
     const Real* x = model->encoded;
     device_write(model->tokens, tokens, sizeof(int) * (size_t)N);
@@ -802,6 +802,11 @@ void gpt2_forward(GPT2* model, const int* tokens, int B, int T) {
         x = model->act[l].residual3;
     }
     layernorm_forward(model->lnf, model->lnf_mean, model->lnf_rstd, x, model->weight.lnfw, model->weight.lnfb, N, C);
+}
+
+void gpt2_forward(GPT2* model, const int* tokens, int B, int T) {
+    int C = model->config.channels, N = B * T;
+    gpt2_hidden(model, tokens, B, T);
     matmul_forward(model->logits, model->lnf, model->weight.wte, NULL, N, C, logits_stride(&model->config));
 }
 
@@ -820,16 +825,27 @@ void gpt2_values(const GPT2* model, float* values, int B, int T) {
     device_read(values, model->values, sizeof(float) * (size_t)B * (size_t)T);
 }
 
+static int any(const float* weight, int N) {
+    int n = 0;
+    while (n < N && weight[n] == 0.0f) { n++; }
+    return n < N;
+}
+
 void gpt2_backward(GPT2* model, const int* tokens, const int* targets, const float* weight, const HeadGradient* head, Drpt* drpt, int B, int T) {
     int L = model->config.layers, C = model->config.channels, NH = model->config.heads, V = model->config.vocab_size, N = B * T;
     const Real* last = model->act[L - 1].residual3;
     int stride = logits_stride(&model->config);
-    Real* dlogits = model->logits; // in place
+    Real* dlogits = any(weight, N) ? model->logits : NULL; // in place; NULL: no token is trained on
     (void)tokens; // gpt2_forward() has copied them
-    device_write(model->targets, targets, sizeof(int) * (size_t)N);
-    device_write(model->share, weight, sizeof(float) * (size_t)N);
-    cross_entropy_backward(model->losses, dlogits, model->targets, model->share, N, V, stride);
-    matmul_backward_input(model->dlnf, dlogits, model->weight.wte, N, C, stride);
+    if (dlogits) {
+        device_write(model->targets, targets, sizeof(int) * (size_t)N);
+        device_write(model->share, weight, sizeof(float) * (size_t)N);
+        cross_entropy_backward(model->losses, dlogits, model->targets, model->share, N, V, stride);
+        matmul_backward_input(model->dlnf, dlogits, model->weight.wte, N, C, stride);
+    } else {
+        device_zero(model->losses, sizeof(*model->losses) * (size_t)N);
+        device_zero(model->dlnf, sizeof(*model->dlnf) * (size_t)N * (size_t)C);
+    }
     if (head) {
         device_write(model->dvalue, head->dvalue, sizeof(float) * (size_t)N);
         device_write(model->head_share, head->share, sizeof(float) * (size_t)B);

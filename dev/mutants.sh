@@ -971,6 +971,15 @@ drpt/round_draw.c~s/VAL = (uint64_t)3/VAL = (uint64_t)1/~test_grpo grpo/random_n
 drpt/round_draw.c~s/VAL_GENERAL = (uint64_t)4/VAL_GENERAL = (uint64_t)3/~test_grpo grpo/random_numbers~both evaluations have the same random numbers
 drpt/round_draw.c~s/roll_out(run, data, rows, 1, stream, first);/roll_out(run, data, rows, 1, stream, 0);/~test_grpo grpo/random_numbers~the same random numbers for all batches of an evaluation
 drpt/reward_model.c~s/length\[first + i\] - 1/r->T - 1/~test_policy policy/reward_model~what stands behind a response is scored
+train_gpt2_drpt.c~s/any(weight, N) ? model->logits : NULL/model->logits/~test_counts 56_without_the_classifier~nothing goes back through the classifier, at its full price
+train_gpt2_drpt.c~s/^        device_zero(model->losses, .*//~test_gpt2 values_alone~losses of a pass before
+train_gpt2_drpt.c~s/^        device_zero(model->dlnf, .*//~test_gpt2 values_alone~the values' gradient added to that of a pass before
+train_gpt2_drpt.c~s/weight\[n\] == 0.0f) { n++; }/weight[n] <= 0.0f) { n++; }/~test_gpt2 values_alone~tokens that are only unlearnt left out
+drpt/drpt.c~s/dout ? SITE_TOKEN : SITE_LOOKUP/SITE_TOKEN/~test_gpt2 values_alone~a classifier without a gradient has one
+drpt/direct.c~s/^        else if (s->kind == SITE_LOOKUP) .*//~test_gather gather/1_7_11_routes~lookup alone: all columns for those of a tile
+drpt/reward_model.c~s/gpt2_hidden/gpt2_forward/~test_counts 56_without_the_classifier~a reward model has logits
+drpt/round_draw.c~s/gpt2_hidden/gpt2_forward/~test_counts 56_without_the_classifier~values of states with logits
+drpt/policy.c~s/gpt2_hidden/gpt2_forward/~test_counts 56_without_the_classifier~scores of pairs with logits
 drpt/reward_model.c~s/^    check(c->vocab_size ==.*//~test_policy policy/reward_model~a judge of another vocabulary
 drpt/reward_model.c~s/^    check(T <= c->max_seq_len.*//~test_policy policy/reward_model~a judge whose context is too short
 drpt/round_step.c~s/b->domain\[at\] = rows->domain\[row\];/b->domain[at] = 0;/~test_grpo grpo/shares~every response of the first file

@@ -344,7 +344,7 @@ void drpt_site_position(Drpt* d, const char* name, float* dweight, const Real* d
 void drpt_site_token(Drpt* d, const char* name, float* dweight, const Real* dout, const Real* inp,
                      const Real* dlookup, const int* tokens, int C, int V, int stride) {
     int rows = d->plain ? stride : V; // a product without gaps: it adds zeros to the rows behind V
-    record(d, (Site){ .kind = SITE_TOKEN, .name = name, .dweight = dweight, .dout = dout, .inp = inp,
+    record(d, (Site){ .kind = dout ? SITE_TOKEN : SITE_LOOKUP, .name = name, .dweight = dweight, .dout = dout, .inp = inp,
                       .dlookup = dlookup, .tokens = tokens, .rows = rows, .cols = C, .stride = stride, .parts = 1 });
 }
 
