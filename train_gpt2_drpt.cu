@@ -469,8 +469,8 @@ static __device__ bool is_argmax(const Real* x, int target, int V) {
 }
 
 // One block a row. grid (N), block (ROW_THREADS)
-template <int W> static __global__ void cross_entropy_forward_kernel(float* losses, unsigned char* hits, const Real* logits, const int* targets,
-                                                                     const float* weight, int V, int stride) {
+template <int W> static __global__ void __launch_bounds__(ROW_THREADS)
+cross_entropy_forward_kernel(float* losses, unsigned char* hits, const Real* logits, const int* targets, const float* weight, int V, int stride) {
     size_t n = blockIdx.x;
     const Real* x = logits + n * stride;
     int target = targets[n];
@@ -491,8 +491,8 @@ static void cross_entropy_forward(float* losses, unsigned char* hits, const Real
 }
 
 // One block a row. grid (N), block (ROW_THREADS)
-template <int W> static __global__ void cross_entropy_backward_kernel(float* losses, Real* logits, const int* targets, const float* weight,
-                                                                      int V, int stride) {
+template <int W> static __global__ void __launch_bounds__(ROW_THREADS)
+cross_entropy_backward_kernel(float* losses, Real* logits, const int* targets, const float* weight, int V, int stride) {
     size_t n = blockIdx.x;
     Real* x = logits + n * stride;
     float w = weight[n];

@@ -598,6 +598,14 @@ static void test_stopwatch(void) {
 static void test_refused(void) {
     expect_dies("--precision fp16", device_start("fp16"));
     expect_dies(sizeof(Real) == 4 ? "--precision bf16" : "--precision fp32", device_start(sizeof(Real) == 4 ? "bf16" : "fp32"));
+    expect_dies("the GPU is out of memory: 1073741824 MiB for a test; use", device_alloc((size_t)1 << 50, "a test"));
+#ifndef __CUDACC__
+    setenv("EMU_DEVICE", "none", 1);
+    expect_dies("no NVIDIA GPU that can be used: no CUDA-capable device", device_start(TEST_PRECISION));
+    setenv("EMU_DEVICE", "other", 1);
+    expect_dies("CUDA-on-CPU emulator: no kernel image is available for execution on the device; 'make cuda ARCH=sm_90'", device_start(TEST_PRECISION));
+    unsetenv("EMU_DEVICE");
+#endif
     expect_dies("heads of 129 channels", attention_forward(NULL, NULL, NULL, NULL, 1, 1, 129, 1));
 }
 
