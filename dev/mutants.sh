@@ -281,7 +281,8 @@ drpt/group.c~s/usable\[i\] \&\& isfinite(added)/usable[i]/~test_drpt drpt/normal
 drpt/group_memory.c~s/sizeof(double) \* g->apart/sizeof(double) * (1 + (size_t)(g->n + g->n * g->n))/~test_drpt drpt/normalised_scores_of_some_rows~scores of the group before kept
 drpt/drpt.c~s/d->v + (s.dweight - d->grads)/d->v/~test_drpt drpt/adams_metric~second moments of the first weights
 drpt/drpt.c~s/d->v + (s.dbias - d->grads)/d->v/~test_drpt drpt/adams_metric~second moments of the first weights for biases
-drpt/drpt.c~s/pow(d->beta2, (double)step)/pow(d->beta2, (double)step + 1.0)/~test_drpt drpt/adams_metric~second moments corrected for a step to come
+drpt/drpt.c~s/pow(d->beta2, \*d->updates)/pow(d->beta2, *d->updates + 1.0)/~test_drpt drpt/adams_metric~second moments corrected for a step to come
+drpt/drpt.c~s/pow(d->beta2, \*d->updates)/pow(d->beta2, (double)step)/~test_drpt drpt/adams_metric~second moments corrected for steps without an update
 drpt/drpt.c~s/d->basis || d->gather.metric ? NAN : 0.0/d->basis ? NAN : 0.0/~test_drpt drpt/adams_metric~an angle that nothing measured
 drpt/drpt.c~s/if (d->plain || d->group != DRPT_MATRIX)/if (1)/~test_update every_method~queries, keys and values share
 drpt/drpt.c~s/.dweight = dweight + at \* (size_t)C,/.dweight = dweight,/~test_update every_method~parts: all into the first weights
@@ -428,7 +429,10 @@ drpt/run.c~s/trained > 0 \&\& hits == trained/hits > 0/~test_gpt2 evaluate~a row
 drpt/run.c~s/drpt->plain ? 1.0 : (double)usable.rows/1.0/~test_update every_method~general rows divided by n twice
 drpt/run.c~s/as_one = (c->target || own) \&\& c->accumulate > 1/as_one = 0/~test_invariants 32_34_accumulated_and_recomputed~each micro-batch a feasible set of its own
 train_gpt2_drpt.c~s/model->num_params, c->clip)/model->num_params, 0.0)/~test_parity training~no clipping
-drpt/run.c~s/row.lr, step + 1)/row.lr, step + 2)/~test_parity training~AdamW's step counted from 2
+drpt/run.c~s/row.lr, ++run->updates)/row.lr, ++run->updates + 1)/~test_parity training~AdamW's updates counted from 2
+drpt/run.c~s/row.lr, ++run->updates)/row.lr, step + 1)/~test_grpo grpo/idle_rounds~moments corrected for rounds without an update
+drpt/run.c~s/step - was.skipped/step/~test_grpo grpo/idle_rounds~rounds without an update forgotten
+llmc/gpt2_file.c~s/, s->skipped }/ }/~test_grpo grpo/idle_rounds~rounds without an update not saved
 train_gpt2_drpt.c~s/t->rows > 1 ? (float)c->weight_decay : 0.0f/(float)c->weight_decay/~test_gpt2 decay~vectors are decayed
 drpt/run.c~s/row->update_ratio = t > 0.0 || isnan(t) ? u \/ t/row->update_ratio = t > 0.0 || isnan(t) ? t \/ u/~test_update logs~the ratio upside down
 drpt/run.c~s/for (int step = run->first_step;/for (int step = 0;/~test_gpt2 resume~begins anew with the weights of a checkpoint
@@ -445,8 +449,8 @@ drpt/run.c~s/run->T, as_one ? 1 : c->accumulate/run->T, c->accumulate/~test_inva
 drpt/run.c~s/c->target ? per \* times \* c->target_batch/c->target ? per * c->target_batch/~test_invariants 32_34_accumulated_and_recomputed~target rows of one micro-batch
 drpt/run.c~s/(int)run->general.num_files, (uint64_t)c->seed/1, (uint64_t)c->seed/~test_invariants domains~one domain
 drpt/run.c~s/b->usable, b->domain);/b->usable, NULL);/~test_invariants domains~rows of the first domain all
-drpt/run.c~s/(run->model).v, c->beta2/(run->model).m, c->beta2/~test_invariants scores_in_adams_metric~the first moments' metric
-drpt/run.c~s/(run->model).v, c->beta2, c->eps/(run->model).v, c->beta1, c->eps/~test_invariants scores_in_adams_metric~second moments corrected by the first's beta
+drpt/run.c~s/(run->model).v, \&run->updates/(run->model).m, \&run->updates/~test_invariants scores_in_adams_metric~the first moments' metric
+drpt/run.c~s/\&run->updates, c->beta2, c->eps/\&run->updates, c->beta1, c->eps/~test_invariants scores_in_adams_metric~second moments corrected by the first's beta
 drpt/run.c~s/first = with_general ? 0 : b->n;/first = 0;/~test_invariants steps_without_general_rows~general rows computed all the same
 drpt/run.c~s/\&run->target_reader, with_general,/\&run->target_reader, 1,/~test_invariants steps_without_general_rows~general rows read that nobody looks at
 drpt/run.c~s/b->weight + at, 0, b->n - first)/b->weight + at, 0, b->n)/~test_invariants steps_without_general_rows~target rows in the general loss
@@ -708,10 +712,13 @@ llmc/sampler.c~s/fmax(1.0 \/ temperature, 1e-30)/fmax(1.0, 1e-30)/~test_sampler 
 llmc/sampler.c~s/rng_uniform(rng) \* all/rng_uniform(rng)/~test_sampler sampler/frequencies~a coin of one
 llmc/sampler.c~s/    if (!isfinite(all)) { return -1; }//~test_sampler sampler/no_probabilities~NaN is sampled from
 llmc/sampler.c~s/ - log_all);/ - log(all));/~test_sampler sampler/weights~the log-probability of the truncated distribution
-llmc/sampler.c~s/if (above == wanted) { break; }/if (above >= wanted) { break; }/~test_sampler sampler/weights~a bound that leaves too much
+llmc/sampler.c~s/measure(at_low, count) > wanted/measure(at_low, count) > 2 * wanted/~test_sampler sampler/weights~a bound that leaves too much
+llmc/sampler.c~s/at_low.count - at_high.count > 1/at_low.count - at_high.count > 2/~test_sampler sampler/weights~two tokens where one would do
+llmc/sampler.c~s/if (high - (int64_t)low == 1) { keep_first.*//~test_sampler sampler/weights~all of those that are equal
+llmc/sampler.c~s/, (double)largest - 88.0 \* temperature)/, (double)largest - 88.0)/~test_sampler sampler/hot~the same least at all temperatures
 llmc/sampler.c~s/        c->sum\[p\] = sum;$/        c->sum[p] += 0.0f * sum;/~test_sampler sampler/weights~the weight of a piece before tokens were left out
 llmc/sampler.c~s/top > c->largest ? top : c->largest/top/~test_sampler sampler/weights~the last piece's largest logit
-llmc/sampler.c~s/(V \/ (MOST_PIECES \* UNIT) + 1) \* UNIT/UNIT * 2/~test_sampler sampler/large~more pieces than there is room for
+llmc/sampler.c~s/(V \/ (MOST_PIECES \* UNIT) + 1) \* UNIT/UNIT/~test_sampler sampler/large~more pieces than there is room for
 drpt/rollout.c~s/first + (uint64_t)i)/first)/~test_rollout rollout/without_cache~the same random numbers for all rows
 drpt/rollout.c~s/    r->waiting -= admitted;/    r->waiting = 0;/~test_rollout rollout/without_cache~rows that wait forgotten
 drpt/rollout.c~s/        r->place\[last\] = place;//~test_rollout rollout/without_cache~a place of the decoder given away twice
@@ -876,7 +883,9 @@ drpt/round_step.c~s/^    for (size_t k = 0; k < N; k++) { dvalue\[k\] .*//~test_
 drpt/round_step.c~s/{ memset(dvalue, 0, sizeof(float) \* N); return; }/{ return; }/~test_ppo ppo/shares~PPO: the last pass' values
 drpt/round_step.c~s/^    if (part == 1 \&\& run->round->target_objective != TARGET_objective) { memset.*//~test_ppo ppo/shares~PPO: values in every target's gradient
 drpt/round_step.c~s/^            weigh_values(run, \&w, 1, .*//~test_ppo ppo/shares~PPO: a target's objective without values
-drpt/round_step.c~s/^        if (!b->usable\[at + (size_t)i\]) { memset.*//~test_ppo ppo/broken_values~PPO: values of responses that were left out
+drpt/round_step.c~s/return rows_broken(w) > 0 ? BROKEN : WHOLE;/return WHOLE;/~test_ppo ppo/broken_values~PPO: no step without the responses that are left out
+drpt/round_step.c~s/^    for (row->rows_left_out = 0; ; ) {/    Count usable[2] = { count_usable(b, first, b->n), count_usable(b, b->n, b->n + b->m) };\n    for (row->rows_left_out = 0; ; ) {/;s/^        Count usable.*//~test_grpo grpo/tokens_of_broken_rows~the tokens of broken rows are part of the mean
+drpt/round_step.c~s/^        row->rows_left_out += .*//~test_grpo grpo/broken_rows~rows left out go unsaid
 drpt/round_step.c~s/c->value_loss = each(s\[0\].value_loss, .*/c->value_loss = s[0].value_loss; }/~test_ppo ppo/shares~PPO: the value's loss of rows added up
 drpt/round_step.c~s/of->value + n, of->returns + n/of->returns + n, of->value + n/~test_ppo ppo/first_step~PPO: values held near what they are to learn
 drpt/round_step.c~s/if (a == b->accumulate - 1 \&\& too_far(run, \&w)) { return 0; }//~test_ppo ppo/kl_stop~PPO: a step of a policy that has moved too far
@@ -925,11 +934,22 @@ drpt/round_draw.c~s/VAL = (uint64_t)3/VAL = (uint64_t)1/~test_grpo grpo/random_n
 drpt/round_draw.c~s/VAL_GENERAL = (uint64_t)4/VAL_GENERAL = (uint64_t)3/~test_grpo grpo/random_numbers~both evaluations have the same random numbers
 drpt/round_draw.c~s/roll_out(run, data, rows, 1, stream, first);/roll_out(run, data, rows, 1, stream, 0);/~test_grpo grpo/random_numbers~the same random numbers for all batches of an evaluation
 drpt/reward_model.c~s/length\[first + i\] - 1/r->T - 1/~test_policy policy/reward_model~what stands behind a response is scored
+train_gpt2_drpt.c~s/any(weight, N) ? model->logits : NULL/model->logits/~test_counts 56_without_the_classifier~nothing goes back through the classifier, at its full price
+train_gpt2_drpt.c~s/^        device_zero(model->losses, .*//~test_gpt2 values_alone~losses of a pass before
+train_gpt2_drpt.c~s/^        device_zero(model->dlnf, .*//~test_gpt2 values_alone~the values' gradient added to that of a pass before
+train_gpt2_drpt.c~s/weight\[n\] == 0.0f) { n++; }/weight[n] <= 0.0f) { n++; }/~test_gpt2 values_alone~tokens that are only unlearnt left out
+drpt/drpt.c~s/dout ? SITE_TOKEN : SITE_LOOKUP/SITE_TOKEN/~test_gpt2 values_alone~a classifier without a gradient has one
+drpt/direct.c~s/^        else if (s->kind == SITE_LOOKUP) .*//~test_gather gather/1_7_11_routes~lookup alone: all columns for those of a tile
+drpt/reward_model.c~s/gpt2_hidden/gpt2_forward/~test_counts 56_without_the_classifier~a reward model has logits
+drpt/round_draw.c~s/gpt2_hidden/gpt2_forward/~test_counts 56_without_the_classifier~values of states with logits
+drpt/policy.c~s/gpt2_hidden/gpt2_forward/~test_counts 56_without_the_classifier~scores of pairs with logits
 drpt/reward_model.c~s/^    check(c->vocab_size ==.*//~test_policy policy/reward_model~a judge of another vocabulary
 drpt/reward_model.c~s/^    check(T <= c->max_seq_len.*//~test_policy policy/reward_model~a judge whose context is too short
 drpt/round_step.c~s/b->domain\[at\] = rows->domain\[row\];/b->domain[at] = 0;/~test_grpo grpo/shares~every response of the first file
 drpt/round_step.c~s/c->kl_reference = each(s\[0\].kl_reference, s\[0\].tokens)/c->kl_reference = s[0].kl_reference/~test_grpo grpo/shares~the divergence of all tokens added up
 drpt/round_file.c~s/^    r->degenerate = h\[10\];//~test_grpo grpo/file~how many groups were degenerate forgotten
+drpt/round_file.c~s/^    check_same(run, path.*//~test_grpo grpo/file~goes on with other options of a round
+drpt/round_file.c~s/ \&\& was\[0\] != 0//~test_grpo grpo/file~an older file is refused
 drpt/round_file.c~s/^    r->kept = h\[11\];//~test_grpo grpo/file~how many responses were kept forgotten
 drpt/round_draw.c~s/prompts_row(\&r->prompts, data, r->source\[i \/ group\]), response/prompts_row(\&r->prompts, data, r->source[0]), response/~test_grpo grpo/judged~every response judged by the first prompt
 drpt/round_draw.c~s/dataset_domain(data, r->source\[i \/ r->group\])/dataset_domain(data, r->source[0])/~test_grpo grpo/judged~every response of the first one's file

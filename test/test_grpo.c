@@ -95,6 +95,7 @@ static void write_prompts(const char* path, int rows, int shortest) {
 }
 
 static char general[300], target[300], two_files[300];
+static const char* judge = "judge.sh";
 
 static void write_data(void) {
     write_prompts(scratch("general.bin"), ROWS, 1);
@@ -113,7 +114,7 @@ static void begin(const char* format, ...) {
     va_start(args, format);
     vsnprintf(options, sizeof(options), format, args);
     va_end(args);
-    run_begin("--init L2,H3,C12,V17,T10 --seed 5 --threads 1 --objective grpo --group-size 4 --max-new 4 --schedule constant --reward-seconds 5 --reward-command %s %s", scratch("judge.sh"), options);
+    run_begin("--init L2,H3,C12,V17,T10 --seed 5 --threads 1 --objective grpo --group-size 4 --max-new 4 --schedule constant --reward-seconds 5 --reward-command %s %s", scratch(judge), options);
     test_rng = 9;
     fill_params(run.model, 0.3f);
     if (run.round->reference) { test_rng = 11; fill_params(run.round->reference, 0.3f); }
@@ -639,6 +640,34 @@ static void test_kl_stop(void) {
     run_close(&run);
 }
 
+// A round without anything to learn is no update, and AdamW's moments are not corrected for it, after an interruption neither: a first update
+// moves the weights by the learning rate, whatever their gradients.
+static void test_idle_rounds(void) {
+    const char *folder = scratch("idle"), *options = "--general %s --batch 8 --lr 1e-3 --clip 0 --weight-decay 0 --eps 1e-12 --out %s --save-every 3 --resume 1 --steps %d";
+    judge = "equal.sh";
+    begin(options, general, folder, 3);
+    run_train();
+    expect(run.updates == 0);
+    run_close(&run);
+    judge = "judge.sh";
+    begin(options, general, folder, 4);
+    size_t count = run.model->num_params, moved = 0;
+    float* before = malloc(sizeof(float) * count);
+    check(before != NULL, "out of memory");
+    memcpy(before, run.model->params, sizeof(float) * count);
+    expect(run.first_step == 3 && run.updates == 0);
+    run_train();
+    expect(run.updates == 1);
+    for (size_t k = 0; k < count; k++) {
+        double by = fabs((double)run.model->params[k] - before[k]);
+        expect(by < 1.001e-3);
+        moved += by > 0.999e-3;
+    }
+    expect(moved > count / 4);
+    free(before);
+    run_close(&run);
+}
+
 // Log-probabilities that are no numbers: such rows are left out, said so, and end a round only where there is one.
 static void test_broken_rows(void) {
     begin("--general %s --batch 8 --epochs 2 --kl-stop 0.05", general);
@@ -660,6 +689,45 @@ static void test_broken_rows(void) {
     row = update(1);
     expect(row.rows_left_out == 1 && isfinite(row.target_loss));
     run_close(&run);
+}
+
+// What is left counts as if such rows had never been part of the step, whatever micro-batch they are found in: for the mean over tokens too.
+static void test_tokens_of_broken_rows(void) {
+    static const char* const cases[] = { "--batch 8", "--batch 4 --accumulate 2", "--batch 8 --method subset", "--batch 8 --method mix --target-batch 8 --target " };
+    for (int i = 0; i < 4; i++) {
+        begin("--general %s --epochs 2 %s%s", general, cases[i], i == 3 ? target : "");
+        RoundRows *g = &run.round->general, *t = &run.round->target;
+        size_t bytes = sizeof(float) * run.model->num_params;
+        float* found = malloc(bytes);
+        check(found != NULL, "out of memory");
+        update(0);
+        memset(run.model->grads, 0, bytes);
+        g->old[5 * run.T + g->length[5] - 2] = NAN; // of its last token
+        g->advantage[2 * run.T + g->length[2] - 2] = NAN;
+        if (t->rows > 0) { t->advantage[run.T + t->length[1] - 2] = NAN; }
+        StepRow with = update(1);
+        expect(with.rows_left_out == 2 + (t->rows > 0) && with.loss != 0.0);
+        long tokens = all_tokens(g) - sampled(g, 2) - sampled(g, 5);
+        double share = (i < 2 ? 1.0 : 6.0) / (double)tokens;
+        for (int at = 0; at < 8; at++) {
+            int row = row_of(g, at);
+            expect(run.batch.usable[at] == (row != 2 && row != 5));
+            for (int k = 0; k < run.T; k++) {
+                double want = run.batch.usable[at] ? share * g->advantage[row * run.T + k] : 0.0;
+                expect(fabs(run.batch.weight[at * run.T + k] - want) < 1e-5 * share);
+            }
+        }
+        memcpy(found, run.model->grads, bytes);
+        memset(run.model->grads, 0, bytes);
+        g->usable[2] = g->usable[5] = 0;
+        if (t->rows > 0) { t->usable[1] = 0; }
+        run.round->done = 1;
+        StepRow without = update(1);
+        expect(without.rows_left_out == 0 && with.loss == without.loss && (t->rows == 0 || with.target_loss == without.target_loss));
+        expect(memcmp(found, run.model->grads, bytes) == 0);
+        free(found);
+        run_close(&run);
+    }
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -719,6 +787,14 @@ static void test_file(void) {
         expect_refused(with("header entry %d is 1073741823", i), 4 * i, INT32_MAX / 2);
     }
     expect_refused("5 steps of a round of 4", 28, 5);
+    expect_refused("another --epochs", 4 * 12, 3);
+    expect_refused("another --objective", 4 * 13, OBJECTIVE_ppo);
+    expect_refused("another --target-objective", 4 * 14, TARGET_objective);
+    expect_refused("another --iif", 4 * 15, 1);
+    expect_refused("another --kl (or none)", 4 * 16, 0);
+    round_save(&run, path); // of a time when such files did not say so
+    for (int entry = 12; entry <= 16; entry++) { spoil(path, 4 * entry, 0); }
+    round_load(&run, path);
     expect_refused("token 17 is not of", tokens, 17);
     expect_refused("token -1 is not of", tokens, -1);
     expect_refused("a mask is 2", masks, 2);
@@ -789,10 +865,14 @@ int main(int argc, char** argv) {
         { "grpo/own_target", test_own_target },
         { "grpo/sizes", test_sizes },
         { "grpo/kl_stop", test_kl_stop },
+        { "grpo/idle_rounds", test_idle_rounds },
         { "grpo/broken_rows", test_broken_rows },
+        { "grpo/tokens_of_broken_rows", test_tokens_of_broken_rows },
         { "grpo/file", test_file },
         { "grpo/file_of_domains", test_file_of_domains },
     };
+    write_judge("judge.sh", "s/.*response\": \"\\([0-9]*\\).*/\\1/p");
+    write_judge("equal.sh", "s/.*/0.5/p");
     omp_set_num_threads(1); // a child that was forked from several would wait for the others
     write_judge("judge.sh", "s/.*response\": \"\\([0-9]*\\).*/\\1/p");
     write_judge("first.sh", "s/.*prompt\": \"\\([0-9]*\\).*/\\1/p");
