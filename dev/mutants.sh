@@ -961,7 +961,7 @@ drpt/round_draw.c~s/^    r->target_age = 0;//~test_grpo grpo/file~the target's r
 drpt/round_draw.c~s/^        round_compare_target(run, \&r->target);//~test_grpo grpo/own_target~self-reference: no advantages
 drpt/round_draw.c~s/^    else { round_compare(rows, r->group); }/    else { round_compare(rows, rows->rows); }/~test_grpo grpo/target_off_the_policy~the objective's advantages over all responses
 drpt/round_draw.c~s/GENERAL, r->number);/GENERAL, 0);/~test_grpo grpo/random_numbers~the same random numbers each round, for the general responses
-drpt/round_draw.c~s/TARGET, r->target_draws++)/TARGET, 0); r->target_draws++//~test_grpo grpo/random_numbers~the same random numbers each round, for the target
+drpt/round_draw.c~s/TARGET, r->target_draws++)/TARGET, 0); r->target_draws++/~test_grpo grpo/random_numbers~the same random numbers each round, for the target
 drpt/round_draw.c~s/(size_t)c->val_batches \* (size_t)c->batch/(size_t)c->val_batches/~test_grpo grpo/evaluations~batches of one prompt
 drpt/round_draw.c~s/c->val_batches < 0 ? data->rows/c->val_batches < 0 ? 4/~test_grpo grpo/evaluations~an evaluation of all prompts ends early
 drpt/round_draw.c~s/r->source\[i\] = first + (size_t)i/r->source[i] = (size_t)i/~test_grpo grpo/evaluations~every batch of an evaluation the first prompts
