@@ -287,7 +287,7 @@ drpt/drpt.c~s/d->basis || d->gather.metric ? NAN : 0.0/d->basis ? NAN : 0.0/~tes
 drpt/drpt.c~s/if (d->plain || d->group != DRPT_MATRIX)/if (1)/~test_update every_method~queries, keys and values share
 drpt/drpt.c~s/.dweight = dweight + at \* (size_t)C,/.dweight = dweight,/~test_update every_method~parts: all into the first weights
 drpt/drpt.c~s/.dbias = dbias + at,/.dbias = dbias,/~test_update every_method~parts: all into the first biases
-drpt/drpt.c~s/.dout = dout + at, .inp/.dout = dout, .inp/~test_update every_method~parts: all the queries' gradient
+drpt/drpt.c~s/.dout = device_reals(dout, (ptrdiff_t)at), .inp/.dout = dout, .inp/~test_update every_method~parts: all the queries' gradient
 drpt/drpt.c~s/s->name\[s->part\]/s->name[0]/~test_update logs~geometry: all parts are the first
 drpt/drpt.c~s/keep_gradients = d->group <= DRPT_LAYER/keep_gradients = 1/;s/count == 1 \&\& d->label/d->label/~test_update every_method~kept gradients of a group's last site for all
 drpt/drpt.c~s/^    d->gather.kept_size = roomy.kept_size;/    d->gather.kept_size = 0;/~test_counts 56_steps~no room to keep the largest site's gradients
@@ -370,7 +370,7 @@ drpt/iif.c~s/^    device_zero(a.grads, .*//~test_iif iif/scores~iif: gradients l
 drpt/iif.c~s/usable\[i\] = r->iif->score\[i\] >= 0.0;/usable[i] = !(r->iif->score[i] < 0.0);/~test_iif iif/broken_rows~iif: NaN is kept
 drpt/iif.c~s/score\[i\] >= 0.0/score[i] > 0.0/~test_iif iif/target_without_gradient~iif: a score of 0 is not kept
 drpt/round.c~s/run->round_options.iif \&\& most < 2 ? 2 : most/most/~test_iif iif/scores~iif: room for one row
-drpt/round.c~s/^    check(!o->iif || (method .*//~test_iif iif/what_makes_no_sense~iif: before any method
+drpt/round.c~s/^    check(!o->iif || !method .*//~test_iif iif/what_makes_no_sense~iif: before any method
 drpt/round.c~s/^    check(!o->iif || run->config.general.*//~test_iif iif/what_makes_no_sense~iif: without general rows
 drpt/round_step.c~s/if (ended \&\& r->iif) { iif_filter(run); }//~test_iif iif/rounds_are_filtered~iif: no round is filtered
 drpt/round_step.c~s/if (ended \&\& r->iif)/if (r->iif)/~test_iif iif/rounds_are_filtered~iif: every step filters
@@ -882,13 +882,13 @@ drpt/round_step.c~s/double kl = plain || r->objective == OBJECTIVE_ppo ?/double 
 drpt/round_step.c~s/^    for (size_t k = 0; k < N; k++) { dvalue\[k\] .*//~test_ppo ppo/first_step~PPO: --value-weight not heeded
 drpt/round_step.c~s/{ memset(dvalue, 0, sizeof(float) \* N); return; }/{ return; }/~test_ppo ppo/shares~PPO: the last pass' values
 drpt/round_step.c~s/^    if (part == 1 \&\& run->round->target_objective != TARGET_objective) { memset.*//~test_ppo ppo/shares~PPO: values in every target's gradient
-drpt/round_step.c~s/^            weigh_values(run, \&w, 1, .*//~test_ppo ppo/shares~PPO: a target's objective without values
+drpt/round_step.c~s/^            weigh_values(run, w, 1, .*//~test_ppo ppo/shares~PPO: a target's objective without values
 drpt/round_step.c~s/return rows_broken(w) > 0 ? BROKEN : WHOLE;/return WHOLE;/~test_ppo ppo/broken_values~PPO: no step without the responses that are left out
 drpt/round_step.c~s/^    for (row->rows_left_out = 0; ; ) {/    Count usable[2] = { count_usable(b, first, b->n), count_usable(b, b->n, b->n + b->m) };\n    for (row->rows_left_out = 0; ; ) {/;s/^        Count usable.*//~test_grpo grpo/tokens_of_broken_rows~the tokens of broken rows are part of the mean
 drpt/round_step.c~s/^        row->rows_left_out += .*//~test_grpo grpo/broken_rows~rows left out go unsaid
 drpt/round_step.c~s/c->value_loss = each(s\[0\].value_loss, .*/c->value_loss = s[0].value_loss; }/~test_ppo ppo/shares~PPO: the value's loss of rows added up
 drpt/round_step.c~s/of->value + n, of->returns + n/of->returns + n, of->value + n/~test_ppo ppo/first_step~PPO: values held near what they are to learn
-drpt/round_step.c~s/if (a == b->accumulate - 1 \&\& too_far(run, \&w)) { return 0; }//~test_ppo ppo/kl_stop~PPO: a step of a policy that has moved too far
+drpt/round_step.c~s/if (a == b->accumulate - 1 \&\& too_far(run, w)) { return TOO_FAR; }//~test_ppo ppo/kl_stop~PPO: a step of a policy that has moved too far
 drpt/round_file.c~s/^    r->divergence = numbers.*//~test_ppo ppo/resume~PPO: the divergence of the round forgotten
 drpt/round_file.c~s/^    r->responses = numbers.*//~test_ppo ppo/resume~PPO: the responses of the round forgotten
 
@@ -973,8 +973,8 @@ drpt/round_step.c~s/each(s\[1\].loss, w->share\[1\] \* /each(s[1].loss, /~test_g
 drpt/round_step.c~s/each(s\[1\].loss, /each(s[0].loss, /~test_grpo grpo/log~the general loss for the target's
 drpt/round_step.c~s/c->kl_old = each(s\[0\].kl_old, s\[0\].tokens)/c->kl_old = s[0].kl_old/~test_grpo grpo/log~the divergence from the old policy added up
 drpt/round_step.c~s/c->clipped = each(s\[0\].clipped, s\[0\].tokens)/c->clipped = s[0].clipped/~test_grpo grpo/log~clipped tokens, not their share
-drpt/round_step.c~s/(int)(s\[0\].broken + s\[1\].broken)/(int)s[0].broken/~test_grpo grpo/broken_rows~broken rows of the target not told
-drpt/round_step.c~s/count_usable(b, b->n, rows)/count_usable(b, first, rows)/~test_grpo grpo/log~the target's mean over all rows
+drpt/round_step.c~s/w->stats\[0\].broken + w->stats\[1\].broken/w->stats[0].broken/~test_grpo grpo/broken_rows~broken rows of the target not told
+drpt/round_step.c~s/count_usable(b, b->n, b->n + b->m)/count_usable(b, first, b->n + b->m)/~test_grpo grpo/log~the target's mean over all rows
 drpt/round_step.c~s/1.0 \/ fmax(1.0, (double)usable\[1\].tokens)/1.0 \/ fmax(1.0, (double)usable[1].rows)/~test_grpo grpo/target_weights~the target's mean over rows
 drpt/round_step.c~s/w->stats\[run->batch.n == 0\]/w->stats[0]/~test_grpo grpo/kl_stop~without general rows no round ends early
 drpt/round_step.c~s/^        row->round_ended = 1;//~test_grpo grpo/kl_stop~a round that was ended is not told
