@@ -1065,3 +1065,6 @@ dev/text/rows.c~s/size_t t = before - 1; t < n/size_t t = before; t < n/~test_su
 dev/text/rows.c~s/n - (asked ? 1 : 0)/n/~test_sums prompts~the end of an answer is compared too
 dev/text/rows.c~s/before > 0 \&\& n <= r->T/before > 0 \&\& n < r->T/~test_sums pretrain~rows without room for their end
 dev/text/rows.c~s/: END_OF_TEXT;/: 0;/~test_letters pretrain~rows that do not end
+
+# ---- bases of a pass without a trained token
+drpt/basis_state.c~s/return s->kind == SITE_LOOKUP ? SITE_TOKEN : (int)s->kind;/return (int)s->kind;/~test_grpo grpo/degenerate_bases~a run ends in a step that has nothing to learn from

@@ -436,6 +436,27 @@ static void test_degenerate(void) {
     run_close(&run);
 }
 
+// A step in which there is nothing to learn from, between others: bases stay what they are.
+static void test_degenerate_bases(void) {
+    for (int which = 0; which < 2; which++) { // first of all, or once there are bases
+        begin("--general %s --batch 8 --target %s --target-batch 8 --method inside --rank 2 --refresh 1", general, target);
+        Round* r = run.round;
+        r->steps = 4; // of one round
+        for (int step = 0; step < 3; step++) {
+            if (step == 0) { round_begin(&run); round_draw_target(&run); }
+            int learns = step != which;
+            memset(r->general.usable, learns, 8);
+            memset(r->target.usable, learns, 8);
+            memset(run.model->grads, 0, sizeof(float) * run.model->num_params);
+            update(step);
+            double sum = 0.0;
+            for (size_t k = 0; k < run.model->num_params; k++) { sum += fabsf(run.model->grads[k]); }
+            expect(learns ? isfinite(sum) && sum > 0.0 : sum == 0.0);
+        }
+        run_close(&run);
+    }
+}
+
 // The mean reward, with its mean for a baseline: over all responses, whatever their prompts.
 static void test_target_weights(void) {
     begin("--general %s --batch 8 --target %s --target-batch 8 --method mix", general, target);
@@ -859,6 +880,7 @@ int main(int argc, char** argv) {
         { "grpo/epochs", test_epochs },
         { "grpo/shares", test_shares },
         { "grpo/degenerate", test_degenerate },
+        { "grpo/degenerate_bases", test_degenerate_bases },
         { "grpo/target_weights", test_target_weights },
         { "grpo/target_off_the_policy", test_target_off_the_policy },
         { "grpo/log", test_log },
