@@ -15,6 +15,7 @@ import sys
 import tempfile
 from types import SimpleNamespace
 
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # read when NumPy is loaded; its threads would only wait for one another
 import numpy as np
 
 sys.dont_write_bytecode = True
@@ -425,7 +426,6 @@ def main():
     parser.add_argument("--thorough", action="store_true", help="all cases, not one of each kind")
     parser.add_argument("--verbose", action="store_true", help="a line for each thing compared")
     options = parser.parse_args()
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     gpt2_numpy.self_test()
     report, trainer = Report(options.verbose), os.path.join(options.build, options.trainer)
     with tempfile.TemporaryDirectory() as folder:
