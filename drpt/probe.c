@@ -196,7 +196,7 @@ static void project_on_basis(Probe* p, const Site* s, int v) {
     if (!by_part && s->part < s->parts - 1) { return; }
     Site whole = *s;
     whole.rows *= parts;
-    whole.dout = device_reals(s->dout, -(ptrdiff_t)(parts - 1) * s->rows);
+    if (s->dout) { whole.dout = device_reals(s->dout, -(ptrdiff_t)(parts - 1) * s->rows); }
     if (!by_part) { whole.parts = 1; whole.part = 0; whole.index = p->layer; } // as if recorded by layer: a basis starts from it
     size_t size = site_size(&whole);
     whole.dweight = scratch_of(p, size);

@@ -210,7 +210,7 @@ static void test_scores_in_adams_metric(void) {
     first_step("general.bin", "target.bin", GENERAL, TARGETS, "--method subset --group global --metric adam --eps 1e-4");
     for (int step = 0; step < 4; step++) {
         if (step > 0) { update(step); }
-        if (step < 3) { gpt2_update(run.model, &run.config, 1e-3, step + 1); }
+        if (step < 3) { gpt2_update(run.model, &run.config, 1e-3, ++run.updates); }
     }
     scores_by_passes(score, 1.0 / (1.0 - pow(run.config.beta2, 3.0)));
     for (int i = 0; i < GENERAL; i++) { largest = fmax(largest, fabs(score[i])); }

@@ -4,6 +4,7 @@
 set -u
 build=${BUILD:-build}
 cpu=$PWD/$build/train_gpt2_drpt gpu=$PWD/${GPU:-$build/emu/plain/train_gpt2_drpt_cuda}
+[ -x "$gpu" ] || [ -z "${GPU:-}" ] || { echo "error: $gpu is not there"; exit 1; }
 [ -x "$gpu" ] || { echo "not built for the emulator (no g++, or a build with sanitizers or BLAS): left out"; exit 0; }
 fixture=$PWD/test/fixtures/examples.bin
 work=$(mktemp -d) || exit 1
