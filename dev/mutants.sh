@@ -407,7 +407,8 @@ drpt/iif.c~s/^    device_zero(a.grads, .*//~test_iif iif/scores~iif: gradients l
 drpt/iif.c~s/usable\[i\] = r->iif->score\[i\] >= 0.0;/usable[i] = !(r->iif->score[i] < 0.0);/~test_iif iif/broken_rows~iif: NaN is kept
 drpt/iif.c~s/score\[i\] >= 0.0/score[i] > 0.0/~test_iif iif/target_without_gradient~iif: a score of 0 is not kept
 drpt/round.c~s/run->round_options.iif \&\& most < 2 ? 2 : most/most/~test_iif iif/scores~iif: room for one row
-drpt/round.c~s/^    check(!o->iif || (method .*//~test_iif iif/what_makes_no_sense~iif: before any method
+drpt/run.c~s/^    if (run->round_options.iif) { run->options.method.*//~test_iif iif/method~iif: another method than full by default
+drpt/round.c~s/^    check(!o->iif || !method .*//~test_iif iif/what_makes_no_sense~iif: before any method
 drpt/round.c~s/^    check(!o->iif || run->config.general.*//~test_iif iif/what_makes_no_sense~iif: without general rows
 drpt/round_step.c~s/if (ended \&\& r->iif) { iif_filter(run); }//~test_iif iif/rounds_are_filtered~iif: no round is filtered
 drpt/round_step.c~s/if (ended \&\& r->iif)/if (r->iif)/~test_iif iif/rounds_are_filtered~iif: every step filters
@@ -829,7 +830,10 @@ llmc/reward_command.c~s/if (ends\[1\].revents) { send_some(c, \&sent); }/while (
 llmc/reward_command.c~s/^    pthread_sigmask(SIG_BLOCK, .*//~test_reward too_few~SIGPIPE ends the run
 llmc/reward_command.c~s/^    if (written < 0 \&\& error == EPIPE) .*//~test_reward too_few~SIGPIPE comes when the signals are as before
 llmc/reward_command.c~s/if (wait == 0) { return LATE; }/if (wait == 0) { deadline = seconds_now() + c->seconds; }/~test_reward too_few~no deadline
-llmc/reward_command.c~s/^        if (poll(ends, 2, wait) <= 0) { continue; }/        if (poll(ends, 2, wait) < 0) { continue; }\n        deadline = seconds_now() + c->seconds;/~test_reward slow~a deadline for each answer
+llmc/reward_command.c~s/^        if (poll(ends, 2, \(.*\)) <= 0) { continue; }/        if (poll(ends, 2, \1) < 0) { continue; }\n        deadline = seconds_now() + c->seconds;/~test_reward slow~a deadline for each answer
+llmc/reward_command.c~s/wait < HEARING_MS ? wait : HEARING_MS/wait/~test_reward stopped~a stop is heard when the wait is over
+llmc/reward_command.c~s/^        if (outcome == STOPPED) .*//~test_reward stopped~a program that was stopped is started anew
+llmc/reward_command.c~s/is_open = c->group > 0;/is_open = 1;/~test_reward stopped~waits for a program that is no more
 llmc/reward_command.c~s/^    for (\*answered = 0; \*answered < count || sent < c->bytes;)/    for (*answered = 0; *answered < count;)/~test_reward too_few~answers to what was not read
 llmc/reward_command.c~s/for (\*answered = 0; \*answered < count/for (; *answered < count/;s/    size_t answered;$/    size_t answered = 0;/~test_reward restarts~answers of a program that died count
 llmc/reward_command.c~s/if (\*answered == count) { give_up.*/if (*answered == count) { break; }/~test_reward garbage~answers beyond the last are no fault
@@ -916,13 +920,13 @@ drpt/round_step.c~s/double kl = plain || r->objective == OBJECTIVE_ppo ?/double 
 drpt/round_step.c~s/^    for (size_t k = 0; k < N; k++) { dvalue\[k\] .*//~test_ppo ppo/first_step~PPO: --value-weight not heeded
 drpt/round_step.c~s/{ memset(dvalue, 0, sizeof(float) \* N); return; }/{ return; }/~test_ppo ppo/shares~PPO: the last pass' values
 drpt/round_step.c~s/^    if (part == 1 \&\& run->round->target_objective != TARGET_objective) { memset.*//~test_ppo ppo/shares~PPO: values in every target's gradient
-drpt/round_step.c~s/^            weigh_values(run, \&w, 1, .*//~test_ppo ppo/shares~PPO: a target's objective without values
+drpt/round_step.c~s/^            weigh_values(run, w, 1, .*//~test_ppo ppo/shares~PPO: a target's objective without values
 drpt/round_step.c~s/return rows_broken(w) > 0 ? BROKEN : WHOLE;/return WHOLE;/~test_ppo ppo/broken_values~PPO: no step without the responses that are left out
 drpt/round_step.c~s/^    for (row->rows_left_out = 0; ; ) {/    Count usable[2] = { count_usable(b, first, b->n), count_usable(b, b->n, b->n + b->m) };\n    for (row->rows_left_out = 0; ; ) {/;s/^        Count usable.*//~test_grpo grpo/tokens_of_broken_rows~the tokens of broken rows are part of the mean
 drpt/round_step.c~s/^        row->rows_left_out += .*//~test_grpo grpo/broken_rows~rows left out go unsaid
 drpt/round_step.c~s/c->value_loss = each(s\[0\].value_loss, .*/c->value_loss = s[0].value_loss; }/~test_ppo ppo/shares~PPO: the value's loss of rows added up
 drpt/round_step.c~s/of->value + n, of->returns + n/of->returns + n, of->value + n/~test_ppo ppo/first_step~PPO: values held near what they are to learn
-drpt/round_step.c~s/if (a == b->accumulate - 1 \&\& too_far(run, \&w)) { return 0; }//~test_ppo ppo/kl_stop~PPO: a step of a policy that has moved too far
+drpt/round_step.c~s/if (a == b->accumulate - 1 \&\& too_far(run, w)) { return TOO_FAR; }//~test_ppo ppo/kl_stop~PPO: a step of a policy that has moved too far
 drpt/round_file.c~s/^    r->divergence = numbers.*//~test_ppo ppo/resume~PPO: the divergence of the round forgotten
 drpt/round_file.c~s/^    r->responses = numbers.*//~test_ppo ppo/resume~PPO: the responses of the round forgotten
 
@@ -973,6 +977,10 @@ drpt/reward_model.c~s/^    check(T <= c->max_seq_len.*//~test_policy policy/rewa
 drpt/round_step.c~s/b->domain\[at\] = rows->domain\[row\];/b->domain[at] = 0;/~test_grpo grpo/shares~every response of the first file
 drpt/round_step.c~s/c->kl_reference = each(s\[0\].kl_reference, s\[0\].tokens)/c->kl_reference = s[0].kl_reference/~test_grpo grpo/shares~the divergence of all tokens added up
 drpt/round_file.c~s/^    r->degenerate = h\[10\];//~test_grpo grpo/file~how many groups were degenerate forgotten
+drpt/round_draw.c~s/r->number != s->number ? r->steps : s->done/s->done/~test_grpo grpo/recall~a round that had ended goes on with the next one's responses
+drpt/round_draw.c~s/^    r->target_draws = s->target_draws;//~test_grpo grpo/recall~other responses of the target after a step that was given up
+drpt/round_draw.c~s/^    run_seek(run, s->position);//~test_grpo grpo/recall~other prompts after a step that was given up
+drpt/round_draw.c~s/^    r->number = s->number;//~test_grpo grpo/recall~other general responses after a step that was given up
 drpt/round_file.c~s/^    check_same(run, path.*//~test_grpo grpo/file~goes on with other options of a round
 drpt/round_file.c~s/ \&\& was\[0\] != 0//~test_grpo grpo/file~an older file is refused
 drpt/round_file.c~s/^    r->kept = h\[11\];//~test_grpo grpo/file~how many responses were kept forgotten

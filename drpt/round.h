@@ -22,6 +22,7 @@
 #include "reward_model.h"
 #include "rollout.h"
 #include "../llmc/batch.h"
+#include "../llmc/gpt2_file.h"
 #include "../llmc/objective.h"
 #include "../llmc/runlog.h"
 
@@ -61,6 +62,13 @@ typedef struct {
     Arena arena;
 } RoundRows;
 
+// Where a round and the readers stand, and what the next round is to know of this one.
+typedef struct {
+    int number, done, target_age, target_draws, degenerate, kept;
+    double kl, divergence, responses;
+    DataPosition position;
+} RoundState;
+
 typedef struct Round {
     Objective objective;
     TargetObjective target_objective;
@@ -86,6 +94,7 @@ typedef struct Round {
     int number, done;         // rounds begun; steps of the last one that are done
     int target_age, target_draws;
     int degenerate, kept;     // of the round: groups where no response is better than another; rows kept by --iif, -1 without
+    RoundState before;        // the step at hand
 } Round;
 
 int objective_has_rounds(const char* name);
@@ -108,6 +117,10 @@ void round_close(struct Run* run);
 // The gradients hold the update direction of the step then. Begins a round where the last one has come to its end, or is ended because
 // the policy has moved too far from the one that sampled.
 void round_update(struct Run* run, int step, StepRow* row);
+
+// Before a step, or evaluation; and back to there from where the responses of another round, or of the target, are being drawn.
+void round_remember(struct Run* run);
+void round_recall(struct Run* run);
 
 // One response to each of the first prompts of --val and --val-general, into eval.csv and the row.
 void round_evaluate(struct Run* run, StepRow* row);

@@ -30,7 +30,7 @@ static void judge(Run* run, const Dataset* data, int rows, int group, int by_mod
         const int* response = drawn->tokens + (size_t)i * (size_t)drawn->T + drawn->prompt[i];
         prompts_add(&r->prompts, prompts_row(&r->prompts, data, r->source[i / group]), response, drawn->length[i] - drawn->prompt[i]);
     }
-    rewarder_give(&r->judge, r->rewards, prompts_cases(&r->prompts), (size_t)rows);
+    if (!rewarder_give(&r->judge, r->rewards, prompts_cases(&r->prompts), (size_t)rows, &stop_requested)) { run_stop(run); }
 }
 
 // What was drawn, as rows to learn from: sampled tokens are targets, one position to the left.
@@ -135,6 +135,28 @@ void round_draw_target(Run* run) {
     round_draw(run, &r->target, &run->target_reader, TARGET, r->target_draws++);
     round_compare_target(run, &r->target);
     r->target_age = 0;
+}
+
+void round_remember(Run* run) {
+    Round* r = run->round;
+    r->before = (RoundState){ r->number, r->done, r->target_age, r->target_draws, r->degenerate, r->kept, r->kl, r->divergence, r->responses, run_position(run) };
+}
+
+// Rows are replaced once they have been judged. If general ones were, the round that they belonged to had come to its end; the target's will be
+// drawn again, the same.
+void round_recall(Run* run) {
+    Round* r = run->round;
+    const RoundState* s = &r->before;
+    r->done = r->number != s->number ? r->steps : s->done;
+    r->number = s->number;
+    r->target_age = s->target_age;
+    r->target_draws = s->target_draws;
+    r->degenerate = s->degenerate;
+    r->kept = s->kept;
+    r->kl = s->kl;
+    r->divergence = s->divergence;
+    r->responses = s->responses;
+    run_seek(run, s->position);
 }
 
 void round_begin(Run* run) {

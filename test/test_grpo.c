@@ -496,6 +496,40 @@ static void test_idle_rounds(void) {
     run_close(&run);
 }
 
+// A step that is given up while responses are drawn, of one kind or of both, has not been begun: it comes as it would have come.
+static void test_recall(void) {
+    static const char* const cases[] = { "--rollouts 8", "--rollouts 8 --epochs 2 --target-refresh 2", "--rollouts 4 --epochs 3 --kl-stop 1e-30" };
+    for (int i = 0; i < 3; i++) {
+        float* want = NULL;
+        double loss = 0.0;
+        for (int given_up = 0; given_up < 4; given_up++) { // 1: general responses, 2: the target's
+            if (i == 1 && given_up & 1) { continue; } // in the middle of a round
+            begin("--general %s --batch 4 --target %s --target-batch 4 --method mix %s", general, target, cases[i]);
+            size_t bytes = sizeof(float) * run.model->num_params;
+            for (int step = 0; step < 2; step++) {
+                update(step);
+                memset(run.model->grads, 0, bytes);
+            }
+            round_remember(&run);
+            if (given_up & 1) { round_begin(&run); }
+            if (given_up & 2) { round_draw_target(&run); }
+            if (given_up) { round_recall(&run); }
+            if (given_up == 2 && i == 0) { expect(run.round->number == 1 && run.round->done == 2 && run.round->target_draws == 1 && run.round->target_age == 2); }
+            StepRow row = update(2);
+            if (want) {
+                expect(row.loss == loss && memcmp(want, run.model->grads, bytes) == 0);
+            } else {
+                want = malloc(bytes);
+                check(want != NULL, "out of memory");
+                memcpy(want, run.model->grads, bytes);
+                loss = row.loss;
+            }
+            run_close(&run);
+        }
+        free(want);
+    }
+}
+
 // Log-probabilities that are no numbers: such rows are left out, said so, and end a round only where there is one.
 static void test_broken_rows(void) {
     begin("--general %s --batch 8 --epochs 2 --kl-stop 0.05", general);
@@ -639,6 +673,7 @@ int main(int argc, char** argv) {
         { "grpo/own_target", test_own_target },
         { "grpo/kl_stop", test_kl_stop },
         { "grpo/idle_rounds", test_idle_rounds },
+        { "grpo/recall", test_recall },
         { "grpo/broken_rows", test_broken_rows },
         { "grpo/tokens_of_broken_rows", test_tokens_of_broken_rows },
         { "grpo/file", test_file },
