@@ -325,13 +325,14 @@ collect() {
     join_curves | put ngram_curves.csv
 }
 
-# The command line of a demo that has a plan of its own.
+# The command line of a demo.
 demo_options() { # SCRIPT ARGUMENT...
     script=$1
     shift
     while [ $# -gt 0 ]; do
         case $1 in
             --out)   out=${2:?--out needs a folder}; shift ;;
+            --plan)  plan=${2:?--plan needs a file}; shift ;;
             --seeds) seeds=${2:?--seeds needs numbers}; shift ;;
             --jobs)  jobs=${2:?--jobs needs a number}; shift ;;
             --base-steps) base_steps=${2:?--base-steps needs a number}; shift ;;
@@ -343,11 +344,14 @@ demo_options() { # SCRIPT ARGUMENT...
     done
 }
 
-# Side by side, the first rows of files of the first world.
-print_files() { # NAME...
+# Side by side, so many in a line, the first rows of files of the first world.
+# shellcheck disable=SC2086 # a column is a word
+print_files() { # COLUMNS NAME...: a dash for each column
+    columns=$1
+    shift
     for file; do
         awk -v name="$file" '/\.bin: / { on = index($0, "/" name ".bin: ") } on && !/\.bin: /' "$out/$first_seed/data/rows.txt"
-    done | paste -d ' ' - - - -
+    done | paste -d ' ' $columns
     printf '\n'
 }
 
