@@ -198,7 +198,7 @@ static double evaluate_prompts(Run* run, const Dataset* data, const char* name, 
     }
     if (end == 0) { return NAN; }
     double n = (double)end;
-    runlog_eval(&run->log, step, name, (const double[]){ sum.reward / n, sum.right / n, sum.length / n });
+    runlog_eval(&run->log, step, name, (const double[]){ sum.reward / n, r->has_judge ? sum.right / n : NAN, sum.length / n }); // a model's scores have no 1 that is right
     return sum.reward / n;
 }
 

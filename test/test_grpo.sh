@@ -44,6 +44,7 @@ same "the header of eval.csv" "$(head -n 1 learnt/eval.csv)" step,data,reward,ri
 same "tokens of a step: 32 rows of 8" "$(column learnt tokens | sort -u)" 256
 holds "rewards of 0 and 1, one update a round" learnt 'c["reward"] >= 0 && c["reward"] <= 1 && c["reward"] * 32 % 1 == 0 && c["kl_old"] < 1e-9 && c["clipped"] + 0 == 0 && c["kl"] == "" && c["target_reward"] == ""'
 grep -q '| val reward 0' out.txt && grep -q '| reward ' out.txt && grep -q '| kl ' out.txt || { fail "the terminal should show reward, val reward and kl:"; cat out.txt; }
+same "evaluations in main.log" "$(grep eval: learnt/main.log)" "$(awk -F, 'NR > 1 { printf "s:%d eval:%.4f\n", $1, $3 }' learnt/eval.csv)"
 # --steps 0 evaluates, with the random numbers of any evaluation; --steps -1: one pass over 16 prompts, in groups of 8
 train --init learnt/model_final.bin --seed 5 --threads 1 --objective grpo --max-new 3 --val-batches -1 --reward exact --val three.bin --steps 0 --out judged
 same "an evaluation of a trained model" "$(tail -n 1 judged/eval.csv | cut -d, -f2-)" "$(tail -n 1 learnt/eval.csv | cut -d, -f2-)"
@@ -220,7 +221,7 @@ tail -n 1 modelled/eval.csv | awk -F, '{ exit !($3 > 0.8) }' || { fail "the rewa
 column modelled reward | awk '$1 == int($1) { bad = 1 } END { exit bad }' || fail "rewards should be the model's: $(column modelled reward | tr '\n' ' ')"
 awk -F, 'NR > 1 && $3 != $4 { exit 1 }' modelled/eval.csv || { fail "evaluations should be the rule's, 1 or 0:"; cat modelled/eval.csv; }
 train $model --val three.bin --reward-model scores/model_final.bin --steps 0 --out by_model
-tail -n 1 by_model/eval.csv | awk -F, '{ exit $3 == int($3) }' || { fail "without a judge the model judges:"; cat by_model/eval.csv; }
+tail -n 1 by_model/eval.csv | awk -F, '{ exit $3 == int($3) || $4 != "" || $5 == "" }' || { fail "without a judge the model judges, and nothing says what is right:"; cat by_model/eval.csv; }
 
 # ---- what is refused
 

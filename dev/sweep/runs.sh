@@ -136,7 +136,10 @@ work() {
 said() { # FOLDER
     [ -f "$1/eval.csv" ] || return 0
     awk -F, 'NR == 1 { pairs = $5 == "margin"; rewards = $3 == "reward" } $2 == "val" { loss = $3; share = pairs || rewards ? $4 : $5; some = 1 }
-        END { if (some) printf ": test %s %.3f, %s %.1f %%", rewards ? "reward" : "loss", loss, rewards ? "right" : pairs ? "right order" : "exact match", 100 * share }' "$1/eval.csv"
+        END {
+            if (some) printf ": test %s %.3f", rewards ? "reward" : "loss", loss
+            if (share != "") printf ", %s %.1f %%", rewards ? "right" : pairs ? "right order" : "exact match", 100 * share
+        }' "$1/eval.csv"
 }
 
 # On a terminal, one line that is rewritten. A run is done as far as its log.csv goes, which has a header and a last row; another
