@@ -721,7 +721,7 @@ drpt/run_probe_round.c~s/reader_seek(\&reader, 0, first);//~test_run_probe run_p
 drpt/run_probe_round.c~s/refresh > 0 \&\& batch % refresh == 0/0/~test_run_probe run_probe/responses~no new responses to a draw's prompts
 drpt/run_probe_round.c~s/batch == 0 || (refresh > 0/1 || (refresh > 0/~test_run_probe run_probe/responses~new responses with every batch
 drpt/run_probe_round.c~s/^        reader_seek(\&run->target_reader, epoch, position);//~test_run_probe run_probe/responses~other prompts with a draw's new responses
-drpt/run_probe_round.c~s/^    round_begin(run);//~test_run_probe run_probe/responses~no general responses
+drpt/run_probe_round.c~s/^    round_begin(run, 0);//~test_run_probe run_probe/responses~no general responses
 drpt/run_probe.c~s/is_population ? rows : half);/half);/~test_run_probe run_probe/responses~half of a population's prompts
 drpt/probe_list.c~s/end\[-1\] == '.r' || //~test_probe probe/files~the end of a line of Windows
 drpt/probe_list.c~s/ \&\& \*line != '#'//~test_probe probe/family~comments are variants
@@ -981,6 +981,11 @@ drpt/round_draw.c~s/r->number != s->number ? r->steps : s->done/s->done/~test_gr
 drpt/round_draw.c~s/^    r->target_draws = s->target_draws;//~test_grpo grpo/recall~other responses of the target after a step that was given up
 drpt/round_draw.c~s/^    run_seek(run, s->position);//~test_grpo grpo/recall~other prompts after a step that was given up
 drpt/round_draw.c~s/^    r->number = s->number;//~test_grpo grpo/recall~other general responses after a step that was given up
+drpt/round.c~s/i < r->steps; i++) { if (drpt_wants/i < 1; i++) { if (drpt_wants/~test_grpo grpo/rounds_without_general~no general responses for bases renewed in the middle of a round
+drpt/round.c~s/r->general.rows == 0 || r->own_target/r->general.rows == 0/~test_grpo grpo/rounds_without_general~no responses that are their own target
+drpt/round_draw.c~s/^    if (wants_general) { round_draw/    if (r->general.rows > 0) { round_draw/~test_grpo grpo/rounds_without_general~general responses that nobody looks at
+drpt/round_draw.c~s/{ r->divergence = NAN; return; }/{ return; }/~test_ppo ppo/kl_without_general~PPO: the coefficient of the KL moves on without being measured
+drpt/round_step.c~s/round_wants_general(run, step - r->done)/round_wants_general(run, step)/~test_grpo grpo/rounds_without_general~a round without general responses from its middle on
 drpt/round_file.c~s/^    check_same(run, path.*//~test_grpo grpo/file~goes on with other options of a round
 drpt/round_file.c~s/ \&\& was\[0\] != 0//~test_grpo grpo/file~an older file is refused
 drpt/round_file.c~s/^    r->kept = h\[11\];//~test_grpo grpo/file~how many responses were kept forgotten

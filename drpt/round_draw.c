@@ -159,13 +159,16 @@ void round_recall(Run* run) {
     run_seek(run, s->position);
 }
 
-void round_begin(Run* run) {
+// A round without general responses says nothing of how far the policy has gone, and its coefficient of the KL stays for the next one.
+void round_begin(Run* run, int step) {
     const RoundOptions* o = &run->round_options;
     Round* r = run->round;
+    int wants_general = round_wants_general(run, step);
     r->done = 0;
     if (o->kl_target > 0.0) { r->kl = adapted_kl(r->kl, r->divergence, o->kl_target, r->responses, o->kl_horizon); }
-    if (r->general.rows > 0) { round_draw(run, &r->general, &run->general_reader, GENERAL, r->number); }
+    if (wants_general) { round_draw(run, &r->general, &run->general_reader, GENERAL, r->number); }
     r->number++;
+    if (r->general.rows > 0 && !wants_general) { r->divergence = NAN; return; }
     if (r->own_target) {
         for (int i = 0; i < r->general.rows; i++) { round_rows_copy(&r->target, i, &r->general, i); }
         round_compare_target(run, &r->target);

@@ -193,6 +193,39 @@ static void test_rows(void) {
     run_close(&run);
 }
 
+// General responses are drawn where bases are renewed, with the next prompts and random numbers of that round; elsewhere nobody would look at them.
+static void test_rounds_without_general(void) {
+    begin("--general %s --batch 4 --rollouts 8 --target %s --target-batch 4 --method inside --rank 2 --refresh 5", general, target);
+    Round* r = run.round;
+    size_t bytes = sizeof(int) * (size_t)(8 * run.T);
+    int* tokens = malloc(bytes);
+    check(tokens != NULL, "out of memory");
+    int drawn = 0;
+    for (int step = 0; step < 12; step++) {
+        int with = step < 2 || step == 4 || step == 5 || step >= 10; // rounds of two steps, one of which is 0, 5 or 10
+        memcpy(tokens, r->general.tokens, bytes);
+        StepRow row = update(step);
+        end_update(&run, &row);
+        int is_new = memcmp(tokens, r->general.tokens, bytes) != 0;
+        drawn += is_new;
+        expect(is_new == (with && step % 2 == 0) && r->number == 1 + step / 2);
+        expect(run.general_reader.epoch * ROWS + run.general_reader.position == (uint64_t)(2 * drawn));
+        expect(with ? row.round.reward > 0.0 && row.round.degenerate == r->degenerate : isnan(row.round.reward) && isnan(row.round.degenerate));
+        expect(row.round.target_reward > 0.0 && row.round.length > 3.0 && isnan(row.loss) == (step % 5 != 0));
+        memset(run.model->grads, 0, sizeof(float) * run.model->num_params);
+    }
+    expect(drawn == 3);
+    free(tokens);
+    run_close(&run);
+    begin("--general %s --batch 4 --method inside --rank 2 --refresh 5", general); // their own target
+    for (int step = 0; step < 3; step++) {
+        StepRow row = update(step);
+        end_update(&run, &row);
+        expect(row.round.reward > 0.0 && row.round.target_reward == row.round.reward);
+    }
+    run_close(&run);
+}
+
 // Responses to one prompt, drawn again and again by the same policy, for the target as well: none like the others.
 static void test_random_numbers(void) {
     uint16_t tokens[6 * (T + 1)];
@@ -511,7 +544,7 @@ static void test_recall(void) {
                 memset(run.model->grads, 0, bytes);
             }
             round_remember(&run);
-            if (given_up & 1) { round_begin(&run); }
+            if (given_up & 1) { round_begin(&run, 2); }
             if (given_up & 2) { round_draw_target(&run); }
             if (given_up) { round_recall(&run); }
             if (given_up == 2 && i == 0) { expect(run.round->number == 1 && run.round->done == 2 && run.round->target_draws == 1 && run.round->target_age == 2); }
@@ -643,8 +676,9 @@ static void test_file(void) {
     expect_refused("another --target-objective", 4 * 14, TARGET_objective);
     expect_refused("another --iif", 4 * 15, 1);
     expect_refused("another --kl (or none)", 4 * 16, 0);
+    expect_refused("another --refresh", 4 * 17, 20);
     round_save(&run, path); // of a time when such files did not say so
-    for (int entry = 12; entry <= 16; entry++) { spoil(path, 4 * entry, 0); }
+    for (int entry = 12; entry <= 17; entry++) { spoil(path, 4 * entry, 0); }
     round_load(&run, path);
     expect_refused("token 17 is not of", tokens, 17);
     expect_refused("token -1 is not of", tokens, -1);
@@ -664,6 +698,7 @@ int main(int argc, char** argv) {
         { "grpo/texts", test_texts },
         { "grpo/prompts_without_an_answer", test_prompts_without_an_answer },
         { "grpo/rows", test_rows },
+        { "grpo/rounds_without_general", test_rounds_without_general },
         { "grpo/random_numbers", test_random_numbers },
         { "grpo/epochs", test_epochs },
         { "grpo/shares", test_shares },

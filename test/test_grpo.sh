@@ -127,6 +127,7 @@ done <<LIST
 --method cone --target few.bin --target-batch 8 --target-refresh 5 --log-geometry 1
 --method filter --group global
 --method inside --rank 2 --refresh 5 --target few.bin --target-batch 8
+--method outside --rank 2 --refresh 5 --rollouts 32 --epochs 1 --target few.bin --target-batch 8
 --iif 1
 --iif 1 --method full --target few.bin --target-batch 8 --target-refresh 5
 LIST
