@@ -370,6 +370,7 @@ drpt/iif.c~s/^    device_zero(a.grads, .*//~test_iif iif/scores~iif: gradients l
 drpt/iif.c~s/usable\[i\] = r->iif->score\[i\] >= 0.0;/usable[i] = !(r->iif->score[i] < 0.0);/~test_iif iif/broken_rows~iif: NaN is kept
 drpt/iif.c~s/score\[i\] >= 0.0/score[i] > 0.0/~test_iif iif/target_without_gradient~iif: a score of 0 is not kept
 drpt/round.c~s/run->round_options.iif \&\& most < 2 ? 2 : most/most/~test_iif iif/scores~iif: room for one row
+drpt/run.c~s/^    if (run->round_options.iif) { run->options.method.*//~test_iif iif/method~iif: another method than full by default
 drpt/round.c~s/^    check(!o->iif || !method .*//~test_iif iif/what_makes_no_sense~iif: before any method
 drpt/round.c~s/^    check(!o->iif || run->config.general.*//~test_iif iif/what_makes_no_sense~iif: without general rows
 drpt/round_step.c~s/if (ended \&\& r->iif) { iif_filter(run); }//~test_iif iif/rounds_are_filtered~iif: no round is filtered
@@ -690,7 +691,7 @@ drpt/run_probe_round.c~s/reader_seek(\&reader, 0, first);//~test_run_probe run_p
 drpt/run_probe_round.c~s/refresh > 0 \&\& batch % refresh == 0/0/~test_run_probe run_probe/responses~no new responses to a draw's prompts
 drpt/run_probe_round.c~s/batch == 0 || (refresh > 0/1 || (refresh > 0/~test_run_probe run_probe/responses~new responses with every batch
 drpt/run_probe_round.c~s/^        reader_seek(\&run->target_reader, epoch, position);//~test_run_probe run_probe/responses~other prompts with a draw's new responses
-drpt/run_probe_round.c~s/^    round_begin(run);//~test_run_probe run_probe/responses~no general responses
+drpt/run_probe_round.c~s/^    round_begin(run, 0);//~test_run_probe run_probe/responses~no general responses
 drpt/run_probe.c~s/is_population ? rows : half);/half);/~test_run_probe run_probe/responses~half of a population's prompts
 drpt/probe_list.c~s/end\[-1\] == '.r' || //~test_probe probe/files~the end of a line of Windows
 drpt/probe_list.c~s/ \&\& \*line != '#'//~test_probe probe/family~comments are variants
@@ -802,7 +803,10 @@ llmc/reward_command.c~s/if (ends\[1\].revents) { send_some(c, \&sent); }/while (
 llmc/reward_command.c~s/^    pthread_sigmask(SIG_BLOCK, .*//~test_reward too_few~SIGPIPE ends the run
 llmc/reward_command.c~s/^    if (written < 0 \&\& error == EPIPE) .*//~test_reward too_few~SIGPIPE comes when the signals are as before
 llmc/reward_command.c~s/if (wait == 0) { return LATE; }/if (wait == 0) { deadline = seconds_now() + c->seconds; }/~test_reward too_few~no deadline
-llmc/reward_command.c~s/^        if (poll(ends, 2, wait) <= 0) { continue; }/        if (poll(ends, 2, wait) < 0) { continue; }\n        deadline = seconds_now() + c->seconds;/~test_reward slow~a deadline for each answer
+llmc/reward_command.c~s/^        if (poll(ends, 2, \(.*\)) <= 0) { continue; }/        if (poll(ends, 2, \1) < 0) { continue; }\n        deadline = seconds_now() + c->seconds;/~test_reward slow~a deadline for each answer
+llmc/reward_command.c~s/wait < HEARING_MS ? wait : HEARING_MS/wait/~test_reward stopped~a stop is heard when the wait is over
+llmc/reward_command.c~s/^        if (outcome == STOPPED) .*//~test_reward stopped~a program that was stopped is started anew
+llmc/reward_command.c~s/is_open = c->group > 0;/is_open = 1;/~test_reward stopped~waits for a program that is no more
 llmc/reward_command.c~s/^    for (\*answered = 0; \*answered < count || sent < c->bytes;)/    for (*answered = 0; *answered < count;)/~test_reward too_few~answers to what was not read
 llmc/reward_command.c~s/for (\*answered = 0; \*answered < count/for (; *answered < count/;s/    size_t answered;$/    size_t answered = 0;/~test_reward restarts~answers of a program that died count
 llmc/reward_command.c~s/if (\*answered == count) { give_up.*/if (*answered == count) { break; }/~test_reward garbage~answers beyond the last are no fault
@@ -955,6 +959,15 @@ drpt/reward_model.c~s/^    check(T <= c->max_seq_len.*//~test_policy policy/rewa
 drpt/round_step.c~s/b->domain\[at\] = rows->domain\[row\];/b->domain[at] = 0;/~test_grpo grpo/shares~every response of the first file
 drpt/round_step.c~s/c->kl_reference = each(s\[0\].kl_reference, s\[0\].tokens)/c->kl_reference = s[0].kl_reference/~test_grpo grpo/shares~the divergence of all tokens added up
 drpt/round_file.c~s/^    r->degenerate = h\[10\];//~test_grpo grpo/file~how many groups were degenerate forgotten
+drpt/round_draw.c~s/r->number != s->number ? r->steps : s->done/s->done/~test_grpo grpo/recall~a round that had ended goes on with the next one's responses
+drpt/round_draw.c~s/^    r->target_draws = s->target_draws;//~test_grpo grpo/recall~other responses of the target after a step that was given up
+drpt/round_draw.c~s/^    run_seek(run, s->position);//~test_grpo grpo/recall~other prompts after a step that was given up
+drpt/round_draw.c~s/^    r->number = s->number;//~test_grpo grpo/recall~other general responses after a step that was given up
+drpt/round.c~s/i < r->steps; i++) { if (drpt_wants/i < 1; i++) { if (drpt_wants/~test_grpo grpo/rounds_without_general~no general responses for bases renewed in the middle of a round
+drpt/round.c~s/r->general.rows == 0 || r->own_target/r->general.rows == 0/~test_grpo grpo/rounds_without_general~no responses that are their own target
+drpt/round_draw.c~s/^    if (wants_general) { round_draw/    if (r->general.rows > 0) { round_draw/~test_grpo grpo/rounds_without_general~general responses that nobody looks at
+drpt/round_draw.c~s/{ r->divergence = NAN; return; }/{ return; }/~test_ppo ppo/kl_without_general~PPO: the coefficient of the KL moves on without being measured
+drpt/round_step.c~s/round_wants_general(run, step - r->done)/round_wants_general(run, step)/~test_grpo grpo/rounds_without_general~a round without general responses from its middle on
 drpt/round_file.c~s/^    check_same(run, path.*//~test_grpo grpo/file~goes on with other options of a round
 drpt/round_file.c~s/ \&\& was\[0\] != 0//~test_grpo grpo/file~an older file is refused
 drpt/round_file.c~s/^    r->kept = h\[11\];//~test_grpo grpo/file~how many responses were kept forgotten
