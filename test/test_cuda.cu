@@ -431,10 +431,10 @@ static void test_training(void) { expect_training("adamw", 1e-3, 20); }
 static void test_training_sgd(void) { expect_training("sgd", 1e-1, 3); }
 
 // Three rows of one text, each at a place of its own, get the logits of a whole forward: a prompt in one piece, then a token at a time;
-// heads wider and rows longer than a warp, more positions than there is room for at a time.
-static void test_decode(void) {
+// rows longer than a warp, more positions than there is room for at a time.
+static void expect_decode(const char* sizes) {
     const int T = 70, ROWS = 3, V = 29;
-    GPT2* model = gpt2_create("L2,H1,C36,V29,T75", 3, 0, 0);
+    GPT2* model = gpt2_create(sizes, 3, 0, 0);
     Array params = fill(model->num_params);
     for (float& x : params) { x *= 0.4f; }
     device_write(model->params, params.data(), sizeof(float) * params.size());
@@ -474,6 +474,13 @@ static void test_decode(void) {
     expect_close(got + V, &want[(size_t)(2*T + 7) * stride], V, MODEL_TOLERANCE);
     decoder_free(d);
     gpt2_free(model);
+}
+
+// Heads wider than a warp, and such as leave lanes over; channels that are read one by one, or many at a time.
+static void test_decode(void) {
+    expect_decode("L2,H1,C37,V29,T75");
+    expect_decode("L1,H2,C10,V29,T75");
+    expect_decode("L1,H1,C40,V29,T75");
 }
 
 // Rollouts, two rows at a time: each token again from a whole forward with the same random numbers, and its log-probability.
