@@ -476,7 +476,7 @@ static void test_degenerate_bases(void) {
         Round* r = run.round;
         r->steps = 4; // of one round
         for (int step = 0; step < 3; step++) {
-            if (step == 0) { round_begin(&run); round_draw_target(&run); }
+            if (step == 0) { round_begin(&run, step); round_draw_target(&run); }
             int learns = step != which;
             memset(r->general.usable, learns, 8);
             memset(r->target.usable, learns, 8);
