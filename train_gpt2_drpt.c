@@ -614,7 +614,7 @@ GPT2Arrays gpt2_arrays(const GPT2* model) { return (GPT2Arrays){ model->params, 
 // The length of a row of logits; the GPU's is padded.
 static int logits_stride(const GPT2Config* c) { return c->vocab_size; }
 
-void gpt2_forward(GPT2* model, const int* tokens, int B, int T) {
+void gpt2_hidden(GPT2* model, const int* tokens, int B, int T) {
     int L = model->config.layers, C = model->config.channels, NH = model->config.heads, N = B * T;
     const float* x = model->encoded;
     encoder_forward(model->encoded, tokens, model->weight.wte, model->weight.wpe, B, T, C);
@@ -623,6 +623,11 @@ void gpt2_forward(GPT2* model, const int* tokens, int B, int T) {
         x = model->act[l].residual3;
     }
     layernorm_forward(model->lnf, model->lnf_mean, model->lnf_rstd, x, model->weight.lnfw, model->weight.lnfb, N, C);
+}
+
+void gpt2_forward(GPT2* model, const int* tokens, int B, int T) {
+    int C = model->config.channels, N = B * T;
+    gpt2_hidden(model, tokens, B, T);
     matmul_forward(model->logits, model->lnf, model->weight.wte, NULL, N, C, logits_stride(&model->config));
 }
 
@@ -635,13 +640,24 @@ void gpt2_values(const GPT2* model, float* values, int B, int T) {
     value_forward(values, model->lnf, model->weight.headw, model->weight.headb, B * T, model->config.channels);
 }
 
+static int any(const float* weight, int N) {
+    int n = 0;
+    while (n < N && weight[n] == 0.0f) { n++; }
+    return n < N;
+}
+
 void gpt2_backward(GPT2* model, const int* tokens, const int* targets, const float* weight, const HeadGradient* head, Drpt* drpt, int B, int T) {
     int L = model->config.layers, C = model->config.channels, NH = model->config.heads, V = model->config.vocab_size, N = B * T;
     const float* last = model->act[L - 1].residual3;
     int stride = logits_stride(&model->config);
-    float* dlogits = model->logits; // in place
-    cross_entropy_backward(model->losses, dlogits, targets, weight, N, V, stride);
-    matmul_backward_input(model->dlnf, dlogits, model->weight.wte, N, C, stride);
+    float* dlogits = any(weight, N) ? model->logits : NULL; // in place; NULL: no token is trained on
+    if (dlogits) {
+        cross_entropy_backward(model->losses, dlogits, targets, weight, N, V, stride);
+        matmul_backward_input(model->dlnf, dlogits, model->weight.wte, N, C, stride);
+    } else {
+        device_zero(model->losses, sizeof(*model->losses) * (size_t)N);
+        device_zero(model->dlnf, sizeof(*model->dlnf) * (size_t)N * (size_t)C);
+    }
     if (head) {
         value_backward_params(model->grad.headw, model->grad.headb, head->dvalue, head->share, model->lnf, B, T, C);
         value_backward_input(model->dlnf, head->dvalue, model->weight.headw, N, C);
@@ -666,7 +682,7 @@ void gpt2_backward(GPT2* model, const int* tokens, const int* targets, const flo
 
 const float* gpt2_losses(const GPT2* model) { return model->losses; }
 
-void gpt2_update(GPT2* model, const Config* c, double lr, int step) {
+void gpt2_update(GPT2* model, const Config* c, double lr, int number) {
     gradient_clip(model->clip, model->grads, model->num_params, c->clip);
     for (int i = 0; i < NUM_TENSORS; i++) {
         const Tensor* t = &model->tensor[i];
@@ -677,7 +693,7 @@ void gpt2_update(GPT2* model, const Config* c, double lr, int step) {
             sgd_update(model->params + at, model->grads + at, size, (float)lr, decay, model->clip);
         } else {
             AdamW a = { (float)lr, (float)c->beta1, (float)c->beta2, (float)c->eps, decay };
-            adamw_update(model->params + at, model->grads + at, model->m + at, model->v + at, size, a, model->clip, step);
+            adamw_update(model->params + at, model->grads + at, model->m + at, model->v + at, size, a, model->clip, number);
         }
     }
 }

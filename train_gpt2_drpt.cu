@@ -512,8 +512,8 @@ static __device__ bool is_argmax(const Real* x, int target, int V) {
 }
 
 // One block a row. grid (N), block (ROW_THREADS)
-template <int W> static __global__ void cross_entropy_forward_kernel(float* losses, unsigned char* hits, const Real* logits, const int* targets,
-                                                                     const float* weight, int V, int stride) {
+template <int W> static __global__ void __launch_bounds__(ROW_THREADS)
+cross_entropy_forward_kernel(float* losses, unsigned char* hits, const Real* logits, const int* targets, const float* weight, int V, int stride) {
     size_t n = blockIdx.x;
     const Real* x = logits + n * stride;
     int target = targets[n];
@@ -534,8 +534,8 @@ static void cross_entropy_forward(float* losses, unsigned char* hits, const Real
 }
 
 // One block a row. grid (N), block (ROW_THREADS)
-template <int W> static __global__ void cross_entropy_backward_kernel(float* losses, Real* logits, const int* targets, const float* weight,
-                                                                      int V, int stride) {
+template <int W> static __global__ void __launch_bounds__(ROW_THREADS)
+cross_entropy_backward_kernel(float* losses, Real* logits, const int* targets, const float* weight, int V, int stride) {
     size_t n = blockIdx.x;
     Real* x = logits + n * stride;
     float w = weight[n];
@@ -831,7 +831,7 @@ void gpt2_free(GPT2* model) {
 const GPT2Config* gpt2_config(const GPT2* model) { return &model->config; }
 GPT2Arrays gpt2_arrays(const GPT2* model) { return GPT2Arrays{ model->params, model->grads, model->m, model->v, model->num_params }; }
 
-void gpt2_forward(GPT2* model, const int* tokens, int B, int T) {
+void gpt2_hidden(GPT2* model, const int* tokens, int B, int T) {
     int L = model->config.layers, C = model->config.channels, NH = model->config.heads, N = B * T;
     const Real* x = model->encoded;
     device_write(model->tokens, tokens, sizeof(int) * (size_t)N);
@@ -841,6 +841,11 @@ void gpt2_forward(GPT2* model, const int* tokens, int B, int T) {
         x = model->act[l].residual3;
     }
     layernorm_forward(model->lnf, model->lnf_mean, model->lnf_rstd, x, model->weight.lnfw, model->weight.lnfb, N, C);
+}
+
+void gpt2_forward(GPT2* model, const int* tokens, int B, int T) {
+    int C = model->config.channels, N = B * T;
+    gpt2_hidden(model, tokens, B, T);
     matmul_forward(model->logits, model->lnf, model->weight.wte, NULL, N, C, logits_stride(&model->config));
 }
 
@@ -859,16 +864,27 @@ void gpt2_values(const GPT2* model, float* values, int B, int T) {
     device_read(values, model->values, sizeof(float) * (size_t)B * (size_t)T);
 }
 
+static int any(const float* weight, int N) {
+    int n = 0;
+    while (n < N && weight[n] == 0.0f) { n++; }
+    return n < N;
+}
+
 void gpt2_backward(GPT2* model, const int* tokens, const int* targets, const float* weight, const HeadGradient* head, Drpt* drpt, int B, int T) {
     int L = model->config.layers, C = model->config.channels, NH = model->config.heads, V = model->config.vocab_size, N = B * T;
     const Real* last = model->act[L - 1].residual3;
     int stride = logits_stride(&model->config);
-    Real* dlogits = model->logits; // in place
+    Real* dlogits = any(weight, N) ? model->logits : NULL; // in place; NULL: no token is trained on
     (void)tokens; // gpt2_forward() has copied them
-    device_write(model->targets, targets, sizeof(int) * (size_t)N);
-    device_write(model->share, weight, sizeof(float) * (size_t)N);
-    cross_entropy_backward(model->losses, dlogits, model->targets, model->share, N, V, stride);
-    matmul_backward_input(model->dlnf, dlogits, model->weight.wte, N, C, stride);
+    if (dlogits) {
+        device_write(model->targets, targets, sizeof(int) * (size_t)N);
+        device_write(model->share, weight, sizeof(float) * (size_t)N);
+        cross_entropy_backward(model->losses, dlogits, model->targets, model->share, N, V, stride);
+        matmul_backward_input(model->dlnf, dlogits, model->weight.wte, N, C, stride);
+    } else {
+        device_zero(model->losses, sizeof(*model->losses) * (size_t)N);
+        device_zero(model->dlnf, sizeof(*model->dlnf) * (size_t)N * (size_t)C);
+    }
     if (head) {
         device_write(model->dvalue, head->dvalue, sizeof(float) * (size_t)N);
         device_write(model->head_share, head->share, sizeof(float) * (size_t)B);
@@ -895,7 +911,7 @@ void gpt2_backward(GPT2* model, const int* tokens, const int* targets, const flo
 
 const float* gpt2_losses(const GPT2* model) { return model->losses; }
 
-void gpt2_update(GPT2* model, const Config* c, double lr, int step) {
+void gpt2_update(GPT2* model, const Config* c, double lr, int number) {
     gradient_clip(model->clip, model->grads, model->num_params, c->clip);
     for (int i = 0; i < NUM_TENSORS; i++) {
         const Tensor* t = &model->tensor[i];
@@ -906,7 +922,7 @@ void gpt2_update(GPT2* model, const Config* c, double lr, int step) {
             sgd_update(model->params + at, model->grads + at, size, (float)lr, decay, model->clip);
         } else {
             AdamW a = { (float)lr, (float)c->beta1, (float)c->beta2, (float)c->eps, decay };
-            adamw_update(model->params + at, model->grads + at, model->m + at, model->v + at, size, a, model->clip, step);
+            adamw_update(model->params + at, model->grads + at, model->m + at, model->v + at, size, a, model->clip, number);
         }
     }
     round_weights(model);

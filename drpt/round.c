@@ -116,7 +116,7 @@ static void check_target_options(const Run* run) {
     check(ratios || o->kl_stop == 0.0, "--kl-stop: without --general it needs --target-objective objective; %s has no ratios to measure", of);
     check(ratios || in_rewards || o->kl == 0.0, "--kl: without --general nothing of --target-objective %s counts the divergence", of);
     check(!o->iif || run->config.general, "--iif: needs --general, whose responses it filters");
-    check(!o->iif || (method ? strcmp(method, "full") == 0 : !run->config.target), "--iif: is followed by ordinary training; give --method full");
+    check(!o->iif || !method || strcmp(method, "full") == 0, "--iif: is followed by ordinary training; leave --method %s out, or give --method full", method);
 }
 
 static int has_judge(const Run* run) { return run->reward_options.rule || run->reward_options.command; }

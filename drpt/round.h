@@ -9,7 +9,8 @@
 // A round is in progress when a checkpoint is written, and stands in a file beside it, round_00000012.bin (round_file.c): header of 256
 // int32, [0] 20260612, [1] version 1, [2] general rows R, [3] target rows M (R of self-reference), [4] T, [5] responses to a prompt, [6] rounds
 // begun, [7] steps of this one that are done, [8] steps since the target's responses were drawn, [9] how often they were, [10] degenerate
-// groups, [11] rows that --iif kept; 8 doubles, [0] the coefficient of the KL, [1] the round's mean divergence of a response
+// groups, [11] rows that --iif kept, and what the run must go on with: [12] --epochs (0, in older files: nothing is said), [13] --objective, [14]
+// --target-objective, numbered as in their enums, [15] --iif, [16] 1 if there is --kl; 8 doubles, [0] the coefficient of the KL, [1] the round's mean divergence of a response
 // from the reference, [2] of how many responses; and then for the general and for the target rows: tokens, int32
 // (rows,T); mask, bytes (rows,T); old, reference, value, advantage, returns, float (rows,T); reward, float (rows); length, domain,
 // int32 (rows); usable, bytes (rows).
@@ -140,7 +141,8 @@ void round_draw(struct Run* run, RoundRows* to, Reader* reader, uint64_t stream,
 void round_compare_target(struct Run* run, RoundRows* rows);
 
 // A step (round_step.c): its rows into the batch, of all micro-batches the general ones and then the target's; and forward and backward of all
-// micro-batches, of each its rows from `first` on. 0: the policy has moved too far, and there is no gradient.
+// micro-batches, of each its rows from `first` on, without those that are found to be broken. 0: the policy has moved too far, and there is no
+// gradient.
 void round_fill(struct Run* run);
 int round_compute(struct Run* run, Drpt* drpt, int step, int first, StepRow* row);
 

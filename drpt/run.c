@@ -247,7 +247,7 @@ void train_step(Run* run, int step) {
     row.lr = scheduled_lr(c->schedule, c->lr, c->warmup, c->final_lr, step, run->steps);
     // Moments and weight decay would move the weights after a round without anything to learn.
     int learns = !run->round || gpt2_gradient_norm(run->model) > 0.0;
-    if (learns) { gpt2_update(run->model, c, row.lr, step + 1); }
+    if (learns) { gpt2_update(run->model, c, row.lr, ++run->updates); }
     end_update(run, &row);
     measure_update(run, &row);
     row.ms = 1e3 * (seconds_now() - began);
@@ -261,7 +261,7 @@ void train_step(Run* run, int step) {
 static RunState run_state(const Run* run, int step) {
     const Config* c = &run->config;
     return (RunState){
-        .step = step,
+        .step = step, .skipped = step - run->updates,
         .position = { run->general_reader.epoch, run->general_reader.position, run->target_reader.epoch, run->target_reader.position },
         .batch = c->general ? c->batch : 0, .target_batch = c->target ? c->target_batch : 0, .accumulate = c->accumulate,
         .T = run->T, .seed = c->seed,
@@ -296,9 +296,11 @@ static void load_state(Run* run, int step) {
     GPT2Arrays a = gpt2_arrays(run->model);
     size_t bytes = sizeof(float) * a.num_params;
     float *m = device_open(a.m, bytes), *v = device_open(a.v, bytes);
-    DataPosition at = checkpoint_load_state(run->config.out, &now, m, v, a.num_params);
+    RunState was = checkpoint_load_state(run->config.out, &now, m, v, a.num_params);
     device_close(m, a.m, bytes, 1);
     device_close(v, a.v, bytes, 1);
+    DataPosition at = was.position;
+    run->updates = step - was.skipped;
     if (run->general.rows > 0) { reader_seek(&run->general_reader, at.general_epoch, at.general_position); }
     if (run->target.rows > 0) { reader_seek(&run->target_reader, at.target_epoch, at.target_position); }
     if (drpt_has_state(&run->drpt)) {
@@ -431,6 +433,7 @@ void run_open(Run* run) {
     const Config* c = &run->config;
     char* checkpoint = find_checkpoint(run);
     Objective objective = objective_named(c->objective);
+    if (run->round_options.iif) { run->options.method = "full"; } // check_options() lets no other pass
     run->model = gpt2_create(checkpoint ? checkpoint : c->init, c->seed, 1, objective_has_head(objective));
     free(checkpoint);
     open_data(run);
@@ -447,7 +450,7 @@ void run_open(Run* run) {
     if (n + m > 0) {
         run->options.own_rows = own && run->round_options.leave_one_out;
         run->drpt = drpt_create(&run->options, n / per, m / per, per * run->T, 4 * gpt2_config(run->model)->channels, (int)run->general.num_files, (uint64_t)c->seed);
-        drpt_moments(&run->drpt, gpt2_arrays(run->model).grads, gpt2_arrays(run->model).v, c->beta2, c->eps);
+        drpt_moments(&run->drpt, gpt2_arrays(run->model).grads, gpt2_arrays(run->model).v, &run->updates, c->beta2, c->eps);
     }
     run->drpt.places = run->T;
     run->drpt.verify = VERIFY_SITES;

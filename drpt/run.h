@@ -38,6 +38,7 @@ typedef struct Run {
     RunLog log;
     Tokenizer* tokenizer;                      // for samples, else NULL
     int T, steps, first_step;
+    int updates;                               // of the weights, so far: one a step, but for those of rounds that have nothing to learn from
 } Run;
 
 // The program: `about` it is what it prints when it is given nothing to do. Returns its exit status.

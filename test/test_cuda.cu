@@ -343,12 +343,12 @@ struct Twins {
         device_write(model->params, x.data(), sizeof(float) * x.size());
         round_weights(model);
     }
-    // Forward and backward of both on tokens that repeat.
-    void pass() {
+    // Forward and backward of both on tokens that repeat. Without logits no token is to be trained on.
+    void pass(bool logits = true) {
         int N = n * T, V = model->config.vocab_size;
         std::vector<int> tokens = fill_below(N, 1 + below(V)), targets = fill_below(N, V);
         drpt_begin(&drpt, 0, NULL, NULL);
-        gpt2_forward(model, tokens.data(), n, T);
+        (logits ? gpt2_forward : gpt2_hidden)(model, tokens.data(), n, T);
         Array got((size_t)N), want((size_t)N);
         gpt2_values(model, got.data(), n, T);
         gpt2_backward(model, tokens.data(), targets.data(), weight.data(), &head, &drpt, n, T);
@@ -455,6 +455,19 @@ static void test_gradients(void) {
         }
         expect_tensors(twins, twins.model->grads, cpu_twin.grads(), MODEL_TOLERANCE);
     }
+}
+
+// The values alone: logits are neither written nor read.
+static void test_values_alone(void) {
+    Twins twins("L2,H3,C24,V29,T11", 5, 9, 0);
+    std::vector<Real> logits((size_t)5 * 9 * (size_t)logits_stride(&twins.model->config), (Real)3.0f), after(logits.size());
+    device_write(twins.model->logits, logits.data(), sizeof(Real) * logits.size());
+    twins.weight.assign(twins.weight.size(), 0.0f);
+    twins.pass(false);
+    device_read(after.data(), twins.model->logits, sizeof(Real) * after.size());
+    for (Real x : after) { expect((float)x == 3.0f); }
+    for (float loss : twins.read(twins.model->losses, twins.weight.size())) { expect(loss == 0.0f); }
+    expect_tensors(twins, twins.model->grads, cpu_twin.grads(), MODEL_TOLERANCE);
 }
 
 static void expect_training(const char* optimizer, double lr, int steps) {
@@ -627,6 +640,14 @@ static void test_stopwatch(void) {
 static void test_refused(void) {
     expect_dies("--precision fp16", device_start("fp16"));
     expect_dies(sizeof(Real) == 4 ? "--precision bf16" : "--precision fp32", device_start(sizeof(Real) == 4 ? "bf16" : "fp32"));
+    expect_dies("the GPU is out of memory: 1073741824 MiB for a test; use", device_alloc((size_t)1 << 50, "a test"));
+#ifndef __CUDACC__
+    setenv("EMU_DEVICE", "none", 1);
+    expect_dies("no NVIDIA GPU that can be used: no CUDA-capable device", device_start(TEST_PRECISION));
+    setenv("EMU_DEVICE", "other", 1);
+    expect_dies("CUDA-on-CPU emulator: no kernel image is available for execution on the device; 'make cuda ARCH=sm_90'", device_start(TEST_PRECISION));
+    unsetenv("EMU_DEVICE");
+#endif
 }
 
 int main(int argc, char** argv) {
@@ -644,6 +665,7 @@ int main(int argc, char** argv) {
         { "cuda/lookup", test_lookup },
         { "cuda/finite_differences", test_finite_differences },
         { "cuda/gradients", test_gradients },
+        { "cuda/values_alone", test_values_alone },
         { "cuda/training", test_training },
         { "cuda/training_sgd", test_training_sgd },
         { "cuda/decode", test_decode },

@@ -1044,8 +1044,9 @@ static void test_adams_metric(void) {
     test_fill((float*)&v, NUM_PARAMS, &rng);
     for (int k = 0; k < NUM_PARAMS; k++) { ((float*)&v)[k] *= ((float*)&v)[k]; }
     create_knob("subset", "global", "metric", "adam", m);
-    drpt_moments(&plugin, (float*)&got, (float*)&v, 0.9, 0.01);
-    step(3, all_usable); // after three updates of v
+    int updates = 3;
+    drpt_moments(&plugin, (float*)&got, (float*)&v, &updates, 0.9, 0.01);
+    step(5, all_usable); // two of which were no updates of v
     for (int k = 0; k < NUM_PARAMS; k++) {
         double t = 0.0, d = sqrt(((float*)&v)[k] / (1.0 - 0.9 * 0.9 * 0.9)) + 0.01;
         for (int j = n; j < B; j++) { t += ((float*)&single[j])[k]; }

@@ -96,9 +96,11 @@ cmp -s own/model_final.bin with_own/model_final.bin && fail "--leave-one-out is 
 train $run --iif 1 --rollouts 64 --epochs 2 --steps 12 --out filtered
 holds "responses that are kept" filtered 'c["kept"] > 0 && c["kept"] <= 64 && c["target_reward"] == c["reward"] && c["update_cos"] == "" && c["tokens"] == 256'
 same "three rounds, each filtered once" "$(column filtered kept | awk 'NR % 4 == 1 { first = $1 } $1 != first { print "changed" }' | wc -l)" 0
-train $model --general copy.bin --reward exact --batch 16 --lr 3e-3 --iif 1 --method full $target --steps 8 --out filtered # another aim
+train $model --general copy.bin --reward exact --batch 16 --lr 3e-3 --iif 1 $target --steps 8 --out filtered # another aim
 holds "a target that is held out" filtered 'c["kept"] >= 0 && c["kept"] <= 16 - 8 * c["degenerate"] && c["update_cos"] != ""'
 holds "some of them are left out" filtered '(left += 16 - 8 * c["degenerate"] - c["kept"]) > 0 || c["step"] < 7'
+train $model --general copy.bin --reward exact --batch 16 --lr 3e-3 --iif 1 --method full $target --steps 8 --out by_name
+same_run filtered by_name
 
 # ---- the same bits, and after an interruption
 
@@ -161,6 +163,8 @@ cp -r once broken
 cp cut.bin broken/round_00000006.bin
 refuses 'round_00000006.bin' $run --steps 8 --rollouts 64 --out broken --resume 1
 refuses 'round_00000006.bin: holds 64 and 0 responses' $run --steps 8 --rollouts 128 --out once --resume 1
+refuses 'round_00000006.bin: is of another --epochs' $run --steps 8 --rollouts 64 --epochs 2 --out once --resume 1
+refuses 'round_00000006.bin: is of another --kl (or none)' $run --steps 8 --rollouts 64 --kl 0.1 --out once --resume 1
 { head -c 2000 once/round_00000006.bin; tail -c +2005 once/round_00000006.bin; } >broken/round_00000006.bin
 refuses 'its header asks for' $run --steps 8 --rollouts 64 --out broken --resume 1
 
@@ -243,7 +247,6 @@ refuses '--leave-one-out' $run --leave-one-out 0
 refuses '--kl-stop: without --general' $model $target --reward exact --method target --epochs 2 --kl-stop 0.1
 refuses '--kl: without --general' $model $target --reward exact --method target --target-objective pre-clip --kl 0.1
 refuses '--iif: is followed by ordinary training' $run --iif 1 --method cone
-refuses '--iif: is followed by ordinary training' $run --iif 1 --target few.bin --target-batch 8
 refuses '--iif: needs --general' $model --reward exact --iif 1 --target few.bin --target-batch 8 --method full
 refuses '--method cone needs' $model --reward exact --target few.bin --target-batch 8 --method cone
 refuses '--rollouts: --objective sft has no rounds' --init base/model_final.bin --general any.bin --rollouts 8

@@ -325,7 +325,14 @@ static void test_broken_values(void) {
         expect(run.batch.usable[n / run.T] == 1 || (run.round->dvalue[n] == 0.0f && run.batch.weight[n] == 0.0f));
         expect(run.batch.usable[n / run.T] == 0 || !run.batch.mask[n] || run.round->dvalue[n] != 0.0f);
     }
-    for (size_t i = 0; i < count; i++) { expect(isfinite(run.model->grads[i])); }
+    float* found = floats_of(run.model->grads, count);
+    memset(run.model->grads, 0, sizeof(float) * count);
+    run.round->general.usable[broken / (size_t)run.T] = run.round->general.usable[too / (size_t)run.T] = 0; // as if they had never been there
+    run.round->done = 1;
+    StepRow without = update(1);
+    expect(without.rows_left_out == 0 && row.loss == without.loss && row.round.value_loss == without.round.value_loss);
+    for (size_t i = 0; i < count; i++) { expect(isfinite(found[i]) && found[i] == run.model->grads[i]); }
+    free(found);
     run_close(&run);
 }
 
