@@ -370,6 +370,7 @@ drpt/iif.c~s/^    device_zero(a.grads, .*//~test_iif iif/scores~iif: gradients l
 drpt/iif.c~s/usable\[i\] = r->iif->score\[i\] >= 0.0;/usable[i] = !(r->iif->score[i] < 0.0);/~test_iif iif/broken_rows~iif: NaN is kept
 drpt/iif.c~s/score\[i\] >= 0.0/score[i] > 0.0/~test_iif iif/target_without_gradient~iif: a score of 0 is not kept
 drpt/round.c~s/run->round_options.iif \&\& most < 2 ? 2 : most/most/~test_iif iif/scores~iif: room for one row
+drpt/run.c~s/^    if (run->round_options.iif) { run->options.method.*//~test_iif iif/method~iif: another method than full by default
 drpt/round.c~s/^    check(!o->iif || !method .*//~test_iif iif/what_makes_no_sense~iif: before any method
 drpt/round.c~s/^    check(!o->iif || run->config.general.*//~test_iif iif/what_makes_no_sense~iif: without general rows
 drpt/round_step.c~s/if (ended \&\& r->iif) { iif_filter(run); }//~test_iif iif/rounds_are_filtered~iif: no round is filtered
@@ -636,8 +637,8 @@ drpt/basis_file.c~s/st->refreshes = r.refreshes;//~test_basis resume~refreshes c
 drpt/basis_file.c~s/    input_take(in, \&found.total, sizeof(found.total));/    double skipped; input_take(in, \&skipped, sizeof(skipped));/~test_basis resume~trace forgotten
 
 # ---- the probe
-drpt/probe.c~s/float\* x = to + first % s->width;/float* x = to;/~test_probe probe/folding~folded to 64 floats
-drpt/probe.c~s/sign >> j \& 1 ? -from/0 ? -from/~test_probe probe/folding~folded without signs
+drpt/probe_vectors.c~s/float\* x = to + at % f.width;/float* x = to;/~test_probe probe/folding~folded to 64 floats
+drpt/probe_vectors.c~s/sign >> k \& 1 ? -from/0 ? -from/~test_probe probe/folding~folded without signs
 drpt/probe.c~s/floats <= most \/ vectors/floats <= most/~test_probe probe/folding~room for one vector
 drpt/probe.c~s/add_reference(p, at, \*s, 1)/add_reference(p, at, *s, 0)/~test_probe probe/family_with_halves~both halves of the reference in one
 drpt/probe.c~s/at->half\[half\] = zeros(at->size/at->half[half] = zeros(1/;s/if (!at->half\[half\]) {/if (1) {/~test_probe probe/family_with_halves~the last pass of a reference alone
@@ -645,10 +646,10 @@ drpt/probe.c~s/p->layer += s->part == 0;/p->layer++;/~test_probe probe/every_kin
 drpt/probe.c~s/at->group\[DRPT_SUBLAYER\] = p->sublayer;/at->group[DRPT_SUBLAYER] = p->block;/~test_probe probe/every_kind_of_site~sublayers as large as blocks
 drpt/probe.c~s/at->group\[DRPT_BLOCK\] = p->block;/at->group[DRPT_BLOCK] = 0;/~test_probe probe/family~one block
 drpt/probe.c~s/p->block += complete >= DRPT_BLOCK;/p->block++;/~test_probe probe/every_kind_of_site~blocks as small as sublayers
-drpt/probe.c~s/^    \*to->q = \*from->q;/    *to->q = 1.0;/~test_probe probe/family~the target's length forgotten
-drpt/probe.c~s/i < d->n ? i + 1 : d->n + d->m, d->T, p->scratch/i + 1, d->T, p->scratch/~test_probe probe/family~the first target row alone
-drpt/probe.c~s/^    memset(gradients, 0, .*//~test_probe probe/family~gradients of the pass before kept
-drpt/probe.c~s/^    memset(p->updates + .*//~test_probe probe/family~updates of the pass before kept
+drpt/probe.c~s/^    device_read(to->q, .*/    *to->q = 1.0;/~test_probe probe/family~the target's length forgotten
+drpt/probe_vectors.c~s/i < n ? i + 1 : n + m, T, raw/i + 1, T, raw/~test_probe probe/family~the first target row alone
+drpt/probe_vectors.c~s/^    memset(to, 0, sizeof(float) \* (size_t)(n + 1).*//~test_probe probe/family~gradients of the pass before kept
+drpt/probe.c~s/^    device_zero(p->updates + .*//~test_probe probe/family~updates of the pass before kept
 drpt/probe.c~s/r->choice.method == METHOD_inside ? basis_inside/r->choice.method != METHOD_inside ? basis_inside/~test_probe probe/family~inside for outside
 drpt/probe.c~s/if (!by_part \&\& s->part < s->parts - 1) { return; }//~test_probe probe/every_kind_of_site~a basis of a layer before it is complete
 drpt/probe.c~s/drpt_begin(d, (uint64_t)p->passes, /drpt_begin(d, 0, /~test_probe probe/family~the same random rows in every pass
@@ -658,11 +659,18 @@ drpt/probe.c~s/for (next = i; next < end .*; next++)/for (next = i; next <= i; n
 drpt/probe.c~s/add_to(g->Q, s->Q, m \* m)/(void)0/~test_probe probe/family~how target rows agree forgotten
 drpt/probe.c~s/sqrt(p->group.K\[i \* n + i\])/1.0/~test_probe probe/files~mass of weights, whatever they weigh
 drpt/probe.c~s/r->mass\[k\] += p->mass\[k\] \/ all/r->mass[k] += p->mass[k]/~test_probe probe/files~mass is not a share
-drpt/probe.c~s/sum\[s->at + j\] += u\[j\]/sum[s->at + j] = u[j]/~test_probe probe/family~the last batch alone
-drpt/probe.c~s/along += 0.5 \* dot/along += dot/~test_probe probe/family~both halves count in full
+drpt/probe.c~s/^        vectors_fold(sum, /if (p->b == p->batches - 1) vectors_fold(sum, /~test_probe probe/family~the last batch alone
+drpt/probe.c~s/along = 0.5 \* (x/along = (x/~test_probe probe/family~both halves count in full
 drpt/probe.c~s/for (int c = 0; c <= p->a; c++) { r->gram/for (int c = 0; c < p->a; c++) { r->gram/~test_probe probe/family~a draw has no length
-drpt/probe.c~s/\[p->a\] = dot(sum, p->reference\[half\]/[p->a] = dot(sum, p->reference[0]/~test_probe probe/family_with_halves~a half of the reference used twice
+drpt/probe.c~s/sum, 0, p->reference\[half\]/sum, 0, p->reference[0]/~test_probe probe/family_with_halves~a half of the reference used twice
 drpt/probe.c~s/if (p->b == p->batches - 1) { end_draw/if (p->b == 0) { end_draw/~test_probe probe/family~a draw ends with its first batch
+drpt/probe.c~s/weights, biases);/0, biases);/~test_probe probe/every_kind_of_site~a bias added to the weights
+drpt/probe.c~s/whole + (size_t)part \* weights, 0, 1/whole, 0, 1/~test_probe probe/every_kind_of_site~Q for K and V in a basis of the layer
+drpt/probe.c~s/-(ptrdiff_t)(parts - 1) \* s->rows/0/~test_probe probe/every_kind_of_site~a layer's basis of V and what stands behind it
+drpt/probe.c~s/x\[2 \* variants + v\] + x\[3 \* variants + v\]/x[v] + x[3 * variants + v]/~test_probe probe/family~<u,u> taken for <u,t*>
+drpt/probe.c~s/product\[0\] - 2.0 \* product\[1\]/product[0] - product[1]/~test_probe probe/files~the error of the reference has part of its length
+drpt/probe.c~s/^    device_close(weights, .*, 1);/    device_zero(p->weights, weights_size(p));/~test_probe probe/family~weights that never reach the device
+drpt/probe_vectors.c~s/out\[i\] += dot/out[i] = dot/~test_probe probe/family~the last site's products alone
 drpt/probe.c~s/^    check(p->passes == a \* .*//~test_probe probe/faults_of_use~draws in any order
 drpt/probe.c~s/^    check(p->next == p->num_sites, .*//~test_probe probe/faults_of_use~a pass without sites
 drpt/run_probe.c~s/share\[2\] = { 1.0, total \/ pairs }/share[2] = { 1.0, total }/~test_run_probe run_probe/pairs~target pairs add up to their number
@@ -683,7 +691,7 @@ drpt/run_probe_round.c~s/reader_seek(\&reader, 0, first);//~test_run_probe run_p
 drpt/run_probe_round.c~s/refresh > 0 \&\& batch % refresh == 0/0/~test_run_probe run_probe/responses~no new responses to a draw's prompts
 drpt/run_probe_round.c~s/batch == 0 || (refresh > 0/1 || (refresh > 0/~test_run_probe run_probe/responses~new responses with every batch
 drpt/run_probe_round.c~s/^        reader_seek(\&run->target_reader, epoch, position);//~test_run_probe run_probe/responses~other prompts with a draw's new responses
-drpt/run_probe_round.c~s/^    round_begin(run);//~test_run_probe run_probe/responses~no general responses
+drpt/run_probe_round.c~s/^    round_begin(run, 0);//~test_run_probe run_probe/responses~no general responses
 drpt/run_probe.c~s/is_population ? rows : half);/half);/~test_run_probe run_probe/responses~half of a population's prompts
 drpt/probe_list.c~s/end\[-1\] == '.r' || //~test_probe probe/files~the end of a line of Windows
 drpt/probe_list.c~s/ \&\& \*line != '#'//~test_probe probe/family~comments are variants
@@ -697,7 +705,7 @@ drpt/probe_result.c~s/ - s.crossed) / ) /~test_probe probe/family~rho with the n
 drpt/probe_result.c~s/copysign(1.0, tu) \* (s.along/(s.along/~test_probe probe/family~rho without the sign of <u, t*>
 drpt/probe_result.c~s/row : own - 2.0 \* row/row : -2.0 * row/~test_probe probe/family~a draw that goes is counted twice
 drpt/probe_result.c~s/sqrt((R - 1.0) \/ R \* squares)/sqrt(squares \/ R)/~test_probe probe/family~errors of the replicates, not of the estimate
-drpt/probe_result.c~s/squares \/ 4.0/squares \/ 2.0/~test_probe probe/files~error of half a reference
+drpt/probe_result.c~s/halves_apart2 \/ 4.0/halves_apart2 \/ 2.0/~test_probe probe/files~error of half a reference
 drpt/probe_result.c~s/pass % p->batches, p->site/pass, p->site/~test_probe probe/files~batches counted through
 dev/world/net.c~s/dinp\[i\] \*= (1.0f - fabsf(out\[i\])) \* /dinp[i] *= /~test_probe probe/exact_gradient~another slope
 dev/world/net.c~s/(float)(world->often\[source\]\[i\] \* /(float)(/~test_probe probe/exact_gradient~all contexts as often
@@ -795,7 +803,10 @@ llmc/reward_command.c~s/if (ends\[1\].revents) { send_some(c, \&sent); }/while (
 llmc/reward_command.c~s/^    pthread_sigmask(SIG_BLOCK, .*//~test_reward too_few~SIGPIPE ends the run
 llmc/reward_command.c~s/^    if (written < 0 \&\& error == EPIPE) .*//~test_reward too_few~SIGPIPE comes when the signals are as before
 llmc/reward_command.c~s/if (wait == 0) { return LATE; }/if (wait == 0) { deadline = seconds_now() + c->seconds; }/~test_reward too_few~no deadline
-llmc/reward_command.c~s/^        if (poll(ends, 2, wait) <= 0) { continue; }/        if (poll(ends, 2, wait) < 0) { continue; }\n        deadline = seconds_now() + c->seconds;/~test_reward slow~a deadline for each answer
+llmc/reward_command.c~s/^        if (poll(ends, 2, \(.*\)) <= 0) { continue; }/        if (poll(ends, 2, \1) < 0) { continue; }\n        deadline = seconds_now() + c->seconds;/~test_reward slow~a deadline for each answer
+llmc/reward_command.c~s/wait < HEARING_MS ? wait : HEARING_MS/wait/~test_reward stopped~a stop is heard when the wait is over
+llmc/reward_command.c~s/^        if (outcome == STOPPED) .*//~test_reward stopped~a program that was stopped is started anew
+llmc/reward_command.c~s/is_open = c->group > 0;/is_open = 1;/~test_reward stopped~waits for a program that is no more
 llmc/reward_command.c~s/^    for (\*answered = 0; \*answered < count || sent < c->bytes;)/    for (*answered = 0; *answered < count;)/~test_reward too_few~answers to what was not read
 llmc/reward_command.c~s/for (\*answered = 0; \*answered < count/for (; *answered < count/;s/    size_t answered;$/    size_t answered = 0;/~test_reward restarts~answers of a program that died count
 llmc/reward_command.c~s/if (\*answered == count) { give_up.*/if (*answered == count) { break; }/~test_reward garbage~answers beyond the last are no fault
@@ -948,6 +959,15 @@ drpt/reward_model.c~s/^    check(T <= c->max_seq_len.*//~test_policy policy/rewa
 drpt/round_step.c~s/b->domain\[at\] = rows->domain\[row\];/b->domain[at] = 0;/~test_grpo grpo/shares~every response of the first file
 drpt/round_step.c~s/c->kl_reference = each(s\[0\].kl_reference, s\[0\].tokens)/c->kl_reference = s[0].kl_reference/~test_grpo grpo/shares~the divergence of all tokens added up
 drpt/round_file.c~s/^    r->degenerate = h\[10\];//~test_grpo grpo/file~how many groups were degenerate forgotten
+drpt/round_draw.c~s/r->number != s->number ? r->steps : s->done/s->done/~test_grpo grpo/recall~a round that had ended goes on with the next one's responses
+drpt/round_draw.c~s/^    r->target_draws = s->target_draws;//~test_grpo grpo/recall~other responses of the target after a step that was given up
+drpt/round_draw.c~s/^    run_seek(run, s->position);//~test_grpo grpo/recall~other prompts after a step that was given up
+drpt/round_draw.c~s/^    r->number = s->number;//~test_grpo grpo/recall~other general responses after a step that was given up
+drpt/round.c~s/i < r->steps; i++) { if (drpt_wants/i < 1; i++) { if (drpt_wants/~test_grpo grpo/rounds_without_general~no general responses for bases renewed in the middle of a round
+drpt/round.c~s/r->general.rows == 0 || r->own_target/r->general.rows == 0/~test_grpo grpo/rounds_without_general~no responses that are their own target
+drpt/round_draw.c~s/^    if (wants_general) { round_draw/    if (r->general.rows > 0) { round_draw/~test_grpo grpo/rounds_without_general~general responses that nobody looks at
+drpt/round_draw.c~s/{ r->divergence = NAN; return; }/{ return; }/~test_ppo ppo/kl_without_general~PPO: the coefficient of the KL moves on without being measured
+drpt/round_step.c~s/round_wants_general(run, step - r->done)/round_wants_general(run, step)/~test_grpo grpo/rounds_without_general~a round without general responses from its middle on
 drpt/round_file.c~s/^    check_same(run, path.*//~test_grpo grpo/file~goes on with other options of a round
 drpt/round_file.c~s/ \&\& was\[0\] != 0//~test_grpo grpo/file~an older file is refused
 drpt/round_file.c~s/^    r->kept = h\[11\];//~test_grpo grpo/file~how many responses were kept forgotten

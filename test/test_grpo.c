@@ -260,6 +260,39 @@ static void test_evaluations(void) {
     }
 }
 
+// General responses are drawn where bases are renewed, with the next prompts and random numbers of that round; elsewhere nobody would look at them.
+static void test_rounds_without_general(void) {
+    begin("--general %s --batch 4 --rollouts 8 --target %s --target-batch 4 --method inside --rank 2 --refresh 5", general, target);
+    Round* r = run.round;
+    size_t bytes = sizeof(int) * (size_t)(8 * run.T);
+    int* tokens = malloc(bytes);
+    check(tokens != NULL, "out of memory");
+    int drawn = 0;
+    for (int step = 0; step < 12; step++) {
+        int with = step < 2 || step == 4 || step == 5 || step >= 10; // rounds of two steps, one of which is 0, 5 or 10
+        memcpy(tokens, r->general.tokens, bytes);
+        StepRow row = update(step);
+        end_update(&run, &row);
+        int is_new = memcmp(tokens, r->general.tokens, bytes) != 0;
+        drawn += is_new;
+        expect(is_new == (with && step % 2 == 0) && r->number == 1 + step / 2);
+        expect(run.general_reader.epoch * ROWS + run.general_reader.position == (uint64_t)(2 * drawn));
+        expect(with ? row.round.reward > 0.0 && row.round.degenerate == r->degenerate : isnan(row.round.reward) && isnan(row.round.degenerate));
+        expect(row.round.target_reward > 0.0 && row.round.length > 3.0 && isnan(row.loss) == (step % 5 != 0));
+        memset(run.model->grads, 0, sizeof(float) * run.model->num_params);
+    }
+    expect(drawn == 3);
+    free(tokens);
+    run_close(&run);
+    begin("--general %s --batch 4 --method inside --rank 2 --refresh 5", general); // their own target
+    for (int step = 0; step < 3; step++) {
+        StepRow row = update(step);
+        end_update(&run, &row);
+        expect(row.round.reward > 0.0 && row.round.target_reward == row.round.reward);
+    }
+    run_close(&run);
+}
+
 // Responses to one prompt, drawn again and again by the same policy, for the target as well: none like the others.
 static void test_random_numbers(void) {
     uint16_t tokens[6 * (T + 1)];
@@ -443,7 +476,7 @@ static void test_degenerate_bases(void) {
         Round* r = run.round;
         r->steps = 4; // of one round
         for (int step = 0; step < 3; step++) {
-            if (step == 0) { round_begin(&run); round_draw_target(&run); }
+            if (step == 0) { round_begin(&run, step); round_draw_target(&run); }
             int learns = step != which;
             memset(r->general.usable, learns, 8);
             memset(r->target.usable, learns, 8);
@@ -689,6 +722,40 @@ static void test_idle_rounds(void) {
     run_close(&run);
 }
 
+// A step that is given up while responses are drawn, of one kind or of both, has not been begun: it comes as it would have come.
+static void test_recall(void) {
+    static const char* const cases[] = { "--rollouts 8", "--rollouts 8 --epochs 2 --target-refresh 2", "--rollouts 4 --epochs 3 --kl-stop 1e-30" };
+    for (int i = 0; i < 3; i++) {
+        float* want = NULL;
+        double loss = 0.0;
+        for (int given_up = 0; given_up < 4; given_up++) { // 1: general responses, 2: the target's
+            if (i == 1 && given_up & 1) { continue; } // in the middle of a round
+            begin("--general %s --batch 4 --target %s --target-batch 4 --method mix %s", general, target, cases[i]);
+            size_t bytes = sizeof(float) * run.model->num_params;
+            for (int step = 0; step < 2; step++) {
+                update(step);
+                memset(run.model->grads, 0, bytes);
+            }
+            round_remember(&run);
+            if (given_up & 1) { round_begin(&run, 2); }
+            if (given_up & 2) { round_draw_target(&run); }
+            if (given_up) { round_recall(&run); }
+            if (given_up == 2 && i == 0) { expect(run.round->number == 1 && run.round->done == 2 && run.round->target_draws == 1 && run.round->target_age == 2); }
+            StepRow row = update(2);
+            if (want) {
+                expect(row.loss == loss && memcmp(want, run.model->grads, bytes) == 0);
+            } else {
+                want = malloc(bytes);
+                check(want != NULL, "out of memory");
+                memcpy(want, run.model->grads, bytes);
+                loss = row.loss;
+            }
+            run_close(&run);
+        }
+        free(want);
+    }
+}
+
 // Log-probabilities that are no numbers: such rows are left out, said so, and end a round only where there is one.
 static void test_broken_rows(void) {
     begin("--general %s --batch 8 --epochs 2 --kl-stop 0.05", general);
@@ -813,8 +880,9 @@ static void test_file(void) {
     expect_refused("another --target-objective", 4 * 14, TARGET_objective);
     expect_refused("another --iif", 4 * 15, 1);
     expect_refused("another --kl (or none)", 4 * 16, 0);
+    expect_refused("another --refresh", 4 * 17, 20);
     round_save(&run, path); // of a time when such files did not say so
-    for (int entry = 12; entry <= 16; entry++) { spoil(path, 4 * entry, 0); }
+    for (int entry = 12; entry <= 17; entry++) { spoil(path, 4 * entry, 0); }
     round_load(&run, path);
     expect_refused("token 17 is not of", tokens, 17);
     expect_refused("token -1 is not of", tokens, -1);
@@ -876,6 +944,7 @@ int main(int argc, char** argv) {
         { "grpo/rows", test_rows },
         { "grpo/judged", test_judged },
         { "grpo/evaluations", test_evaluations },
+        { "grpo/rounds_without_general", test_rounds_without_general },
         { "grpo/random_numbers", test_random_numbers },
         { "grpo/epochs", test_epochs },
         { "grpo/shares", test_shares },
@@ -888,6 +957,7 @@ int main(int argc, char** argv) {
         { "grpo/sizes", test_sizes },
         { "grpo/kl_stop", test_kl_stop },
         { "grpo/idle_rounds", test_idle_rounds },
+        { "grpo/recall", test_recall },
         { "grpo/broken_rows", test_broken_rows },
         { "grpo/tokens_of_broken_rows", test_tokens_of_broken_rows },
         { "grpo/file", test_file },
