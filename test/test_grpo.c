@@ -237,15 +237,18 @@ static void test_judged(void) {
 static void test_evaluations(void) {
     static const struct { int batches, rows; } cases[] = { { 1, 4 }, { 2, 6 }, { -1, 6 }, { 0, 0 } };
     for (int k = 0; k < 4; k++) {
-        begin("--general %s --batch 4 --val %s --val-batches %d --reward-command %s --out %s%d", general, general, cases[k].batches, scratch("first.sh"), scratch("judged"), k);
+        begin("--general %s --batch 4 --val %s --val-batches %d --reward-command %s --out %s%d", general, general, cases[k].batches, scratch("none_right_better.sh"), scratch("judged"), k);
         StepRow row = runlog_row(7);
-        double sum = 0.0, right = 0.0, length = 0.0;
+        double sum = 0.0, right = 0.0, length = 0.0, ones = 0.0;
         for (int d = 0; d < cases[k].rows; d++) {
             Prompt p = prompts_row(&run.round->prompts, &run.val, (size_t)d);
-            sum += p.tokens[0];
-            right += p.tokens[0] >= 1;
+            int reward = p.tokens[0] / 5 - 1 > 0 ? p.tokens[0] / 5 - 1 : 0;
+            sum += reward;
+            right += reward >= 1;
+            ones += reward == 1;
             length += run.T - p.count < 4 ? run.T - p.count : 4;
         }
+        expect(cases[k].rows < 6 || (right < 6.0 && ones > 0.0 && ones < right));
         round_evaluate(&run, &row);
         expect(isnan(row.round.val_general_reward) && (cases[k].rows > 0 ? fabs(row.round.val_reward - sum / cases[k].rows) < 1e-12 : isnan(row.round.val_reward)));
         run_close(&run);
@@ -968,6 +971,7 @@ int main(int argc, char** argv) {
     omp_set_num_threads(1); // a child that was forked from several would wait for the others
     write_judge("judge.sh", "s/.*response\": \"\\([0-9]*\\).*/\\1/p");
     write_judge("first.sh", "s/.*prompt\": \"\\([0-9]*\\).*/\\1/p");
+    write_judge("none_right_better.sh", "s/.*prompt\": \"1[0-4] .*/1/p;t;s/.*prompt\": \"1[5-9] .*/2/p;t;s/.*/0/p");
     write_judge("three.sh", "s/: \"\\([0-9]\\)\\([ \"]\\)/: \"0\\1\\2/g;s/[^:]*: \"\\(..\\)[^:]*: \"\\(..\\)[^:]*: \"\\(..\\).*/\\1\\2\\3/p");
     write_judge("huge.sh", "s/.*/1e300/p");
     write_data();
