@@ -968,7 +968,6 @@ int main(int argc, char** argv) {
     };
     write_judge("judge.sh", "s/.*response\": \"\\([0-9]*\\).*/\\1/p");
     write_judge("equal.sh", "s/.*/0.5/p");
-    omp_set_num_threads(1); // a child that was forked from several would wait for the others
     write_judge("judge.sh", "s/.*response\": \"\\([0-9]*\\).*/\\1/p");
     write_judge("first.sh", "s/.*prompt\": \"\\([0-9]*\\).*/\\1/p");
     write_judge("none_right_better.sh", "s/.*prompt\": \"1[0-4] .*/1/p;t;s/.*prompt\": \"1[5-9] .*/2/p;t;s/.*/0/p");
