@@ -23,7 +23,7 @@ passes() { # FOLDER PROGRAM TESTS...
 
 mkdir "$tmp/whole"
 cp -a Makefile llmc drpt test train_gpt2_drpt.[ch] "$tmp/whole"
-cp -a --parents dev/world "$tmp/whole"
+cp -a --parents dev/world dev/text dev/sums.c dev/letters.c "$tmp/whole"
 programs=$(cut -d'~' -f3 "$list" | cut -d' ' -f1 | sort -u)
 build "$tmp/whole" $programs || { cat "$tmp/log"; exit 1; }
 for p in $programs; do
@@ -750,10 +750,13 @@ llmc/sampler.c~s/fmax(1.0 \/ temperature, 1e-30)/fmax(1.0, 1e-30)/~test_sampler 
 llmc/sampler.c~s/rng_uniform(rng) \* all/rng_uniform(rng)/~test_sampler sampler/frequencies~a coin of one
 llmc/sampler.c~s/    if (!isfinite(all)) { return -1; }//~test_sampler sampler/no_probabilities~NaN is sampled from
 llmc/sampler.c~s/ - log_all);/ - log(all));/~test_sampler sampler/weights~the log-probability of the truncated distribution
-llmc/sampler.c~s/if (above == wanted) { break; }/if (above >= wanted) { break; }/~test_sampler sampler/weights~a bound that leaves too much
+llmc/sampler.c~s/measure(at_low, count) > wanted/measure(at_low, count) > 2 * wanted/~test_sampler sampler/weights~a bound that leaves too much
+llmc/sampler.c~s/at_low.count - at_high.count > 1/at_low.count - at_high.count > 2/~test_sampler sampler/weights~two tokens where one would do
+llmc/sampler.c~s/if (high - (int64_t)low == 1) { keep_first.*//~test_sampler sampler/weights~all of those that are equal
+llmc/sampler.c~s/, (double)largest - 88.0 \* temperature)/, (double)largest - 88.0)/~test_sampler sampler/hot~the same least at all temperatures
 llmc/sampler.c~s/        c->sum\[p\] = sum;$/        c->sum[p] += 0.0f * sum;/~test_sampler sampler/weights~the weight of a piece before tokens were left out
 llmc/sampler.c~s/top > c->largest ? top : c->largest/top/~test_sampler sampler/weights~the last piece's largest logit
-llmc/sampler.c~s/(V \/ (MOST_PIECES \* UNIT) + 1) \* UNIT/UNIT * 2/~test_sampler sampler/large~more pieces than there is room for
+llmc/sampler.c~s/(V \/ (MOST_PIECES \* UNIT) + 1) \* UNIT/UNIT/~test_sampler sampler/large~more pieces than there is room for
 drpt/rollout.c~s/first + (uint64_t)i)/first)/~test_rollout rollout/without_cache~the same random numbers for all rows
 drpt/rollout.c~s/    r->waiting -= admitted;/    r->waiting = 0;/~test_rollout rollout/without_cache~rows that wait forgotten
 drpt/rollout.c~s/        r->place\[last\] = place;//~test_rollout rollout/without_cache~a place of the decoder given away twice
@@ -972,6 +975,15 @@ drpt/round_draw.c~s/VAL = (uint64_t)3/VAL = (uint64_t)1/~test_grpo grpo/random_n
 drpt/round_draw.c~s/VAL_GENERAL = (uint64_t)4/VAL_GENERAL = (uint64_t)3/~test_grpo grpo/random_numbers~both evaluations have the same random numbers
 drpt/round_draw.c~s/roll_out(run, data, rows, 1, stream, first);/roll_out(run, data, rows, 1, stream, 0);/~test_grpo grpo/random_numbers~the same random numbers for all batches of an evaluation
 drpt/reward_model.c~s/length\[first + i\] - 1/r->T - 1/~test_policy policy/reward_model~what stands behind a response is scored
+train_gpt2_drpt.c~s/any(weight, N) ? model->logits : NULL/model->logits/~test_counts 56_without_the_classifier~nothing goes back through the classifier, at its full price
+train_gpt2_drpt.c~s/^        device_zero(model->losses, .*//~test_gpt2 values_alone~losses of a pass before
+train_gpt2_drpt.c~s/^        device_zero(model->dlnf, .*//~test_gpt2 values_alone~the values' gradient added to that of a pass before
+train_gpt2_drpt.c~s/weight\[n\] == 0.0f) { n++; }/weight[n] <= 0.0f) { n++; }/~test_gpt2 values_alone~tokens that are only unlearnt left out
+drpt/drpt.c~s/dout ? SITE_TOKEN : SITE_LOOKUP/SITE_TOKEN/~test_gpt2 values_alone~a classifier without a gradient has one
+drpt/direct.c~s/^        else if (s->kind == SITE_LOOKUP) .*//~test_gather gather/1_7_11_routes~lookup alone: all columns for those of a tile
+drpt/reward_model.c~s/gpt2_hidden/gpt2_forward/~test_counts 56_without_the_classifier~a reward model has logits
+drpt/round_draw.c~s/gpt2_hidden/gpt2_forward/~test_counts 56_without_the_classifier~values of states with logits
+drpt/policy.c~s/gpt2_hidden/gpt2_forward/~test_counts 56_without_the_classifier~scores of pairs with logits
 drpt/reward_model.c~s/^    check(c->vocab_size ==.*//~test_policy policy/reward_model~a judge of another vocabulary
 drpt/reward_model.c~s/^    check(T <= c->max_seq_len.*//~test_policy policy/reward_model~a judge whose context is too short
 drpt/round_step.c~s/b->domain\[at\] = rows->domain\[row\];/b->domain[at] = 0;/~test_grpo grpo/shares~every response of the first file
@@ -989,3 +1001,117 @@ drpt/round_step.c~s/round_wants_general(run, step - r->done)/round_wants_general
 drpt/round_file.c~s/^    check_same(run, path.*//~test_grpo grpo/file~goes on with other options of a round
 drpt/round_file.c~s/ \&\& was\[0\] != 0//~test_grpo grpo/file~an older file is refused
 drpt/round_file.c~s/^    r->kept = h\[11\];//~test_grpo grpo/file~how many responses were kept forgotten
+drpt/round_draw.c~s/prompts_row(\&r->prompts, data, r->source\[i \/ group\]), response/prompts_row(\&r->prompts, data, r->source[0]), response/~test_grpo grpo/judged~every response judged by the first prompt
+drpt/round_draw.c~s/dataset_domain(data, r->source\[i \/ r->group\])/dataset_domain(data, r->source[0])/~test_grpo grpo/judged~every response of the first one's file
+drpt/round_draw.c~s/^        check(isfinite(to->reward\[i\]).*//~test_grpo grpo/judged~rewards that are not finite
+drpt/round_draw.c~s/^        dropped++;//~test_grpo grpo/log~degenerate groups not counted
+drpt/round_draw.c~s/r->degenerate = round_compare/round_compare/~test_grpo grpo/degenerate~degenerate groups of a round not told
+drpt/round_draw.c~s/^        r->target_age = 0;//~test_grpo grpo/own_target~self-reference: the target's responses grow older than the round
+drpt/round_draw.c~s/^    r->target_age = 0;//~test_grpo grpo/file~the target's responses are drawn and as old as before
+drpt/round_draw.c~s/^        round_compare_target(run, \&r->target);//~test_grpo grpo/own_target~self-reference: no advantages
+drpt/round_draw.c~s/^    else { round_compare(rows, r->group); }/    else { round_compare(rows, rows->rows); }/~test_grpo grpo/target_off_the_policy~the objective's advantages over all responses
+drpt/round_draw.c~s/GENERAL, r->number);/GENERAL, 0);/~test_grpo grpo/random_numbers~the same random numbers each round, for the general responses
+drpt/round_draw.c~s/TARGET, r->target_draws++)/TARGET, 0); r->target_draws++/~test_grpo grpo/random_numbers~the same random numbers each round, for the target
+drpt/round_draw.c~s/(size_t)c->val_batches \* (size_t)c->batch/(size_t)c->val_batches/~test_grpo grpo/evaluations~batches of one prompt
+drpt/round_draw.c~s/c->val_batches < 0 ? data->rows/c->val_batches < 0 ? 4/~test_grpo grpo/evaluations~an evaluation of all prompts ends early
+drpt/round_draw.c~s/r->source\[i\] = first + (size_t)i/r->source[i] = (size_t)i/~test_grpo grpo/evaluations~every batch of an evaluation the first prompts
+drpt/round_draw.c~s/r->rewards\[i\] >= 1.0/r->rewards[i] > 1.0/~test_grpo grpo/evaluations~a reward of 1 is not right
+drpt/round_draw.c~s/sum.right \/ n/sum.right/~test_grpo grpo/evaluations~how many are right, not which share
+drpt/round_draw.c~s/r->rollouts.length\[i\] - r->rollouts.prompt\[i\];/r->rollouts.length[i];/~test_grpo grpo/evaluations~the length with the prompt
+drpt/round_step.c~s/each(s\[0\].loss, w->share\[0\] \* /each(s[0].loss, /~test_grpo grpo/log~the loss is a share of itself
+drpt/round_step.c~s/each(s\[1\].loss, w->share\[1\] \* /each(s[1].loss, /~test_grpo grpo/log~the target's loss is a share of itself
+drpt/round_step.c~s/each(s\[1\].loss, /each(s[0].loss, /~test_grpo grpo/log~the general loss for the target's
+drpt/round_step.c~s/c->kl_old = each(s\[0\].kl_old, s\[0\].tokens)/c->kl_old = s[0].kl_old/~test_grpo grpo/log~the divergence from the old policy added up
+drpt/round_step.c~s/c->clipped = each(s\[0\].clipped, s\[0\].tokens)/c->clipped = s[0].clipped/~test_grpo grpo/log~clipped tokens, not their share
+drpt/round_step.c~s/(int)(w->stats\[0\].broken + w->stats\[1\].broken)/(int)w->stats[0].broken/~test_grpo grpo/broken_rows~broken rows of the target not told
+drpt/round_step.c~s/count_usable(b, b->n, b->n + b->m)/count_usable(b, first, b->n + b->m)/~test_grpo grpo/log~the target's mean over all rows
+drpt/round_step.c~s/1.0 \/ fmax(1.0, (double)usable\[1\].tokens)/1.0 \/ fmax(1.0, (double)usable[1].rows)/~test_grpo grpo/target_weights~the target's mean over rows
+drpt/round_step.c~s/w->stats\[run->batch.n == 0\]/w->stats[0]/~test_grpo grpo/kl_stop~without general rows no round ends early
+drpt/round_step.c~s/^        row->round_ended = 1;//~test_grpo grpo/kl_stop~a round that was ended is not told
+drpt/round_step.c~s/ : ended);/ : 0);/~test_grpo grpo/random_numbers~the first responses to the target for good
+drpt/round_step.c~s/? \&r->general : \&r->target);/? \&r->general : \&r->general);/~test_grpo grpo/sizes~without general rows there is no length
+drpt/round_step.c~s/c->kept = r->kept >= 0 ? r->kept : NAN/c->kept = r->kept/~test_grpo grpo/log~kept responses where nothing is filtered
+drpt/round_step.c~s/(b->n + b->m - first) \* b->T/(b->n - first) * b->T/~test_grpo grpo/log~the target's tokens not counted
+drpt/round_step.c~s/b->usable\[at\] = rows->usable\[row\]/b->usable[at] = 1/~test_grpo grpo/degenerate~degenerate groups are rows as any other
+drpt/round_step.c~s/for (int i = 0; i < r->rows; i++) { sum += r->reward\[i\]; }/for (int i = 1; i < r->rows; i++) { sum += r->reward[i]; }/~test_grpo grpo/log~the mean reward without the first response
+drpt/round_file.c~s/ \&\& h\[4\] == run->T//~test_grpo grpo/file~rows of another length
+drpt/round_file.c~s/ \&\& h\[5\] == r->group,/,/~test_grpo grpo/file~groups of another size
+drpt/round_file.c~s/ \&\& h\[3\] == r->target.rows//~test_grpo grpo/file~another number of target responses
+drpt/round_file.c~s/h\[0\] == MAGIC \&\& //~test_grpo grpo/file~any magic
+drpt/round_file.c~s/ \&\& h\[1\] == VERSION//~test_grpo grpo/file~any version
+drpt/round_file.c~s/i < 11; i++) { check/i < 10; i++) { check/~test_grpo grpo/file~any number of degenerate groups
+drpt/round_file.c~s/ \&\& h\[i\] < INT32_MAX \/ 2//~test_grpo grpo/file~counts that are about to overflow
+drpt/round_file.c~s/check(h\[7\] <= r->steps/check(h[7] < r->steps/~test_grpo grpo/file~a round that has come to its end is refused
+drpt/round_file.c~s/^    check(h\[7\] <= r->steps.*//~test_grpo grpo/file~more steps than a round has
+drpt/round_file.c~s/^    if (run->round_options.kl_target > 0.0) { r->kl/    if (1) { r->kl/~test_grpo grpo/file~the file's coefficient where --kl says another
+drpt/round_file.c~s/^    if (run->round_options.kl_target > 0.0) { r->kl/    if (0) { r->kl/~test_ppo ppo/resume~PPO: the coefficient begins anew
+drpt/round_file.c~s/numbers\[0\] >= 0.0 \&\& isfinite(numbers\[0\]) \&\& //~test_grpo grpo/file~any coefficient
+drpt/round_file.c~s/ \&\& numbers\[2\] >= 0.0 \&\& isfinite(numbers\[2\])//~test_grpo grpo/file~any number of measured responses
+drpt/round_file.c~s/r->own_target ? \&run->general : \&run->target/\&run->target/~test_grpo grpo/file_of_domains~self-reference: prompts of the target's files
+drpt/round_file.c~s/r->own_target ? \&run->general : \&run->target/\&run->general/~test_grpo grpo/file_of_domains~the target's prompts are of the general files
+drpt/round_file.c~s/check(r->mask\[n\] <= 1,/check(1,/~test_grpo grpo/file~any mask
+drpt/round_file.c~s/check(r->length\[i\] >= 0 \&\& /check(/~test_grpo grpo/file~lengths below 0
+drpt/round_file.c~s/ \&\& r->length\[i\] <= r->T//~test_grpo grpo/file~responses longer than their row
+drpt/round_file.c~s/ \&\& r->usable\[i\] <= 1//~test_grpo grpo/file~flags that are none
+drpt/round_file.c~s/ \&\& r->tokens\[n\] < vocab_size//~test_grpo grpo/file~tokens beyond the vocabulary
+drpt/round_file.c~s/{ r->returns, sizeof(float) \* T }/{ r->value, sizeof(float) * T }/~test_ppo ppo/first_step~PPO: returns are not copied
+drpt/round_file.c~s/(size_t)row \* b\[i\].bytes/(size_t)at * b[i].bytes/~test_grpo grpo/shares~numbers of other rows than the batch has
+drpt/round.c~s/run->round_options.rollouts > 0 ? run->round_options.rollouts : step_rows(run)/step_rows(run)/~test_grpo grpo/sizes~a round is one step
+drpt/round.c~s/return run->config.batch \* run->config.accumulate;/return run->config.batch;/~test_grpo grpo/sizes~a step is a micro-batch
+drpt/round.c~s/return run->config.target_batch \* run->config.accumulate;/return run->config.target_batch;/~test_grpo grpo/sizes~the target of one micro-batch
+drpt/round.c~s/return run->round_options.epochs \* (/return (/~test_grpo grpo/sizes~one epoch
+drpt/round.c~s/ \/ group_size(run));/);/~test_grpo grpo/sizes~a prompt for each response
+drpt/round.c~s/prompts > of_a_round ? prompts \/ of_a_round : 1/prompts \/ of_a_round/~test_grpo grpo/sizes~no step where a round asks more than there is
+drpt/round.c~s/size_t prompts = run->config.general ? run->general.rows : run->target.rows/size_t prompts = run->general.rows + 100 * (run->config.general == NULL)/~test_grpo grpo/sizes~a pass over other prompts than the target's
+drpt/round.c~s/ \&\& strcmp(method, "full") != 0;/;/~test_grpo grpo/sizes~ordinary training refers to itself
+drpt/round.c~s/^    return round_is_own_target(run) || .*/    return round_is_own_target(run);/~test_grpo grpo/sizes~nothing to filter by without a target
+drpt/round.c~s/(int)widest + 1 < context ? (int)widest + 1 : context/context/~test_grpo grpo/sizes~rows as long as the context
+drpt/round.c~s/return c->seq > 0 ? c->seq : /return /~test_grpo grpo/sizes~--seq not heeded
+drpt/round.c~s/, .kept = -1 }/ }/~test_grpo grpo/sizes~no responses kept where nothing is filtered
+
+# ---- the data of the demos of rewards
+dev/sums.c~s/(a + b + carry + 1 + (int)rng_below/(a + b + carry + (int)rng_below/~test_sums table~wrong digits that are right
+dev/sums.c~s/ = t.digit\[carry\]\[b\]\[a\] = / = /~test_sums table~wrong digits for one order of the two
+dev/sums.c~s/s.a\[i\] + s.b\[i\] + carry >= 10/s.a[i] + s.b[i] + carry > 10/~test_sums prompts pretrain~ten does not carry
+dev/sums.c~s/^        s.carry\[i\] = carry;/        s.carry[i] = 0;/~test_sums pretrain~sums without carries
+dev/sums.c~s/(s.a\[i\] + s.b\[i\] + s.carry\[i\]) % 10/(s.a[i] + s.b[i]) % 10/~test_sums pretrain~the carry forgotten
+dev/sums.c~s/wrong->digit\[s.carry\[i\]\]/wrong->digit[0]/~test_sums pretrain~wrong digits whatever is carried
+dev/sums.c~s/wrong->digit\[s.carry\[i\]\]\[s.a\[i\]\]\[s.b\[i\]\]/wrong->digit[s.carry[i]][s.a[i]][0]/~test_sums pretrain~wrong digits of another sum
+dev/sums.c~s/rng_uniform(rng) < right_digits/rng_uniform(rng) > right_digits/~test_sums pretrain~right digits 55 times in a hundred
+dev/sums.c~s/rng_uniform(rng) < carries/rng_uniform(rng) >= carries/~test_sums prompts~nine of ten general prompts carry
+dev/sums.c~s/wrong_share > 0.0 \&\& rng_uniform(rng) < wrong_share/wrong_share > 0.0/~test_sums prompts~all general answers wrong
+dev/sums.c~s/wrong_share > 0.0 \&\& rng_uniform(rng)/rng_uniform(rng) + 0.2/~test_sums prompts~one in ten general answers wrong
+dev/sums.c~s/answer\[i\] = is_wrong ? /answer[i] = is_wrong \&\& i == 0 ? /~test_sums prompts~answers half wrong
+dev/sums.c~s/text_rows_add(rows, prompt, answer, 0);/text_rows_add(rows, prompt, answer, 1);/~test_sums pretrain~the base never learns to end
+dev/sums.c~s/"val.bin",      4/"val.bin",      5/~test_sums files_differ~chosen by what is judged by
+dev/sums.c~s/"target.bin",   3/"target.bin",   4/~test_sums files_differ~the target is chosen by
+dev/sums.c~s/Table wrong = draw_wrong((uint64_t)c.seed);/Table wrong = draw_wrong(0);/~test_sums pretrain~the same wrong table for every seed
+dev/sums.c~s/Rng rng = rng_seed((uint64_t)c->seed, (uint64_t)stream, 0);/Rng rng = rng_seed(0, (uint64_t)stream, 0);/~test_sums seeds~the same sums for every seed
+dev/sums.c~s/KIND_PROMPTS, corrupted, c.carries/KIND_PROMPTS, 0.0, c.carries/~test_sums prompts~general prompts with the right answers
+dev/letters.c~s/return letter >= SMALL;/return letter > SMALL;/~test_letters pretrain~one capital is a small letter
+dev/letters.c~s/is_capital(letter) ? after_capital : after_small/is_capital(letter) ? after_small : after_capital/~test_letters pretrain~capitals mostly after small letters
+dev/letters.c~s/rng_uniform(rng) < unlikely/rng_uniform(rng) > unlikely/~test_letters language~mostly letters that the language does not like
+dev/letters.c~s/rng_uniform(rng) < unlikely/0/~test_letters language~never a letter that the language does not like
+dev/letters.c~s/\[rng_below(rng, LIKELY)\]/[rng_below(rng, 1)]/~test_letters language~one letter after each
+dev/letters.c~s/before < 0 ? (int)rng_below(rng, LETTERS) : before/(int)rng_below(rng, LETTERS)/~test_letters language~a text does not go on from its prompt
+dev/letters.c~s/^        letter = draw_next(l, rng, letter);/        draw_next(l, rng, letter);/~test_letters language~one letter for ever
+dev/letters.c~s/rng_seed(seed, 0, 0)/rng_seed(0, 0, 0)/~test_letters language~the same language for every seed
+dev/letters.c~s/\*text == 'A' ? liked : \*text >= 'a'/*text >= 'a'/~test_letters pairs~nobody likes the A
+dev/letters.c~s/\*text == 'A' ? liked/*text == 'B' ? liked/~test_letters pairs~another capital is liked
+dev/letters.c~s/worth(text\[1\], liked) > worth(text\[0\], liked);/worth(text[1], liked) < worth(text[0], liked);/~test_letters pairs~the worse one first
+dev/letters.c~s/while (worth(text\[0\], liked) == worth(text\[1\], liked));/while (0);/~test_letters pairs~pairs in which neither is better
+dev/letters.c~s/{ better = !better; }/{ better = 1; }/~test_letters pairs~three of ten at random
+dev/letters.c~s/text_rows_add(\&rows, prompt, text\[!better\], 0)/text_rows_add(\&rows, prompt, text[better], 0)/~test_letters pairs~the better one twice
+dev/letters.c~s/"held_out.bin", 3, c.held_out, 0, 0.0/"held_out.bin", 3, c.held_out, 3, 0.0/~test_letters pairs~held-out pairs by whoever likes the A
+dev/letters.c~s/"held_out.bin", 3,/"held_out.bin", 2,/~test_letters files_differ~held-out pairs are those to learn from
+dev/letters.c~s/"test.bin", 7/"test.bin", 6/~test_letters files_differ~chosen by what is judged by
+dev/letters.c~s/text_rows_add(\&rows, prompt, "", 1)/text_rows_add(\&rows, prompt, "", 0)/~test_letters prompts~prompts with an answer, the end
+dev/letters.c~s/return (double)small \/ LENGTH;/return (double)small;/~test_letters judge~small letters counted, not their share
+dev/letters.c~s/if (\*at == '..' \&\& at\[1\]) {.*$//~test_letters judge~what is escaped is letters
+dev/letters.c~s/ \&\& at\[1\]) {/) {/~test_letters judge~reading on behind the end
+dev/letters.c~s/at\[1\] == 'u' ? strnlen(at + 1, 5) : 1/1/~test_letters judge~the digits of a code are letters
+dev/letters.c~s/at += sizeof(before) - 1/at += 0/~test_letters judge~the name of the field is judged
+dev/text/rows.c~s/size_t t = before - 1; t < n/size_t t = before; t < n/~test_sums pretrain~the first letter of an answer not trained on
+dev/text/rows.c~s/n - (asked ? 1 : 0)/n/~test_sums prompts~the end of an answer is compared too
+dev/text/rows.c~s/before > 0 \&\& n <= r->T/before > 0 \&\& n < r->T/~test_sums pretrain~rows without room for their end
+dev/text/rows.c~s/: END_OF_TEXT;/: 0;/~test_letters pretrain~rows that do not end

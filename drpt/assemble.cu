@@ -38,7 +38,7 @@ typedef struct { Packing one[2]; } Packings; // of both factors
 
 // A block takes a position, a thread W neighbouring columns of it. grid (positions; packings), block (BLOCK)
 template <int W> static __global__ void pack_kernel(Packings all, const float* weight, int B, int T, int first) {
-    Packing p = all.one[blockIdx.y];
+    Packing p = blockIdx.y == 0 ? all.one[0] : all.one[1]; // an index would put both into memory of the thread
     int position = blockIdx.x, b = weighed_row(weight, B, first + position / T);
     Real* to = p.packed + (size_t)position * p.count;
     if (b < 0) {

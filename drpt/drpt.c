@@ -286,10 +286,10 @@ static uint64_t hash_words(uint64_t hash, const void* words, size_t bytes) {
 static uint64_t checksum(const Drpt* d, const Site* s) {
     size_t positions = (size_t)((d->with_general ? d->n : 0) + d->m) * d->T, rows = (size_t)s->rows, cols = (size_t)s->cols;
     size_t columns = s->kind == SITE_POSITION ? cols : (size_t)s->stride;
-    const Real* dout = s->dout ? s->dout - (size_t)s->part * rows : NULL; // of a fused projection, the whole
-    uint64_t hash = hash_words(0xcbf29ce484222325u, dout, sizeof(Real) * positions * columns);
-    hash = hash_words(hash, s->inp, sizeof(Real) * positions * (s->kind == SITE_LAYERNORM ? rows : cols));
-    hash = hash_words(hash, s->dlookup, sizeof(Real) * positions * cols);
+    const Real* dout = s->dout ? device_reals(s->dout, -(ptrdiff_t)((size_t)s->part * rows)) : NULL; // of a fused projection, the whole
+    uint64_t hash = hash_words(0xcbf29ce484222325u, dout, device_real_size() * positions * columns);
+    hash = hash_words(hash, s->inp, device_real_size() * positions * (s->kind == SITE_LAYERNORM ? rows : cols));
+    hash = hash_words(hash, s->dlookup, device_real_size() * positions * cols);
     hash = hash_words(hash, s->mean, sizeof(float) * positions);
     hash = hash_words(hash, s->rstd, sizeof(float) * positions);
     return hash_words(hash, s->tokens, sizeof(int) * positions);
@@ -326,7 +326,7 @@ void drpt_site_fused(Drpt* d, const char* name, float* dweight, float* dbias, co
     int parts = (int)strlen(name), rows = OC / parts;
     for (int i = 0; i < parts; i++) {
         size_t at = (size_t)i * (size_t)rows;
-        record(d, (Site){ .kind = SITE_LINEAR, .name = name, .dweight = dweight + at * (size_t)C, .dbias = dbias + at, .dout = dout + at, .inp = inp,
+        record(d, (Site){ .kind = SITE_LINEAR, .name = name, .dweight = dweight + at * (size_t)C, .dbias = dbias + at, .dout = device_reals(dout, (ptrdiff_t)at), .inp = inp,
                           .rows = rows, .cols = C, .stride = OC, .part = i, .parts = parts });
     }
 }
@@ -344,7 +344,7 @@ void drpt_site_position(Drpt* d, const char* name, float* dweight, const Real* d
 void drpt_site_token(Drpt* d, const char* name, float* dweight, const Real* dout, const Real* inp,
                      const Real* dlookup, const int* tokens, int C, int V, int stride) {
     int rows = d->plain ? stride : V; // a product without gaps: it adds zeros to the rows behind V
-    record(d, (Site){ .kind = SITE_TOKEN, .name = name, .dweight = dweight, .dout = dout, .inp = inp,
+    record(d, (Site){ .kind = dout ? SITE_TOKEN : SITE_LOOKUP, .name = name, .dweight = dweight, .dout = dout, .inp = inp,
                       .dlookup = dlookup, .tokens = tokens, .rows = rows, .cols = C, .stride = stride, .parts = 1 });
 }
 

@@ -160,7 +160,8 @@ void drpt_begin(Drpt* d, uint64_t step, const unsigned char* usable, const int* 
 //     linear     dweight (OC,C), dbias (OC)   dout (B,T,OC), inp (B,T,C)
 //     layernorm  dweight (C), dbias (C)       dout, inp (B,T,C), mean, rstd (B,T)
 //     position   dweight (maxT,C)             dout (B,T,C); position t is of place t % places
-//     token      dweight (V,C)                as the head: dout (B,T,stride), zeros behind the V, inp (B,T,C);
+//     token      dweight (V,C)                as the head: dout (B,T,stride), zeros behind the V, inp (B,T,C), or
+//                                             dout NULL: nothing came back through it;
 //                                             as the lookup: dlookup (B,T,C), tokens (B,T)
 void drpt_site(Drpt* d, const char* name, float* dweight, float* dbias, const Real* dout, const Real* inp, int C, int OC);
 // A projection that is several in one: `name` has a letter for each, OC / strlen(name) rows belong to each.

@@ -69,7 +69,7 @@ static void evaluate_states(Run* run, RoundRows* rows) {
     for (int first = 0; first < rows->rows; first += b->n) {
         int count = rows->rows - first < b->n ? rows->rows - first : b->n;
         for (int i = 0; i < count; i++) { round_batch_row(b, (size_t)i, rows, first + i); }
-        gpt2_forward(run->model, b->inputs, count, b->T);
+        gpt2_hidden(run->model, b->inputs, count, b->T);
         gpt2_values(run->model, rows->value + (size_t)first * (size_t)b->T, count, b->T);
     }
 }

@@ -19,8 +19,8 @@ static double count_rows(Run* run, const Dataset* data, size_t first, size_t end
     return tokens;
 }
 
-// Weighs the rows of a pass, of which the first `general` stand for themselves and the others add up to `total`, and leaves the model as
-// gpt2_forward() does.
+// Weighs the rows of a pass, of which the first `general` stand for themselves and the others add up to `total`, and leaves the model ready
+// for the backward.
 static void weigh_pass(Run* run, Batch* b, int general, int rows, double total) {
     if (run->per_item == 2) {
         double pairs = (rows - general) / 2.0, share[2] = { 1.0, total / pairs };

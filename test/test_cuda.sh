@@ -3,7 +3,7 @@
 # CPU trainer makes. EMULATED=all: under three schedules of the threads, under the race check, and in bf16; and its benchmark answers.
 set -eu
 emu=${BUILD:-build}/emu
-sh dev/check_twins.sh train_gpt2_drpt.c train_gpt2_drpt.cu block_hidden block_forward block_backward gpt2_forward gpt2_values gpt2_backward gpt2_update blocks_decode gpt2_prefill gpt2_decode
+sh dev/check_twins.sh train_gpt2_drpt.c train_gpt2_drpt.cu block_hidden block_forward block_backward gpt2_hidden gpt2_forward gpt2_values gpt2_backward gpt2_update blocks_decode gpt2_prefill gpt2_decode
 [ -x "$emu/plain/test_cuda" ] || { echo "not built for the emulator (no g++, or a build with sanitizers or BLAS): left out"; exit 0; }
 export OMP_NUM_THREADS=1 # the CPU twin: small problems
 under() { # SCHEDULE KIND NAME
@@ -33,6 +33,6 @@ cat "$log"
 if command -v python3 >/dev/null; then
     table=$(mktemp)
     python3 dev/bench_gpu.py --programs "$emu/plain/bench_gpu" "$emu/bf16/bench_gpu" --rounds 1 --small --out "$table" >/dev/null
-    grep -q '^| gradient norm, AdamW | [0-9.]* | [0-9.]* |$' "$table" && [ "$(grep -c '^| inside | .* | [0-9.]* |$' "$table")" -eq 2 ] || { cat "$table"; exit 1; }
+    [ "$(grep -c '^| gradient norm, AdamW | [0-9.]* |$' "$table")" -eq 2 ] && [ "$(grep -c '^| inside | .* | [0-9.]* |$' "$table")" -eq 2 ] || { cat "$table"; exit 1; }
     rm "$table"
 fi

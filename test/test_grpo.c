@@ -94,14 +94,17 @@ static void write_prompts(const char* path, int rows, int shortest) {
     examples_write(path, tokens, mask, (size_t)rows, T, V, KIND_PROMPTS, TOKENIZER_NONE);
 }
 
-static char general[300], target[300];
+static char general[300], target[300], two_files[300];
 static const char* judge = "judge.sh";
 
 static void write_data(void) {
     write_prompts(scratch("general.bin"), ROWS, 1);
     write_prompts(scratch("target.bin"), 3, 2);
+    write_prompts(scratch("of1.bin"), ROWS, 1);
+    write_prompts(scratch("of2.bin"), 3, 1);
     snprintf(general, sizeof(general), "%s", scratch("general.bin"));
     snprintf(target, sizeof(target), "%s", scratch("target.bin"));
+    snprintf(two_files, sizeof(two_files), "%s", scratch("of[12].bin"));
 }
 
 __attribute__((format(printf, 1, 2)))
@@ -111,16 +114,16 @@ static void begin(const char* format, ...) {
     va_start(args, format);
     vsnprintf(options, sizeof(options), format, args);
     va_end(args);
-    run_begin("--init L2,H3,C12,V17,T10 --seed 5 --threads 1 --objective grpo --group-size 4 --max-new 4 --schedule constant --reward-command %s %s", scratch(judge), options);
+    run_begin("--init L2,H3,C12,V17,T10 --seed 5 --threads 1 --objective grpo --group-size 4 --max-new 4 --schedule constant --reward-seconds 5 --reward-command %s %s", scratch(judge), options);
     test_rng = 9;
     fill_params(run.model, 0.3f);
     if (run.round->reference) { test_rng = 11; fill_params(run.round->reference, 0.3f); }
 }
 
-static void write_judge(const char* name, const char* expression) {
+static void write_judge(const char* name, const char* commands) {
     FILE* f = fopen(scratch(name), "w");
     check(f != NULL, "no judge");
-    fprintf(f, "#!/bin/sh\nexec sed -u -n '%s'\n", expression);
+    fprintf(f, "#!/bin/sh\nexec sed -u -n '%s'\n", commands);
     fclose(f);
     check(chmod(scratch(name), 0700) == 0, "no judge");
 }
@@ -224,6 +227,70 @@ static void test_rounds_without_general(void) {
         expect(row.round.reward > 0.0 && row.round.target_reward == row.round.reward);
     }
     run_close(&run);
+}
+
+// The prompt of the data that a response is to; -1: none, or more than one.
+static int prompt_of(const Dataset* data, const RoundRows* rows, int row) {
+    int found = -1, count = rows->length[row] - sampled(rows, row);
+    for (int d = 0; d < (int)data->rows; d++) {
+        Prompt p = prompts_row(&run.round->prompts, data, (size_t)d);
+        if (p.count != count || memcmp(p.tokens, rows->tokens + row * rows->T, sizeof(int) * (size_t)count) != 0) { continue; }
+        if (found >= 0) { return -1; }
+        found = d;
+    }
+    return found;
+}
+
+// Each response is judged with its own prompt and that one's answer, and belongs to the file that they are from.
+static void test_judged(void) {
+    begin("--general %s --batch 8 --rollouts 24 --reward-command %s", two_files, scratch("three.sh"));
+    const RoundRows* rows = &run.round->general;
+    int of_file[2] = {0};
+    for (int step = 0; step < 2; step++) {
+        run.round->done = 3;
+        update(step);
+        for (int i = 0; i < rows->rows; i++) {
+            int d = prompt_of(&run.general, rows, i);
+            expect(d >= 0);
+            if (d < 0) { continue; }
+            Prompt p = prompts_row(&run.round->prompts, &run.general, (size_t)d);
+            expect(rows->reward[i] == (float)(10000 * p.tokens[0] + 100 * answer(rows, i) + p.answer[0]));
+            expect(rows->domain[i] == (d >= ROWS) && rows->usable[i] == 1);
+            of_file[d >= ROWS]++;
+        }
+    }
+    expect(of_file[0] > 0 && of_file[1] > 0);
+    run_close(&run);
+    begin("--general %s --batch 8 --reward-command %s", general, scratch("huge.sh"));
+    expect_dies("response 0 of the round got a reward of 1e+300", update(0));
+    run_close(&run);
+}
+
+// One response to each of the first prompts, in batches; by a judge that only looks at the prompt.
+static void test_evaluations(void) {
+    static const struct { int batches, rows; } cases[] = { { 1, 4 }, { 2, 6 }, { -1, 6 }, { 0, 0 } };
+    for (int k = 0; k < 4; k++) {
+        begin("--general %s --batch 4 --val %s --val-batches %d --reward-command %s --out %s%d", general, general, cases[k].batches, scratch("first.sh"), scratch("judged"), k);
+        StepRow row = runlog_row(7);
+        double sum = 0.0, right = 0.0, length = 0.0;
+        for (int d = 0; d < cases[k].rows; d++) {
+            Prompt p = prompts_row(&run.round->prompts, &run.val, (size_t)d);
+            sum += p.tokens[0];
+            right += p.tokens[0] >= 1;
+            length += run.T - p.count < 4 ? run.T - p.count : 4;
+        }
+        round_evaluate(&run, &row);
+        expect(isnan(row.round.val_general_reward) && (cases[k].rows > 0 ? fabs(row.round.val_reward - sum / cases[k].rows) < 1e-12 : isnan(row.round.val_reward)));
+        run_close(&run);
+        char* path = path_join(with("%s%d", scratch("judged"), k), "eval.csv");
+        FILE* f = fopen(path, "r");
+        double got[3] = { 0, 0, 0 };
+        int step = -1;
+        expect(f && fscanf(f, "%*s") == 0 && (fscanf(f, "%d,val,%lf,%lf,%lf", &step, &got[0], &got[1], &got[2]) == 4) == (cases[k].rows > 0));
+        for (int i = 0; i < 3 && cases[k].rows > 0; i++) { expect(step == 7 && fabs(got[i] * cases[k].rows - (const double[]){ sum, right, length }[i]) < 1e-6); }
+        if (f) { fclose(f); }
+        free(path);
+    }
 }
 
 // Responses to one prompt, drawn again and again by the same policy, for the target as well: none like the others.
@@ -395,6 +462,11 @@ static void test_degenerate(void) {
     }
     expect(usable == 4 && isfinite(row.loss));
     run_close(&run);
+    begin("--general %s --batch 8 --reward-command %s", general, scratch("first.sh")); // all responses to a prompt are worth the same
+    row = update(0);
+    expect(row.round.degenerate == 2.0 && isnan(row.loss) && isnan(row.round.kl_old) && isnan(row.round.clipped) && row.round.length > 3.0);
+    for (size_t k = 0; k < run.model->num_params; k++) { expect(run.model->grads[k] == 0.0f); }
+    run_close(&run);
 }
 
 // The mean reward, with its mean for a baseline: over all responses, whatever their prompts.
@@ -442,28 +514,120 @@ static void test_target_off_the_policy(void) {
     }
 }
 
+// What the log says of a step of several micro-batches: means over the tokens that take part, of the policy as it is against that which sampled; and of
+// the round, whatever takes part.
+typedef struct { double loss, kl_old, kl_reference, clipped, tokens; } Means;
+static Means means_of(const RoundRows* r, int has_ratio, double kl) {
+    Batch b = batch_create(r->rows, 0, run.T, 1);
+    size_t N = (size_t)(r->rows * run.T);
+    float* logp = calloc(N, sizeof(float));
+    unsigned char* hits = calloc(N, 1);
+    Means sum = {0};
+    for (int i = 0; i < r->rows; i++) { round_batch_row(&b, (size_t)i, r, i); }
+    for (int i = 0; i < r->rows; i += 4) { log_probabilities(logp + i * run.T, hits, run.model, &b, i, i + 4); }
+    for (size_t n = 0; n < N; n++) {
+        if (!r->mask[n] || !r->usable[n / (size_t)run.T]) { continue; }
+        double moved = (double)logp[n] - r->old[n], d = (double)r->reference[n] - logp[n], A = r->advantage[n], ratio = has_ratio ? exp(moved) : 1.0;
+        int flat = A > 0.0 ? ratio > 1.2 : A < 0.0 && ratio < 0.8;
+        sum.tokens += 1.0;
+        sum.loss += (has_ratio ? kl * (expm1(d) - d) : 0.0) - (flat ? A > 0.0 ? 1.2 : 0.8 : ratio) * A;
+        sum.kl_old += expm1(moved) - moved;
+        sum.kl_reference += expm1(d) - d;
+        sum.clipped += flat;
+    }
+    free(logp);
+    free(hits);
+    batch_free(&b);
+    return (Means){ sum.loss / sum.tokens, sum.kl_old / sum.tokens, sum.kl_reference / sum.tokens, sum.clipped / sum.tokens, sum.tokens };
+}
+
+static int is_near(double got, double want) { return fabs(got - want) <= 1e-4 * (1.0 + fabs(want)); }
+
+static void test_log(void) {
+    static const char* const cases[] = { "avg-reward", "pre-clip", "objective", NULL };
+    for (int which = 0; which < 4; which++) {
+        const char* name = cases[which];
+        if (name) { begin("--general %s --batch 4 --accumulate 2 --target %s --target-batch 2 --group-size 2 --max-new 8 --method cone --kl 0.3 --epochs 2 --target-objective %s", general, target, name); }
+        else { begin("--general %s --batch 4 --accumulate 2 --group-size 2 --kl 0.3 --epochs 2", general); }
+        Round* r = run.round;
+        update(0);
+        test_rng = 33;
+        fill_params(run.model, 0.25f); // another policy
+        memset(run.model->grads, 0, sizeof(float) * run.model->num_params);
+        r->general.reward[0] = r->general.reward[1] = 3.0f; // and one group less
+        expect(round_compare(&r->general, 2) == 1 && r->general.usable[0] == 0 && r->general.usable[1] == 0 && r->general.usable[2] == 1);
+        r->degenerate = 1;
+        StepRow row = update(1);
+        Means general_means = means_of(&r->general, 1, 0.3);
+        expect(is_near(row.loss, general_means.loss) && is_near(row.round.kl_old, general_means.kl_old) && is_near(row.round.kl_reference, general_means.kl_reference));
+        expect(is_near(row.round.clipped, general_means.clipped) && general_means.clipped > 0.0 && general_means.clipped < 1.0 && fabs(general_means.loss) > 0.05);
+        expect(row.round.kl == 0.3 && row.rows_left_out == 0 && isnan(row.round.value_loss) && isnan(row.round.kept) && row.round.degenerate == 1.0 && row.round_ended == 0);
+        expect(is_near(row.round.reward, mean_of_group(&r->general, 0, 8, &(double){0})) && is_near(row.round.length, (double)all_tokens(&r->general) / 8.0));
+        expect(row.tokens == (name ? 12 : 8) * run.T);
+        if (name) {
+            Means target_means = means_of(&r->target, which == 2, 0.3);
+            expect(is_near(row.target_loss, target_means.loss) && (which == 1 || fabs(target_means.loss) > 0.01) && target_means.tokens > 8.0);
+            expect(is_near(row.round.target_reward, mean_of_group(&r->target, 0, 4, &(double){0})) && row.round.target_age == 1.0);
+        } else {
+            expect(isnan(row.target_loss) && isnan(row.round.target_reward) && isnan(row.round.target_age));
+        }
+        run_close(&run);
+    }
+}
+
 // Self-reference: the target's rows are the step's own, in the same order, with weights of their own.
 static void test_own_target(void) {
     begin("--general %s --batch 4 --rollouts 16 --accumulate 2 --method subset", general);
     expect(run.batch.n == 8 && run.batch.m == 8 && run.batch.accumulate == 1 && run.drpt.rows.own_rows == 1);
     Round* r = run.round;
-    for (int step = 0; step < 2; step++) {
+    for (int step = 0; step < 4; step++) {
         StepRow row = update(step);
         double share = 0.0;
-        for (int j = 0; j < 8; j++) { share += sampled(&r->general, (int)r->order[8 * step + j]); }
+        memset(run.model->grads, 0, sizeof(float) * run.model->num_params);
+        for (int j = 0; j < 8; j++) { share += sampled(&r->general, (int)r->order[8 * (step % 2) + j]); }
         for (int j = 0; j < 8; j++) {
-            int i = (int)r->order[8 * step + j];
+            int i = (int)r->order[8 * (step % 2) + j];
             expect(memcmp(run.batch.inputs + j * run.T, run.batch.inputs + (8 + j) * run.T, sizeof(int) * (size_t)run.T) == 0);
             for (int k = 0; k < run.T; k++) {
                 double want = r->general.mask[i * run.T + k] ? standardised(&r->general, i, 16) / share : 0.0;
                 expect(fabs(run.batch.weight[(8 + j) * run.T + k] - want) < 1e-5);
             }
         }
-        expect(row.round.target_reward == row.round.reward && row.round.target_age == step && row.tokens == 16 * run.T);
+        expect(row.round.target_reward == row.round.reward && row.round.target_age == step % 2 && row.tokens == 16 * run.T);
     }
     run_close(&run);
     begin("--general %s --batch 4 --method subset --leave-one-out 0", general);
     expect(run.drpt.rows.own_rows == 0);
+    run_close(&run);
+}
+
+// How many rows and steps a round has, and a pass over the prompts; rows fit the prompts with one token more than they have, or the context.
+static void test_sizes(void) {
+    static const struct { const char* options; int with_target, general, target, steps, pass, T; } cases[] = {
+        { "--batch 4 --seq 8", 0, 4, 0, 1, 6, 8 },
+        { "--batch 4 --init L1,H2,C8,V17,T16", 0, 4, 0, 1, 6, 10 },
+        { "--batch 4 --accumulate 2 --rollouts 16 --epochs 3", 0, 16, 0, 6, 6, 10 },   // 6 prompts, 4 to a round
+        { "--batch 2 --accumulate 2 --rollouts 8 --epochs 2", 0, 8, 0, 4, 12, 10 },
+        { "--batch 24 --rollouts 24 --epochs 2", 0, 24, 0, 2, 2, 10 },
+        { "--batch 48", 0, 48, 0, 1, 1, 10 },                                          // more than there are
+        { "--batch 4 --rollouts 8 --method subset", 0, 8, 8, 2, 6, 10 },
+        { "--batch 4 --rollouts 8 --method full", 0, 8, 0, 2, 6, 10 },
+        { "--batch 4 --rollouts 8 --iif 1", 0, 8, 8, 2, 6, 10 },
+        { "--batch 4 --rollouts 8 --target-batch 2 --accumulate 2 --method mix", 1, 8, 4, 1, 3, 10 },
+    };
+    for (int i = 0; i < (int)(sizeof(cases) / sizeof(cases[0])); i++) {
+        const char* held_out = cases[i].with_target ? with("--target %s", target) : "";
+        begin("--general %s %s %s", general, held_out, cases[i].options);
+        const Round* r = run.round;
+        expect(r->general.rows == cases[i].general && r->target.rows == cases[i].target && r->steps == cases[i].steps && run.T == cases[i].T);
+        expect(round_steps_of_a_pass(&run) == cases[i].pass && r->kept == -1 && r->done == r->steps);
+        run_close(&run);
+    }
+    begin("--target %s --target-batch 8 --accumulate 2 --method target --epochs 3", target); // without general rows
+    expect(run.round->general.rows == 0 && run.round->target.rows == 16 && run.round->steps == 3 && round_steps_of_a_pass(&run) == 3);
+    StepRow row = update(0);
+    expect(isnan(row.round.reward) && fabs(row.round.target_reward - mean_of_group(&run.round->target, 0, 16, &(double){0})) < 1e-5);
+    expect(fabs(row.round.length - (double)all_tokens(&run.round->target) / 16.0) < 1e-9 && row.tokens == 16 * run.T);
     run_close(&run);
 }
 
@@ -491,6 +655,14 @@ static void test_kl_stop(void) {
     expect_close(ended, fresh, run.model->num_params, 1e-6f);
     free(ended);
     free(fresh);
+    run_close(&run);
+    begin("--target %s --target-batch 8 --method target --target-objective objective --epochs 4 --kl-stop 0.05", target); // without general rows
+    update(0);
+    memset(run.model->grads, 0, bytes);
+    test_rng = 33;
+    fill_params(run.model, 0.25f);
+    row = update(1);
+    expect(row.round_ended == 1 && run.round->number == 2 && run.round->done == 1 && run.round->target_draws == 2);
     run_close(&run);
     begin("--general %s --batch 4 --epochs 2 --kl-stop 1e-30", general); // below what rounding moves: every round has its first step
     for (int step = 0; step < 3; step++) {
@@ -577,6 +749,13 @@ static void test_broken_rows(void) {
     row = update(2);
     expect(row.round_ended == 1 && r->number == 2);
     run_close(&run);
+    begin("--general %s --batch 4 --epochs 2 --target %s --target-batch 4 --method mix --target-objective objective", general, target);
+    update(0);
+    memset(run.model->grads, 0, sizeof(float) * run.model->num_params);
+    for (int n = 0; n < run.T; n++) { run.round->target.old[n] = NAN; }
+    row = update(1);
+    expect(row.rows_left_out == 1 && isfinite(row.target_loss));
+    run_close(&run);
 }
 
 // What is left counts as if such rows had never been part of the step, whatever micro-batch they are found in: for the mean over tokens too.
@@ -653,8 +832,9 @@ static void test_file(void) {
     update(5);
     expect(r->number == 2 && r->done == 2 && r->target_draws == 2 && r->target_age == 3);
     r->kept = -1;
+    r->kl = 0.25; // as another --kl would have it
     round_load(&run, path);
-    expect(r->number == 1 && r->done == 2 && r->target_draws == 1 && r->target_age == 2 && r->kl == 0.1 && r->degenerate == 3 && r->kept == 5);
+    expect(r->number == 1 && r->done == 2 && r->target_draws == 1 && r->target_age == 2 && r->kl == 0.25 && r->degenerate == 3 && r->kept == 5);
     expect(memcmp(kept.tokens, r->general.tokens, sizeof(int) * values) == 0 && memcmp(kept.mask, r->general.mask, values) == 0);
     expect(memcmp(kept.old, r->general.old, sizeof(float) * values) == 0 && memcmp(kept.reference, r->general.reference, sizeof(float) * values) == 0);
     expect(memcmp(kept.advantage, r->general.advantage, sizeof(float) * values) == 0 && memcmp(kept.reward, r->general.reward, sizeof(float) * 8) == 0);
@@ -669,7 +849,10 @@ static void test_file(void) {
     expect_refused("holds 8 and 3 responses", 12, 3);
     expect_refused("holds 8 and 4 responses of 11 tokens", 16, 11);
     expect_refused("in groups of 2, not", 20, 2);
-    expect_refused("header entry 6 is -1", 24, -1);
+    for (int i = 6; i < 11; i++) {
+        expect_refused(with("header entry %d is -1", i), 4 * i, -1);
+        expect_refused(with("header entry %d is 1073741823", i), 4 * i, INT32_MAX / 2);
+    }
     expect_refused("5 steps of a round of 4", 28, 5);
     expect_refused("another --epochs", 4 * 12, 3);
     expect_refused("another --objective", 4 * 13, OBJECTIVE_ppo);
@@ -685,6 +868,20 @@ static void test_file(void) {
     expect_refused("a mask is 2", masks, 2);
     expect_refused("response 0 makes no sense", tokens + (long)(8 * run.T * (4 + 1 + 5 * 4) + 8 * 4), run.T + 1);
     expect_refused("response 0 makes no sense", tokens + (long)(8 * run.T * (4 + 1 + 5 * 4) + 8 * 8), 1);
+    expect_refused("response 0 makes no sense", tokens + (long)(8 * run.T * (4 + 1 + 5 * 4) + 8 * 4), -1);
+    expect_refused("response 0 makes no sense", tokens + (long)(8 * run.T * (4 + 1 + 5 * 4) + 8 * 8), -1);
+    expect_refused("response 0 makes no sense", tokens + (long)(8 * run.T * (4 + 1 + 5 * 4) + 8 * 12), 2); // usable
+    int32_t upper_half_of[] = { 0x7ff80000, (int32_t)0xbff00000, 0x7ff00000 }; // nan, -1, inf
+    for (int i = 0; i < 3; i++) {
+        expect_refused("a coefficient of", 1024 + 4, upper_half_of[i]);
+        expect_refused("responses", 1024 + 2 * 8 + 4, upper_half_of[i]);
+    }
+    r->done = r->steps; // between two rounds
+    round_save(&run, path);
+    r->done = 0;
+    round_load(&run, path);
+    expect(r->done == 4);
+    r->done = 2;
     round_save(&run, path);
     check(truncate(path, 3000) == 0, "cannot be cut");
     expect_dies("its header asks for", round_load(&run, path));
@@ -693,28 +890,64 @@ static void test_file(void) {
     run_close(&run);
 }
 
+// A response is of one of the files that its prompts are from: the target's, or the general ones where they are their own target.
+static void expect_domains(int of_general, int of_target, int fits) {
+    Round* r = run.round;
+    const char* path = scratch("domains.bin");
+    int rows = r->general.rows;
+    update(0);
+    for (int i = 0; i < rows; i++) { r->general.domain[i] = of_general; }
+    for (int i = 0; i < r->target.rows; i++) { r->target.domain[i] = of_target; }
+    round_save(&run, path);
+    memset(r->general.domain, 7, sizeof(int) * (size_t)rows);
+    if (!fits) { expect_dies("makes no sense", round_load(&run, path)); }
+    else { round_load(&run, path); expect(r->general.domain[rows - 1] == of_general && r->target.domain[r->target.rows - 1] == of_target); }
+    run_close(&run);
+}
+
+static void test_file_of_domains(void) {
+    for (int domain = 0; domain < 3; domain++) {
+        begin("--general %s --batch 4 --method subset", two_files);
+        expect_domains(1, domain, domain < 2);
+        begin("--general %s --batch 4 --target %s --target-batch 4 --method mix", two_files, target);
+        expect_domains(domain, 0, domain < 2);
+        begin("--general %s --batch 4 --target %s --target-batch 4 --method mix", general, two_files);
+        expect_domains(0, domain, domain < 2);
+    }
+}
+
 int main(int argc, char** argv) {
     static const Test tests[] = {
         { "grpo/texts", test_texts },
         { "grpo/prompts_without_an_answer", test_prompts_without_an_answer },
         { "grpo/rows", test_rows },
         { "grpo/rounds_without_general", test_rounds_without_general },
+        { "grpo/judged", test_judged },
+        { "grpo/evaluations", test_evaluations },
         { "grpo/random_numbers", test_random_numbers },
         { "grpo/epochs", test_epochs },
         { "grpo/shares", test_shares },
         { "grpo/degenerate", test_degenerate },
         { "grpo/target_weights", test_target_weights },
         { "grpo/target_off_the_policy", test_target_off_the_policy },
+        { "grpo/log", test_log },
         { "grpo/own_target", test_own_target },
+        { "grpo/sizes", test_sizes },
         { "grpo/kl_stop", test_kl_stop },
         { "grpo/idle_rounds", test_idle_rounds },
         { "grpo/recall", test_recall },
         { "grpo/broken_rows", test_broken_rows },
         { "grpo/tokens_of_broken_rows", test_tokens_of_broken_rows },
         { "grpo/file", test_file },
+        { "grpo/file_of_domains", test_file_of_domains },
     };
     write_judge("judge.sh", "s/.*response\": \"\\([0-9]*\\).*/\\1/p");
     write_judge("equal.sh", "s/.*/0.5/p");
+    omp_set_num_threads(1); // a child that was forked from several would wait for the others
+    write_judge("judge.sh", "s/.*response\": \"\\([0-9]*\\).*/\\1/p");
+    write_judge("first.sh", "s/.*prompt\": \"\\([0-9]*\\).*/\\1/p");
+    write_judge("three.sh", "s/: \"\\([0-9]\\)\\([ \"]\\)/: \"0\\1\\2/g;s/[^:]*: \"\\(..\\)[^:]*: \"\\(..\\)[^:]*: \"\\(..\\).*/\\1\\2\\3/p");
+    write_judge("huge.sh", "s/.*/1e300/p");
     write_data();
     return test_main(argc, argv, tests, (int)(sizeof(tests) / sizeof(tests[0])));
 }

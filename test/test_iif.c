@@ -121,7 +121,7 @@ static void begin(const char* options) {
 
 // The round drawn, with advantages of the test's own.
 static void begin_round(int unusable) {
-    round_begin(&run);
+    round_begin(&run, 0);
     if (!run.round->own_target) { round_draw_target(&run); }
     draw_advantages(&run.round->general, unusable);
     draw_advantages(&run.round->target, unusable >= 0 ? 1 : -1);

@@ -588,7 +588,10 @@ static void test_probe(void) {
     probe_pass_of_the_step(p);
     float* updates = malloc(sizeof(float) * size * (size_t)list.count);
     check(updates != NULL && !probe_is_folded(p) && probe_size(p) <= size, "what a probe holds");
-    for (int v = 0; v < list.count; v++) { lay_out(updates + size * (size_t)v, probe_sum(p, v, 0), site, num_sites, run.model->grads); }
+    for (int v = 0; v < list.count; v++) {
+        probe_sum(p, kept, v, 0);
+        lay_out(updates + size * (size_t)v, kept, site, num_sites, run.model->grads);
+    }
     probe_free(p);
     run_close(&run);
     EACH_METHOD_AND_GROUP(method, group) {
