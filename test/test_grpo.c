@@ -196,39 +196,6 @@ static void test_rows(void) {
     run_close(&run);
 }
 
-// General responses are drawn where bases are renewed, with the next prompts and random numbers of that round; elsewhere nobody would look at them.
-static void test_rounds_without_general(void) {
-    begin("--general %s --batch 4 --rollouts 8 --target %s --target-batch 4 --method inside --rank 2 --refresh 5", general, target);
-    Round* r = run.round;
-    size_t bytes = sizeof(int) * (size_t)(8 * run.T);
-    int* tokens = malloc(bytes);
-    check(tokens != NULL, "out of memory");
-    int drawn = 0;
-    for (int step = 0; step < 12; step++) {
-        int with = step < 2 || step == 4 || step == 5 || step >= 10; // rounds of two steps, one of which is 0, 5 or 10
-        memcpy(tokens, r->general.tokens, bytes);
-        StepRow row = update(step);
-        end_update(&run, &row);
-        int is_new = memcmp(tokens, r->general.tokens, bytes) != 0;
-        drawn += is_new;
-        expect(is_new == (with && step % 2 == 0) && r->number == 1 + step / 2);
-        expect(run.general_reader.epoch * ROWS + run.general_reader.position == (uint64_t)(2 * drawn));
-        expect(with ? row.round.reward > 0.0 && row.round.degenerate == r->degenerate : isnan(row.round.reward) && isnan(row.round.degenerate));
-        expect(row.round.target_reward > 0.0 && row.round.length > 3.0 && isnan(row.loss) == (step % 5 != 0));
-        memset(run.model->grads, 0, sizeof(float) * run.model->num_params);
-    }
-    expect(drawn == 3);
-    free(tokens);
-    run_close(&run);
-    begin("--general %s --batch 4 --method inside --rank 2 --refresh 5", general); // their own target
-    for (int step = 0; step < 3; step++) {
-        StepRow row = update(step);
-        end_update(&run, &row);
-        expect(row.round.reward > 0.0 && row.round.target_reward == row.round.reward);
-    }
-    run_close(&run);
-}
-
 // The prompt of the data that a response is to; -1: none, or more than one.
 static int prompt_of(const Dataset* data, const RoundRows* rows, int row) {
     int found = -1, count = rows->length[row] - sampled(rows, row);
@@ -291,6 +258,39 @@ static void test_evaluations(void) {
         if (f) { fclose(f); }
         free(path);
     }
+}
+
+// General responses are drawn where bases are renewed, with the next prompts and random numbers of that round; elsewhere nobody would look at them.
+static void test_rounds_without_general(void) {
+    begin("--general %s --batch 4 --rollouts 8 --target %s --target-batch 4 --method inside --rank 2 --refresh 5", general, target);
+    Round* r = run.round;
+    size_t bytes = sizeof(int) * (size_t)(8 * run.T);
+    int* tokens = malloc(bytes);
+    check(tokens != NULL, "out of memory");
+    int drawn = 0;
+    for (int step = 0; step < 12; step++) {
+        int with = step < 2 || step == 4 || step == 5 || step >= 10; // rounds of two steps, one of which is 0, 5 or 10
+        memcpy(tokens, r->general.tokens, bytes);
+        StepRow row = update(step);
+        end_update(&run, &row);
+        int is_new = memcmp(tokens, r->general.tokens, bytes) != 0;
+        drawn += is_new;
+        expect(is_new == (with && step % 2 == 0) && r->number == 1 + step / 2);
+        expect(run.general_reader.epoch * ROWS + run.general_reader.position == (uint64_t)(2 * drawn));
+        expect(with ? row.round.reward > 0.0 && row.round.degenerate == r->degenerate : isnan(row.round.reward) && isnan(row.round.degenerate));
+        expect(row.round.target_reward > 0.0 && row.round.length > 3.0 && isnan(row.loss) == (step % 5 != 0));
+        memset(run.model->grads, 0, sizeof(float) * run.model->num_params);
+    }
+    expect(drawn == 3);
+    free(tokens);
+    run_close(&run);
+    begin("--general %s --batch 4 --method inside --rank 2 --refresh 5", general); // their own target
+    for (int step = 0; step < 3; step++) {
+        StepRow row = update(step);
+        end_update(&run, &row);
+        expect(row.round.reward > 0.0 && row.round.target_reward == row.round.reward);
+    }
+    run_close(&run);
 }
 
 // Responses to one prompt, drawn again and again by the same policy, for the target as well: none like the others.
@@ -467,6 +467,27 @@ static void test_degenerate(void) {
     expect(row.round.degenerate == 2.0 && isnan(row.loss) && isnan(row.round.kl_old) && isnan(row.round.clipped) && row.round.length > 3.0);
     for (size_t k = 0; k < run.model->num_params; k++) { expect(run.model->grads[k] == 0.0f); }
     run_close(&run);
+}
+
+// A step in which there is nothing to learn from, between others: bases stay what they are.
+static void test_degenerate_bases(void) {
+    for (int which = 0; which < 2; which++) { // first of all, or once there are bases
+        begin("--general %s --batch 8 --target %s --target-batch 8 --method inside --rank 2 --refresh 1", general, target);
+        Round* r = run.round;
+        r->steps = 4; // of one round
+        for (int step = 0; step < 3; step++) {
+            if (step == 0) { round_begin(&run, step); round_draw_target(&run); }
+            int learns = step != which;
+            memset(r->general.usable, learns, 8);
+            memset(r->target.usable, learns, 8);
+            memset(run.model->grads, 0, sizeof(float) * run.model->num_params);
+            update(step);
+            double sum = 0.0;
+            for (size_t k = 0; k < run.model->num_params; k++) { sum += fabsf(run.model->grads[k]); }
+            expect(learns ? isfinite(sum) && sum > 0.0 : sum == 0.0);
+        }
+        run_close(&run);
+    }
 }
 
 // The mean reward, with its mean for a baseline: over all responses, whatever their prompts.
@@ -921,13 +942,14 @@ int main(int argc, char** argv) {
         { "grpo/texts", test_texts },
         { "grpo/prompts_without_an_answer", test_prompts_without_an_answer },
         { "grpo/rows", test_rows },
-        { "grpo/rounds_without_general", test_rounds_without_general },
         { "grpo/judged", test_judged },
         { "grpo/evaluations", test_evaluations },
+        { "grpo/rounds_without_general", test_rounds_without_general },
         { "grpo/random_numbers", test_random_numbers },
         { "grpo/epochs", test_epochs },
         { "grpo/shares", test_shares },
         { "grpo/degenerate", test_degenerate },
+        { "grpo/degenerate_bases", test_degenerate_bases },
         { "grpo/target_weights", test_target_weights },
         { "grpo/target_off_the_policy", test_target_off_the_policy },
         { "grpo/log", test_log },

@@ -97,6 +97,12 @@ static void test_first_step(void) {
         float* got = floats_of(run.model->grads, count);
         const RoundRows* r = &run.round->step;
         int tokens = sampled(r);
+        for (int i = 0; i < 6; i++) { // what is known of a row goes with it
+            size_t from = (size_t)run.round->order[6 * (step % 2) + i] * (size_t)r->T, bytes = sizeof(float) * (size_t)r->T;
+            const RoundRows* all = &run.round->general;
+            expect(memcmp(r->returns + i * r->T, all->returns + from, bytes) == 0 && memcmp(r->value + i * r->T, all->value + from, bytes) == 0);
+            expect(memcmp(r->advantage + i * r->T, all->advantage + from, bytes) == 0 && memcmp(r->old + i * r->T, all->old + from, bytes) == 0);
+        }
         policy_gradient(want, &run.batch, r->advantage, r->returns, 1.0 / tokens, 0.3);
         expect_close(got, want, count - 13, 2e-4f);
         expect_close(got + count - 13, want + count - 13, 13, 2e-4f);

@@ -9,7 +9,7 @@ die() { printf 'error: %s\n' "$*" >&2; exit 1; }
 clock() { printf '%d:%02d' $(($1 / 60)) $(($1 % 60)); }
 
 BUILD=${BUILD:-build}
-TRAINER=${TRAINER:-$BUILD/train_gpt2_drpt} # train_gpt2_drpt_cuda: on a GPU; probes are the CPU trainer's in any case
+TRAINER=${TRAINER:-$BUILD/train_gpt2_drpt} # train_gpt2_drpt_cuda: on a GPU
 out='' plan='' seeds='' first_rate='' steps='' base_steps='' jobs=''
 into='' child='' claimed=''
 export took='' # what was done, in words
@@ -40,7 +40,7 @@ leave() { rm -rf "$state"; [ -z "$claimed" ] || rm -f "$claimed"; }
 # Reads the plan; $list is then the file of its jobs.
 read_plan() {
     [ -f "$plan" ] || die "$plan: there is no such plan; those that ship are in dev/plans"
-    for program in "$TRAINER" "$BUILD/train_gpt2_drpt" "$BUILD/dev/tasks"; do [ -x "$program" ] || die "$program is not there; run make first"; done
+    for program in "$TRAINER" "$BUILD/dev/tasks"; do [ -x "$program" ] || die "$program is not there; run make first"; done
     case $jobs in *[!0-9]* | 0) die "--jobs $jobs: must be a number of runs" ;; esac
     state=$(mktemp -d "${TMPDIR:-/tmp}/sweep.XXXXXX") || exit 1
     trap leave EXIT
@@ -61,7 +61,6 @@ version() { # KIND
     case $1 in
         data)  cat "$BUILD/dev/prep" "$BUILD/dev/$(world)" ;; # instruct is no program
         ngram) cat "$BUILD/dev/ngram" ;;
-        probe) cat "$BUILD/train_gpt2_drpt" ;;
         *)     cat "$TRAINER" ;;
     esac 2>/dev/null | cksum
 }
