@@ -999,7 +999,7 @@ drpt/round_step.c~s/1.0 \/ fmax(1.0, (double)usable\[1\].tokens)/1.0 \/ fmax(1.0
 drpt/round_step.c~s/w->stats\[run->batch.n == 0\]/w->stats[0]/~test_grpo grpo/kl_stop~without general rows no round ends early
 drpt/round_step.c~s/^        row->round_ended = 1;//~test_grpo grpo/kl_stop~a round that was ended is not told
 drpt/round_step.c~s/ : ended);/ : 0);/~test_grpo grpo/random_numbers~the first responses to the target for good
-drpt/round_step.c~s/? \&r->general : \&r->target;/? \&r->general : \&r->general;/~test_grpo grpo/sizes~without general rows there is no length
+drpt/round_step.c~s/? \&r->general : \&r->target);/? \&r->general : \&r->general);/~test_grpo grpo/sizes~without general rows there is no length
 drpt/round_step.c~s/c->kept = r->kept >= 0 ? r->kept : NAN/c->kept = r->kept/~test_grpo grpo/log~kept responses where nothing is filtered
 drpt/round_step.c~s/(b->n + b->m - first) \* b->T/(b->n - first) * b->T/~test_grpo grpo/log~the target's tokens not counted
 drpt/round_step.c~s/b->usable\[at\] = rows->usable\[row\]/b->usable[at] = 1/~test_grpo grpo/degenerate~degenerate groups are rows as any other
