@@ -89,6 +89,7 @@ static void form(const Part* p, const Site* s, const Gather* g, int first, Tile 
         memset(weights, 0, sizeof(float) * (size_t)k.count * k.width);
         if (bias) { memset(bias, 0, sizeof(float) * (size_t)k.count); }
         if (site_is_product(s)) { form_product(weights, bias, s, (size_t)i * g->T, (size_t)end * g->T, k, x, p->columns); }
+        else if (s->kind == SITE_LOOKUP) { add_lookup(weights, s, (size_t)i * g->T, (size_t)end * g->T, k); }
         else if (s->kind == SITE_POSITION) { form_position(weights, s, i, end, g->T, k); }
         else { site_gradient(weights, bias, s, p->one, i, end, g->T, k.o, k.count, p->columns); }
     }

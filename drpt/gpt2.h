@@ -30,7 +30,9 @@ typedef struct {
 } GPT2Arrays;
 GPT2Arrays gpt2_arrays(const GPT2* model);
 
-// logits (B,T,V) of the tokens (B,T), for those of the next three.
+// What the scalar head reads of the tokens (B,T): all but the logits.
+void gpt2_hidden(GPT2* model, const int* tokens, int B, int T);
+// And logits (B,T,V), for those of the next three.
 void gpt2_forward(GPT2* model, const int* tokens, int B, int T);
 
 // losses (B,T) = -log softmax(logits)[target]; hits (B,T) = 1 where the target has the largest logit. Both are 0 where weight (B,T) is.
@@ -45,15 +47,15 @@ typedef struct {
     const float *dvalue, *share;
 } HeadGradient;
 
-// After gpt2_forward() on the same tokens: adds to the gradients of all parameters. weight (B,T) is each position's share of the loss;
-// head: NULL, or what the values add to it.
+// After gpt2_forward() on the same tokens, or gpt2_hidden() where all weights are 0: adds to the gradients of all parameters. weight (B,T) is each
+// position's share of the loss; head: NULL, or what the values add to it.
 void gpt2_backward(GPT2* model, const int* tokens, const int* targets, const float* weight, const HeadGradient* head, Drpt* drpt, int B, int T);
 // The losses (B,T), on the device, of the positions that it was given, 0 where weight was. They stay the model's, until the next call.
 const float* gpt2_losses(const GPT2* model);
 
-// One step of the optimizer, with the gradient no longer than c->clip; the gradients are zero afterwards. step counts from 1. With a gradient
-// that is not finite nothing changes.
-void gpt2_update(GPT2* model, const Config* c, double lr, int step);
+// One step of the optimizer, with the gradient no longer than c->clip; the gradients are zero afterwards. number: which update of the
+// moments it is, from 1. With a gradient that is not finite nothing changes.
+void gpt2_update(GPT2* model, const Config* c, double lr, int number);
 // The norm that the gradient had then; that of the gradient as it is. The host waits for them.
 double gpt2_norm(const GPT2* model);
 double gpt2_gradient_norm(GPT2* model);

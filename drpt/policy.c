@@ -79,7 +79,7 @@ static void scores(Policy* p, GPT2* model, Batch* b, int first, int count) {
         size_t n = at + (size_t)i * T + (size_t)last;
         if (last >= 0) { b->inputs[n + 1] = b->targets[n]; }
     }
-    gpt2_forward(model, b->inputs + at, count, b->T);
+    gpt2_hidden(model, b->inputs + at, count, b->T);
     gpt2_values(model, p->values, count, b->T);
     for (int i = 0; i < count; i++) {
         int last = last_trained(b, (size_t)(first + i));

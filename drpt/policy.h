@@ -48,9 +48,9 @@ void log_probabilities(float* logp, unsigned char* hits, GPT2* model, Batch* b, 
 Policy policy_create(Objective objective, const char* reference, int seed, double beta, const GPT2Config* model, int rows, int T);
 void policy_free(Policy* p);
 
-// Leaves the model as gpt2_forward() does, and gives the rows [first, end) of the batch, counted through its micro-batches, their weights.
-// The first `general` of them count share[0] a pair, those behind them share[1]; stats[0] and stats[1] are added to. Pairs that are left
-// out are no longer usable. Of reward all weights are 0: what its loss says stands in dscore.
+// Leaves the model as gpt2_forward() does, of reward as gpt2_hidden(), and gives the rows [first, end) of the batch, counted through its
+// micro-batches, their weights. The first `general` of them count share[0] a pair, those behind them share[1]; stats[0] and stats[1] are added to.
+// Pairs that are left out are no longer usable. Of reward all weights are 0: what its loss says stands in dscore.
 void policy_weigh(Policy* p, GPT2* model, Batch* b, int first, int end, int general, const double share[2], ObjectiveStats stats[2]);
 
 // Then usable and domain of the first micro-batch's items, for the regularizer.

@@ -23,7 +23,7 @@ void reward_model_close(RewardModel* r) {
 void reward_model_give(RewardModel* r, double* rewards, const int* tokens, const int* length, int count) {
     for (int first = 0; first < count; first += r->rows) {
         int rows = count - first < r->rows ? count - first : r->rows;
-        gpt2_forward(r->model, tokens + (size_t)first * (size_t)r->T, rows, r->T);
+        gpt2_hidden(r->model, tokens + (size_t)first * (size_t)r->T, rows, r->T);
         gpt2_values(r->model, r->values, rows, r->T);
         for (int i = 0; i < rows; i++) { rewards[first + i] = r->values[i * r->T + length[first + i] - 1]; }
     }

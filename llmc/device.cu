@@ -50,10 +50,14 @@ static void check_gpu(void) {
 }
 
 void device_start(const char* precision) {
-    int tf32 = !precision || strcmp(precision, "tf32") == 0;
+    int generation = 0, tf32 = !precision || strcmp(precision, "tf32") == 0;
     check_precision(precision);
     check_gpu();
     device.compute = tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;
+    // Of a product of bfloat16 on Hopper, GELU is a part. Where it is not, as on Ampere, Ada and the smaller Blackwells, and perhaps of floats,
+    // cuBLASLt has a second kernel for it, slower than ours.
+    CUDA(cudaDeviceGetAttribute(&generation, cudaDevAttrComputeCapabilityMajor, 0));
+    device.fuses_gelu = generation == 9 && sizeof(Real) == 2;
     CUBLAS(cublasLtCreate(&device.blas));
     device.workspace = device_alloc(WORKSPACE, "the workspace of matrix products");
     CUDA(cudaMallocHost(&device.staging, STAGING));
@@ -103,6 +107,7 @@ void device_close(void* host, void* p, size_t bytes, int changed) {
     free(host);
 }
 
+size_t device_real_size(void) { return sizeof(Real); }
 int device_threads(void) { return 1; }
 
 // Events are created in the first step and used again in the next.

@@ -120,19 +120,56 @@ static void test_56_steps(void) {
     expect(count_step(options) < 3 * m * T * P); // less than training on the target rows alone
 }
 
+// Where no token is trained on, the classifier's products are left out: in a step that learns scores, in a reward model that gives them, and
+// in what values the states of a round have.
+static void test_56_without_the_classifier(void) {
+    enum { L = 2, C = 24, V = 17 };
+    const double hidden = 12.0 * L * C * C, P = hidden + V * C;
+    StepRow row;
+    omp_set_num_threads(2);
+    run_begin("--init %s --general %s --objective reward --batch %d --steps 3 --seed 9", scratch("model.bin"), scratch("pairs.bin"), n);
+    products = 0.0;
+    compute_update(&run, 0, &row); end_update(&run, &row);
+    expect(run.T == T && products == 3 * 2 * n * T * hidden);
+    run_close(&run);
+    run_begin("--init %s --general %s --objective ppo --reward-model %s --max-new 4 --batch %d --steps 3 --seed 9", scratch("model.bin"), scratch("prompts.bin"),
+              scratch("judge.bin"), n);
+    double positions = (double)n * run.T;
+    products = 0.0;
+    quiet_begin("/dev/null");
+    round_update(&run, 0, &row); end_update(&run, &row);
+    quiet_end();
+    expect(products == positions * (2 * hidden + 3 * P));
+    run_close(&run);
+}
+
+static void write_rows(const char* path, ExamplesKind kind) {
+    enum { ROWS = 2 * n, LENGTH = T - 1 };
+    uint16_t tokens[ROWS * (LENGTH + 1)];
+    unsigned char mask[ROWS * LENGTH];
+    for (int i = 0; i < ROWS * (LENGTH + 1); i++) { tokens[i] = (uint16_t)test_below(17); }
+    for (int i = 0; i < ROWS * LENGTH; i++) { mask[i] = i % LENGTH > 12; }
+    examples_write(path, tokens, mask, ROWS, LENGTH, 17, kind, TOKENIZER_NONE);
+}
+
 static void prepare(void) {
-    GPT2* model = gpt2_create("L2,H2,C24,V17,T30", 1, 0, 0);
-    fill_params(model, 0.4f);
-    model_write(scratch("model.bin"), &model->config, MODEL_FP32, model->params, model->num_params);
-    gpt2_free(model);
+    for (int with_head = 0; with_head < 2; with_head++) {
+        GPT2* model = gpt2_create("L2,H2,C24,V17,T30", 1, 0, with_head);
+        fill_params(model, 0.4f);
+        model_write(scratch(with_head ? "judge.bin" : "model.bin"), &model->config, MODEL_FP32, model->params, model->num_params);
+        gpt2_free(model);
+    }
     write_examples(scratch("general.bin"), n, T, 17);
     write_examples(scratch("target.bin"), m, T, 17);
+    write_rows(scratch("pairs.bin"), KIND_PAIRS);
+    write_rows(scratch("prompts.bin"), KIND_PROMPTS);
 }
 
 int main(int argc, char** argv) {
     static const Test tests[] = {
         { "56_ways_to_inner_products", test_56_ways_to_inner_products },
         { "56_steps", test_56_steps },
+        { "56_without_the_classifier", test_56_without_the_classifier },
     };
     prepare();
     return test_main(argc, argv, tests, sizeof(tests) / sizeof(tests[0]));

@@ -122,7 +122,7 @@ static void expect_attention(int B, int T, int NH, int hs, float size) {
     SAME(dx, dqkv);
 }
 
-// Each size of tile, with heads narrower than it and rows that end within one.
+// Each size of tile, with heads narrower than it and rows that end within one; heads in two and three pieces.
 static void test_attention(void) {
     expect_attention(2, 37, 3, 5, 1.0f);
     expect_attention(1, 70, 2, 40, 1.0f);
@@ -131,7 +131,17 @@ static void test_attention(void) {
     expect_attention(1, 130, 1, 64, 2.0f);
     expect_attention(1, 70, 1, 128, 1.0f);
     expect_attention(2, 1, 1, 7, 1.0f);
+    expect_attention(2, 37, 2, 160, 1.0f);
+    expect_attention(1, 70, 1, 256, 1.0f);
+    expect_attention(1, 66, 1, 300, 2.0f);
 }
+
+// GELU where a product writes its sums, or after it, whatever the GPU is.
+struct FusedGelu {
+    bool before;
+    explicit FusedGelu(bool fused) : before(device.fuses_gelu) { device.fuses_gelu = fused; }
+    ~FusedGelu() { device.fuses_gelu = before; }
+};
 
 static void expect_gelu(int n) {
     Array inp(n), dinp = fill(n), out(n);
@@ -218,6 +228,32 @@ static void test_matmul(void) {
     cpu_twin.matmul_backward_params(dweight.data(), dbias.data(), dout.data(), inp.data(), N, C, OC);
     SAME(dw, dweight);
     SAME(db, dbias);
+}
+
+// inp (N,C) to hidden and gelu (N,OC), and back from the gradient of the next layer, of C numbers.
+static void expect_matmul_gelu(int N, int C, int OC, bool fused) {
+    FusedGelu kind(fused);
+    Array inp = fill(N*C), weight = fill(OC*C), bias = fill(OC), next = fill(C*OC), dout = fill(N*C), hidden(N*OC), out(N*OC), dhidden(N*OC);
+    for (float& w : weight) { w *= 2.0f; } // to where GELU bends, and beyond
+    Reals x(inp), w(weight), b(bias), n(next), dy(dout), h(N*OC), y(N*OC), dh(N*OC);
+    matmul_forward_gelu(y, h, x, w, b, N, C, OC);
+    matmul_backward_input_gelu(dh, dy, n, h, N, OC, C);
+    cpu_twin.matmul_forward(hidden.data(), inp.data(), weight.data(), bias.data(), N, C, OC);
+    cpu_twin.gelu_forward(out.data(), hidden.data(), out.size());
+    SAME(h, hidden);
+    SAME(y, out);
+    Array given = h.read();
+    cpu_twin.matmul_backward_input(dhidden.data(), dout.data(), next.data(), N, OC, C);
+    cpu_twin.gelu_backward(dhidden.data(), given.data(), given.size());
+    SAME(dh, dhidden);
+}
+
+static void test_matmul_gelu(void) {
+    for (bool fused : { false, true }) {
+        expect_matmul_gelu(41, 24, 72, fused);
+        expect_matmul_gelu(5, 21, 72, fused); // not with the emulator's GELU
+        expect_matmul_gelu(5, 24, 67, fused); // with nobody's
+    }
 }
 
 static void test_gradient_clip(void) {
@@ -307,12 +343,12 @@ struct Twins {
         device_write(model->params, x.data(), sizeof(float) * x.size());
         round_weights(model);
     }
-    // Forward and backward of both on tokens that repeat.
-    void pass() {
+    // Forward and backward of both on tokens that repeat. Without logits no token is to be trained on.
+    void pass(bool logits = true) {
         int N = n * T, V = model->config.vocab_size;
         std::vector<int> tokens = fill_below(N, 1 + below(V)), targets = fill_below(N, V);
         drpt_begin(&drpt, 0, NULL, NULL);
-        gpt2_forward(model, tokens.data(), n, T);
+        (logits ? gpt2_forward : gpt2_hidden)(model, tokens.data(), n, T);
         Array got((size_t)N), want((size_t)N);
         gpt2_values(model, got.data(), n, T);
         gpt2_backward(model, tokens.data(), targets.data(), weight.data(), &head, &drpt, n, T);
@@ -366,10 +402,10 @@ static double loss_at(Twins& twins, const Array& params, const std::vector<int>&
     return sum;
 }
 
-static void test_finite_differences(void) {
+static void expect_slopes(bool fused) {
     const int n = 3, T = 7, V = 19;
     const double step = 1e-2;
-    if (sizeof(Real) < sizeof(float)) { return; }
+    FusedGelu kind(fused);
     Twins twins("L2,H2,C16,V19,T8", n, T, 0);
     std::vector<int> tokens = fill_below((size_t)n * T, V), targets = fill_below((size_t)n * T, V);
     Array at = twins.read(twins.model->params, twins.model->num_params);
@@ -399,11 +435,17 @@ static void test_finite_differences(void) {
     }
 }
 
-// Every parameter's gradient, added up over two passes; recomputed activations give the same bits.
+static void test_finite_differences(void) {
+    for (bool fused : { false, true }) { if (sizeof(Real) == sizeof(float)) { expect_slopes(fused); } }
+}
+
+// Every parameter's gradient, added up over two passes; with activations computed again, and with GELU in the products, too.
 static void test_gradients(void) {
     Array plain;
     uint64_t seed = rng;
-    for (int recompute = 0; recompute <= 1; recompute++) {
+    for (int way = 0; way < 3; way++) {
+        const int recompute = way > 0;
+        FusedGelu kind(way == 2);
         rng = seed;
         Twins twins("L2,H3,C24,V29,T11", 5, 9, recompute);
         if (recompute) { twins.set_params(plain); } else { plain = twins.read(twins.model->params, twins.model->num_params); }
@@ -413,6 +455,19 @@ static void test_gradients(void) {
         }
         expect_tensors(twins, twins.model->grads, cpu_twin.grads(), MODEL_TOLERANCE);
     }
+}
+
+// The values alone: logits are neither written nor read.
+static void test_values_alone(void) {
+    Twins twins("L2,H3,C24,V29,T11", 5, 9, 0);
+    std::vector<Real> logits((size_t)5 * 9 * (size_t)logits_stride(&twins.model->config), (Real)3.0f), after(logits.size());
+    device_write(twins.model->logits, logits.data(), sizeof(Real) * logits.size());
+    twins.weight.assign(twins.weight.size(), 0.0f);
+    twins.pass(false);
+    device_read(after.data(), twins.model->logits, sizeof(Real) * after.size());
+    for (Real x : after) { expect((float)x == 3.0f); }
+    for (float loss : twins.read(twins.model->losses, twins.weight.size())) { expect(loss == 0.0f); }
+    expect_tensors(twins, twins.model->grads, cpu_twin.grads(), MODEL_TOLERANCE);
 }
 
 static void expect_training(const char* optimizer, double lr, int steps) {
@@ -606,7 +661,6 @@ static void test_refused(void) {
     expect_dies("CUDA-on-CPU emulator: no kernel image is available for execution on the device; 'make cuda ARCH=sm_90'", device_start(TEST_PRECISION));
     unsetenv("EMU_DEVICE");
 #endif
-    expect_dies("heads of 129 channels", attention_forward(NULL, NULL, NULL, NULL, 1, 1, 129, 1));
 }
 
 int main(int argc, char** argv) {
@@ -618,11 +672,13 @@ int main(int argc, char** argv) {
         { "cuda/residual", test_residual },
         { "cuda/cross_entropy", test_cross_entropy },
         { "cuda/matmul", test_matmul },
+        { "cuda/matmul_gelu", test_matmul_gelu },
         { "cuda/gradient_clip", test_gradient_clip },
         { "cuda/not_finite", test_not_finite },
         { "cuda/lookup", test_lookup },
         { "cuda/finite_differences", test_finite_differences },
         { "cuda/gradients", test_gradients },
+        { "cuda/values_alone", test_values_alone },
         { "cuda/training", test_training },
         { "cuda/training_sgd", test_training_sgd },
         { "cuda/decode", test_decode },

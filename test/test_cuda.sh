@@ -3,7 +3,7 @@
 # CPU trainer makes. EMULATED=all: under three schedules of the threads, under the race check, and in bf16; and its benchmark answers.
 set -eu
 emu=${BUILD:-build}/emu
-sh dev/check_twins.sh train_gpt2_drpt.c train_gpt2_drpt.cu block_hidden block_forward block_backward gpt2_forward gpt2_values gpt2_backward gpt2_update blocks_decode gpt2_prefill gpt2_decode
+sh dev/check_twins.sh train_gpt2_drpt.c train_gpt2_drpt.cu block_hidden block_forward block_backward gpt2_hidden gpt2_forward gpt2_values gpt2_backward gpt2_update blocks_decode gpt2_prefill gpt2_decode
 [ -x "$emu/plain/test_cuda" ] || { echo "not built for the emulator (no g++, or a build with sanitizers or BLAS): left out"; exit 0; }
 export OMP_NUM_THREADS=1 # the CPU twin: small problems
 under() { # SCHEDULE KIND NAME

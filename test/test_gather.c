@@ -40,6 +40,7 @@ static const Case cases[] = {
     { "full",       SITE_LINEAR,    129, 257, 1, 129, 5, 3, 5 },  // a slab that leaves no room for the target's factor to spill into
     { "wide",       SITE_LINEAR,    20,  600, 1, 25,  3, 2, 5 },  // several blocks of columns
     { "wide token", SITE_TOKEN,     19,  513, 0, 19,  2, 2, 4 },
+    { "wide word",  SITE_LOOKUP,    17,  300, 0, 17,  3, 2, 4 },
     { "wide pos.",  SITE_POSITION,  6,   300, 0, 300, 3, 1, 6 },
     { "long",       SITE_LINEAR,    140, 9,  1, 140, 4, 1, 150 }, // several slabs, blocks of positions, panels
     { "long part",  SITE_LINEAR,    720, 9,  1, 800, 3, 2, 152 }, // copies in several pieces
@@ -81,7 +82,8 @@ static Site draw(const Case* c) {
     Site s = { .kind = c->kind, .name = c->what, .dweight = dweight, .dbias = c->bias ? dbias : NULL, .dout = dout, .inp = inp,
                .mean = mean, .rstd = rstd, .rows = c->rows, .cols = c->cols, .stride = c->stride, .part = 0, .parts = 1, .index = 3,
                .vweight = vweight, .vbias = vbias };
-    if (c->kind == SITE_TOKEN) { s.dlookup = dlookup; s.tokens = tokens; }
+    if (c->kind == SITE_TOKEN || c->kind == SITE_LOOKUP) { s.dlookup = dlookup; s.tokens = tokens; }
+    if (c->kind == SITE_LOOKUP) { s.dout = s.inp = NULL; }
     return s;
 }
 

@@ -421,6 +421,44 @@ static void test_head_is_no_site(void) {
     }
 }
 
+// Where no token is trained on, nobody asks for logits: the gradient is that of the values alone, and of the words' embeddings only those
+// that the rows hold have one.
+static void test_values_alone(void) {
+    enum { n = 3, T = 5, V = 13, C = 8, N = n * T };
+    DrptOptions o = drpt_defaults;
+    o.method = "full";
+    Drpt drpt = drpt_create(&o, n, 0, T, 4 * C, 1, 1);
+    GPT2* model = gpt2_create("L2,H2,C8,V13,T8", 1, 1, 1);
+    gpt2_alloc(model, n, T, 1, 0, 0);
+    fill_params(model, 0.4f);
+    int tokens[N], targets[N], found[V] = {0};
+    float weight[N] = {0}, dvalue[N], share[n] = { 1.0f, 1.0f, 1.0f };
+    for (int i = 0; i < N; i++) { tokens[i] = test_below(7); targets[i] = test_below(V); found[tokens[i]] = 1; dvalue[i] = i % 3 ? 0.1f * (float)(i - 6) : 0.0f; }
+    HeadGradient head = { dvalue, share };
+    float* whole = floats(model->num_params);
+    for (int with_logits = 1; with_logits >= 0; with_logits--) {
+        memset(model->grads, 0, sizeof(float) * model->num_params);
+        for (int i = 0; i < N * V; i++) { model->logits[i] = NAN; }
+        for (int i = 0; i < N; i++) { model->losses[i] = NAN; }
+        for (int i = 0; i < N * C; i++) { model->dlnf[i] = NAN; }
+        drpt_begin(&drpt, 0, NULL, NULL);
+        (with_logits ? gpt2_forward : gpt2_hidden)(model, tokens, n, T);
+        gpt2_backward(model, tokens, targets, weight, &head, &drpt, n, T);
+        for (int i = 0; i < N; i++) { expect(model->losses[i] == 0.0f); }
+        if (with_logits) { memcpy(whole, model->grads, sizeof(float) * model->num_params); }
+    }
+    expect(memcmp(whole, model->grads, sizeof(float) * model->num_params) == 0);
+    for (int i = 0; i < V * C; i++) { expect((model->grad.wte[i] != 0.0f) == found[i / C] && isfinite(model->grad.wte[i])); }
+    weight[N - 2] = -0.1f; // a token to be unlearnt is one
+    drpt_begin(&drpt, 0, NULL, NULL);
+    gpt2_forward(model, tokens, n, T);
+    gpt2_backward(model, tokens, targets, weight, &head, &drpt, n, T);
+    for (int i = 0; i < N; i++) { expect((model->losses[i] > 0.0f) == (i == N - 2)); }
+    free(whole);
+    drpt_free(&drpt);
+    gpt2_free(model);
+}
+
 // ---------------------------------------------------------------------------------------------
 // The optimizer.
 
@@ -837,6 +875,7 @@ int main(int argc, char** argv) {
         { "resume", test_resume },
         { "head_file", test_head_file },
         { "head_is_no_site", test_head_is_no_site },
+        { "values_alone", test_values_alone },
     };
     return test_main(argc, argv, tests, sizeof(tests) / sizeof(tests[0]));
 }

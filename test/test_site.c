@@ -29,6 +29,7 @@ static const Case cases[] = {
     { "pairs",         SITE_POSITION,  T/2, 8,    0 }, // both sequences of a row begin at the first place
     { "token",         SITE_TOKEN,     12,  10,   0 },
     { "many tokens",   SITE_TOKEN,     257, 14,   0 },
+    { "lookup alone",  SITE_LOOKUP,    23,  300,  0 },
 };
 enum { NUM_CASES = sizeof(cases) / sizeof(cases[0]) };
 
@@ -55,7 +56,8 @@ static Site draw(const Case* c) {
                .stride = c->rows, .parts = 1 };
     if (c->kind == SITE_LAYERNORM) { s.mean = mean; s.rstd = rstd; }
     if (c->kind == SITE_POSITION) { s.inp = NULL; }
-    if (c->kind == SITE_TOKEN) { s.dlookup = dlookup; s.tokens = tokens; }
+    if (c->kind == SITE_TOKEN || c->kind == SITE_LOOKUP) { s.dlookup = dlookup; s.tokens = tokens; }
+    if (c->kind == SITE_LOOKUP) { s.dout = s.inp = NULL; }
     return s;
 }
 
@@ -71,6 +73,7 @@ static void add_token(double* grad, const Site* s, size_t at) {
                 case SITE_LINEAR:    *to += (double)dout[at*s->rows + r] * inp[at*s->cols + c]; break;
                 case SITE_LAYERNORM: *to += (double)dout[at*s->rows + r] * ((double)inp[at*s->rows + r] - mean[at]) * rstd[at]; break;
                 case SITE_POSITION:  *to += at % T % (size_t)s->rows == (size_t)r ? dout[at*s->cols + c] : 0.0; break;
+                case SITE_LOOKUP:    *to += tokens[at] == r ? dlookup[at*s->cols + c] : 0.0; break;
                 default:             *to += (double)dout[at*s->rows + r] * inp[at*s->cols + c]
                                           + (tokens[at] == r ? dlookup[at*s->cols + c] : 0.0); break;
             }
