@@ -1,9 +1,9 @@
 #!/bin/sh
-# slow_demo.sh -- do the demos still show what they are meant to show? (make test-slow: a quarter of an hour, so not part of make test)
+# slow_demo.sh -- do the demos still show what they are meant to show? (make test-slow: ten minutes on two free cores, so not part of make test)
 #
 # Bounds on means over the seeds. They are wide, because a compiler or processor that rounds otherwise changes the single results as another seed
 # would. Measured of make demo on five seeds with two builds each, from lowest to highest: target 2.2 to 5.9, its best 2.2 to 3.5, full 1.5 to 2.1,
-# mix 1.3 to 1.8, random 2.1 to 3.1, subset 0.2 to 1.2, cone 0.04 to 0.20. Of the others the README has the means and their errors.
+# mix 1.3 to 1.8, random 2.1 to 3.1, subset 0.2 to 1.2, cone 0.04 to 0.20. Of the others dev/doc/rl.md has the means and their errors.
 set -eu
 out=${BUILD:-build}/slow_demo
 mkdir -p "$out"
@@ -15,7 +15,7 @@ expect() { # RESULTS SCALE <BOUNDS
         NR == 1 { for (i = 1; i <= NF; i++) column[$i] = i; next }
         { n[$1]++; for (q in column) { sum[$1, q] += $(column[q]); bad[$1, q] += $(column[q]) !~ /^-?[0-9]/ } }
         function mean(name, q) { return bad[name, q] || !n[name] ? "nan" : scale * sum[name, q] / n[name] }
-        function bound(text,    part) { return text ~ /^-?[0-9.]+$/ ? text : (split(text, part, "."), mean(part[1], part[2])) }
+        function bound(text,    part) { if (text ~ /^-?[0-9.]+$/) return text; split(text, part, "."); return mean(part[1], part[2]) }
         END {
             while ((getline line < bounds) > 0) {
                 split(line, b, " ")
