@@ -454,7 +454,7 @@ void run_open(Run* run) {
     if (!c->general) { step_rows = (size_t)(per * c->accumulate) * (size_t)c->target_batch; }
     run->steps = c->steps >= 0 ? c->steps : objective_has_rounds(c->objective) ? round_steps_of_a_pass(run) : rows > step_rows ? (int)(rows / step_rows) : 1;
     if (gpt2_config(run->model)->head && !objective_has_head(objective) && run->first_step == 0 && run->steps > 0) {
-        fprintf(stderr, "note: --init %s: has a scalar head, which --objective %s leaves as it is\n", c->init, c->objective);
+        printf("--init %s: has a scalar head, which --objective %s leaves as it is\n", c->init, c->objective);
     }
     check(run->first_step <= run->steps, "%s: stands at step %d, beyond --steps %d", c->out, run->first_step, run->steps);
     if (n + m > 0) {

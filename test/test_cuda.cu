@@ -284,7 +284,7 @@ static void test_not_finite(void) {
 
 // More positions than a warp looks at at a time, more channels than it takes, tokens that come once, often, never.
 static void test_lookup(void) {
-    const int B = 7, T = 11, C = 300, V = 40;
+    const int B = 13, T = 31, C = 300, V = 210;
     Array dlookup = fill(B*T*C), dweight = fill(V*C), ones(B, 1.0f);
     std::vector<int> tokens(B*T);
     for (int i = 0; i < B*T; i++) { tokens[i] = i % 3 == 0 ? 5 : i / 2; }

@@ -217,11 +217,13 @@ make_data() {
     done <"$state/jobs"
 }
 
+runs() { if [ "$1" -eq 1 ]; then echo "1 run"; else echo "$1 runs"; fi; } # COUNT
+
 do_jobs() { # KIND...
     begun=$(date +%s)
     missing_jobs "$@"
     all=$(cut -d '|' -f 1 "$list" | grep -cxE "$(echo "$*" | tr ' ' '|')") left=$(wc -l <"$state/jobs")
-    echo "$((all)) runs, $((all - left)) of them finished before; $((jobs)) at a time"
+    echo "$(runs $((all))), $((all - left)) of them finished before; $((jobs)) at a time"
     while [ "$(echo "$workers" | wc -w)" -lt "$jobs" ]; do
         work &
         workers="$workers $!"
@@ -233,8 +235,8 @@ do_jobs() { # KIND...
     [ -f "$state/jobs" ] || die "$state is gone; nothing was collected, the same command goes on from here"
     failed=$(cat "$state/failed" 2>/dev/null)
     [ -z "$failed" ] || die "$out/$failed did not finish: $(why "$failed")"
-    took="$((left)) runs in $(clock $(($(date +%s) - begun))), $((jobs)) at a time"
-    [ "$left" -gt 0 ] || took="$((all)) runs, finished before"
+    took="$(runs $((left))) in $(clock $(($(date +%s) - begun))), $((jobs)) at a time"
+    [ "$left" -gt 0 ] || took="$(runs $((all))), finished before"
 }
 
 # ---------------------------------------------------------------------------------------------
@@ -304,7 +306,7 @@ put() { # FILE
 
 is_of_prompts() { case $(world) in sums | letters) ;; *) return 1 ;; esac; }
 
-# Of runs on prompts: rewards instead of losses.
+# Of runs on prompts: rewards instead of losses, in lines that begin with the file they belong to.
 # shellcheck disable=SC2034
 gather_rewards() {
     grep -q '^run|' "$list" || return 0
@@ -321,7 +323,11 @@ gather_rewards() {
 collect() {
     list_commands | put runs.csv
     for file in probe replicates scores; do join_probes "$file.csv" | put "$file.csv"; done
-    if is_of_prompts; then gather_rewards | put results.csv; return; fi
+    if is_of_prompts; then
+        gather_rewards >"$state/gathered"
+        for file in results curves; do sed -n "s/^$file,//p" "$state/gathered" | put "$file.csv"; done
+        return
+    fi
     gather_runs >"$state/gathered"
     for file in results curves composition times; do awk -v want="$file" -f dev/sweep/collect.awk "$state/gathered" "$state/gathered" | put "$file.csv"; done
     join_curves | put ngram_curves.csv
