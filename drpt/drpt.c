@@ -33,7 +33,7 @@ const DrptOptions drpt_defaults = {
 static const Option options[] = {
     { .name = "The regularizer" },
     { "method",       NULL, OPTION_TEXT,   AT(method),       0, 0,    &(DRPT_METHODS(CHOICE))[1],
-      "the feasible set; subset with --target (but with --iif full), else full" DRPT_METHODS(HELP) "\n       " },
+      "the feasible set; by default subset with --target, full without it and with --iif" DRPT_METHODS(HELP) "\n       " },
     { "group",        NULL, OPTION_TEXT,   AT(group),        0, 0,    "matrix|layer|sublayer|block|global",
       "what shares a projection; matrix: a layer, but Q, K and V apart" },
     { "keep",         NULL, OPTION_REAL,   AT(keep),         0, 1,    NULL, "kept fraction of the general rows (subset, random, greedy, capped)" },

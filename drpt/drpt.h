@@ -125,8 +125,8 @@ typedef struct {
     Basis* basis;             // NULL: not asked for
     SketchStore* sketches;    // likewise
     uint64_t sketch_age;      // how often they were refreshed
-    const float *grads, *v;   // Adam's metric: gradients and AdamW's second moments, laid out alike; the latter's number of updates
-    const int* updates;
+    const float *grads, *v;   // Adam's metric: gradients and AdamW's second moments, laid out alike
+    const int* updates;       // how many of them the moments are of
     double beta2;
     Stopwatch stopwatch;      // of gathering and solving
 

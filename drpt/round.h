@@ -9,9 +9,9 @@
 // A round is in progress when a checkpoint is written, and stands in a file beside it, round_00000012.bin (round_file.c): header of 256
 // int32, [0] 20260612, [1] version 1, [2] general rows R, [3] target rows M (R of self-reference), [4] T, [5] responses to a prompt, [6] rounds
 // begun, [7] steps of this one that are done, [8] steps since the target's responses were drawn, [9] how often they were, [10] degenerate
-// groups, [11] rows that --iif kept, and what the run must go on with: [12] --epochs (0, in older files: nothing is said), [13] --objective, [14]
-// --target-objective, numbered as in their enums, [15] --iif, [16] 1 if there is --kl, [17] --refresh of bases, 0 without; 8 doubles, [0] the coefficient of the KL, [1] the round's mean divergence of a response
-// from the reference, [2] of how many responses; and then for the general and for the target rows: tokens, int32
+// groups, [11] rows that --iif kept; what the run must go on with: [12] --epochs (0: the file says nothing of these), [13] --objective and [14]
+// --target-objective, numbered as in their enums, [15] --iif, [16] 1 if there is --kl, [17] --refresh of bases, 0 without; 8 doubles, [0] the
+// coefficient of the KL, [1] the round's mean divergence of a response from the reference, [2] of how many responses; and then for the general and for the target rows: tokens, int32
 // (rows,T); mask, bytes (rows,T); old, reference, value, advantage, returns, float (rows,T); reward, float (rows); length, domain,
 // int32 (rows); usable, bytes (rows).
 #ifndef DRPT_ROUND_H

@@ -14,7 +14,7 @@ expect() { # RESULTS SCALE <BOUNDS
     awk -F, -v scale="$2" -v bounds=/dev/stdin '
         NR == 1 { for (i = 1; i <= NF; i++) column[$i] = i; next }
         { n[$1]++; for (q in column) { sum[$1, q] += $(column[q]); bad[$1, q] += $(column[q]) !~ /^-?[0-9]/ } }
-        function mean(name, q) { return bad[name, q] || !n[name] ? "nan" : scale * sum[name, q] / n[name] }
+        function mean(name, q) { return bad[name, q] || !n[name] || !(q in column) ? "nan" : scale * sum[name, q] / n[name] }
         function bound(text,    part) { if (text ~ /^-?[0-9.]+$/) return text; split(text, part, "."); return mean(part[1], part[2]) }
         END {
             while ((getline line < bounds) > 0) {
@@ -25,7 +25,7 @@ expect() { # RESULTS SCALE <BOUNDS
                 failed++
             }
             printf "%s: %d checks, %d failed\n", FILENAME, checks, failed
-            exit failed > 0
+            exit failed > 0 || checks == 0
         }' "$1" || failed=1
 }
 

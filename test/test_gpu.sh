@@ -73,6 +73,9 @@ expect '| test_cuda, fp32 | stopped | .* s |' 'over'
 expect '| test_cuda_gather, bf16 | left out: no time |  |' 'over'
 expect '| benchmark: dev/bench/gpu.md | left out: no time |  |' 'over'
 grep -q '^| subset |' dev/bench/gpu.md || fail 'gpu.md is gone'
+gpu 1 --seconds 59 bench # of which it would begin nothing
+expect '| benchmark: dev/bench/gpu.md | left out: no time |  |' 'nearly over'
+grep -q '^| subset | 11.00' dev/bench/gpu.md || fail 'gpu.md is empty'
 python3 dev/bench_gpu.py --programs built/cuda/bench_gpu built/cuda_bf16/bench_gpu --seconds 0 --out gpu.md >"$work/said"
 expect '| subset | left out: no time | | |' 'no time for a method'
 script built/cuda/bench_gpu 'echo broken >&2; exit 1'
