@@ -727,7 +727,7 @@ static void test_idle_rounds(void) {
 
 // A step that is given up while responses are drawn, of one kind or of both, has not been begun: it comes as it would have come.
 static void test_recall(void) {
-    static const char* const cases[] = { "--rollouts 8", "--rollouts 8 --epochs 2 --target-refresh 2", "--rollouts 4 --epochs 3 --kl-stop 1e-30" };
+    static const char* const cases[] = { "--rollouts 8", "--rollouts 8 --epochs 2 --target-refresh 2", "--rollouts 4 --epochs 3 --kl-stop 0.05" };
     for (int i = 0; i < 3; i++) {
         float* want = NULL;
         double loss = 0.0;
@@ -738,6 +738,10 @@ static void test_recall(void) {
             for (int step = 0; step < 2; step++) {
                 update(step);
                 memset(run.model->grads, 0, bytes);
+            }
+            if (i == 2) { // too far for a third step of this round
+                test_rng = 33;
+                fill_params(run.model, 0.25f);
             }
             round_remember(&run);
             if (given_up & 1) { round_begin(&run, 2); }
