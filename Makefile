@@ -12,7 +12,7 @@
 # make test-emulated  what of these tests concerns the GPU trainer alone
 # make cuda        build/train_gpt2_drpt_cuda, ..._cuda_bf16 and the GPU trainer's tests, by nvcc (ARCH=sm_90: for one architecture); needs a GPU to run
 # make mutants     break the code line by line: a test must notice each
-# make test-slow   does the demo still show what it is meant to show?
+# make test-slow   do the demos still show what they are meant to show?
 # make tutorial    build the program of dev/doc/tutorial.md
 # make bench       time the training step and its parts (OPS=1: single matrix products; ARGS=--help)
 # make help        this list
@@ -169,6 +169,7 @@ help:
 clean:
 	rm -rf build
 
+.SUFFIXES:
 .PHONY: all tutorial test test-emulated cuda mutants test-slow demo demo-rlhf demo-rlvr sweep picture report venv bench help clean
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -951,8 +951,7 @@ struct Decoder {
     float *stats, *S;                 // S (room,NH,T)
     int* position;                    // (3,N) of the N at hand: tokens, rows, places; or what is copied from where to where
     int* host_position;               // (3,room)
-    Real* rounded;                    // (rows,V) the logits on the host, as the GPU has them
-    float* host;                      // (rows,V)
+    float *wide, *host;               // (rows,V) the logits as floats, and on the host, where the GPU writes them by itself
     Pieces pieces;
 };
 
@@ -973,16 +972,15 @@ Decoder* decoder_create(const GPT2Config* c, int rows, int T) {
     d->S = TAKE_ARRAY(&d->pieces, float, room * NH * (size_t)T, what);
     d->position = TAKE_ARRAY(&d->pieces, int, 3 * room, what);
     d->host_position = (int*)host_alloc(3 * room, sizeof(int));
-    d->rounded = (Real*)host_alloc(B * V, sizeof(Real));
-    d->host = (float*)host_alloc(B * V, sizeof(float));
+    d->wide = TAKE_ARRAY(&d->pieces, float, B * V, what);
+    CUDA(cudaMallocHost((void**)&d->host, sizeof(float) * B * V));
     return d;
 }
 
 void decoder_free(Decoder* d) {
     free_pieces(&d->pieces);
     free(d->host_position);
-    free(d->rounded);
-    free(d->host);
+    CUDA(cudaFreeHost(d->host));
     free(d);
 }
 
@@ -1047,16 +1045,21 @@ static void cache_update(Real* keys, Real* values, const Real* qkv, const int* r
     LAUNCHED();
 }
 
-// One warp a head of a position: a lane takes every 32nd place, then every 32nd channel. grid (N, NH), block (WARP)
-static __global__ void attention_decode_kernel(Real* atty, float* S, const Real* qkv, const Real* keys, const Real* values,
-                                               const int* rows, const int* places, int T, int C, int hs) {
-    int lane = threadIdx.x, n = blockIdx.x, t = places[n];
+// One warp a head of a position: a lane takes every 32nd place; then W channels of every `teams`-th, as a team of lanes takes them all, and
+// the first team adds up what the others found. grid (N, NH), block (WARP)
+template <int W> static __global__ void attention_decode_kernel(Real* atty, float* S, const Real* qkv, const Real* keys, const Real* values,
+                                                                const int* rows, const int* places, int T, int C, int hs) {
+    __shared__ float part[WARP][W];
+    int lane = threadIdx.x, n = blockIdx.x, t = places[n], members = min(hs / W, (int)WARP), teams = WARP / members, team = lane / members;
     size_t head = (size_t)blockIdx.y * hs, row = (size_t)rows[n] * T * C + head;
     const Real *q = qkv + (size_t)n * 3*C + head, *k = keys + row, *v = values + row;
     float *s = S + ((size_t)n * gridDim.y + blockIdx.y) * T, scale = 1.0f / sqrtf((float)hs), largest = -INFINITY, sum = 0.0f;
     for (int u = lane; u <= t; u += WARP) {
         float dot = 0.0f;
-        for (int c = 0; c < hs; c++) { dot += (float)q[c] * (float)k[(size_t)u * C + c]; }
+        for (int c = 0; c < hs; c += W) {
+            Pack<W> a = load<W>(q + c), b = load<W>(k + (size_t)u * C + c);
+            for (int i = 0; i < W; i++) { dot += (float)a.at[i] * (float)b.at[i]; }
+        }
         s[u] = scale * dot;
         largest = fmaxf(largest, s[u]);
     }
@@ -1067,17 +1070,30 @@ static __global__ void attention_decode_kernel(Real* atty, float* S, const Real*
     }
     sum = warp_sum(sum);
     __syncwarp(); // all of s is there
-    for (int c = lane; c < hs; c += WARP) {
-        float out = 0.0f;
-        for (int u = 0; u <= t; u++) { out += s[u] * (float)v[(size_t)u * C + c]; }
-        atty[(size_t)n * C + head + c] = (Real)(out / sum);
+    for (int first = 0; first < hs; first += members * W) { // once, or all lanes are one team
+        int c = first + lane % members * W;
+        float out[W] = {0.0f};
+        for (int u = team; team < teams && c < hs && u <= t; u += teams) {
+            Pack<W> x = load<W>(v + (size_t)u * C + c);
+            for (int i = 0; i < W; i++) { out[i] += s[u] * (float)x.at[i]; }
+        }
+        for (int i = 0; i < W; i++) { part[lane][i] = out[i]; }
+        __syncwarp(); // all parts are there
+        Pack<W> all;
+        for (int i = 0; i < W; i++) {
+            for (int other = 1; other < teams; other++) { out[i] += part[other * members + lane % members][i]; }
+            all.at[i] = (Real)(out[i] / sum);
+        }
+        if (team == 0 && c < hs) { store<W>(atty + (size_t)n * C + head + c, all); }
     }
 }
 
 static void attention_decode(Real* atty, float* S, const Real* qkv, const Real* keys, const Real* values,
                              const int* rows, const int* places, int T, int N, int C, int NH) {
     dim3 grid((unsigned)N, (unsigned)NH);
-    attention_decode_kernel<<<grid, WARP>>>(atty, S, qkv, keys, values, rows, places, T, C, C / NH);
+    int hs = C / NH;
+    if (hs % WIDE == 0) { attention_decode_kernel<WIDE><<<grid, WARP>>>(atty, S, qkv, keys, values, rows, places, T, C, hs); }
+    else { attention_decode_kernel<1><<<grid, WARP>>>(atty, S, qkv, keys, values, rows, places, T, C, hs); }
     LAUNCHED();
 }
 
@@ -1113,6 +1129,12 @@ void gpt2_prefill(const GPT2* model, Decoder* d, const int* tokens, const int* r
     }
 }
 
+// One thread a number. grid (n / THREADS), block (THREADS)
+static __global__ void widen_kernel(float* out, const Real* x, size_t n) {
+    size_t i = (size_t)blockIdx.x * THREADS + threadIdx.x;
+    if (i < n) { out[i] = (float)x[i]; }
+}
+
 const float* gpt2_decode(const GPT2* model, Decoder* d, const int* tokens, const int* rows, const int* places, int B) {
     int C = model->config.channels;
     size_t count = (size_t)B * (size_t)model->config.vocab_size;
@@ -1120,8 +1142,9 @@ const float* gpt2_decode(const GPT2* model, Decoder* d, const int* tokens, const
     blocks_decode(model, d, tokens, rows, places, B);
     layernorm_forward(d->lnf, d->stats, d->stats + d->rows, d->x, model->weight.lnfw, model->weight.lnfb, B, C);
     matmul_forward_rows(d->logits, d->lnf, model->weight.wte, NULL, B, C, model->config.vocab_size);
-    device_read(d->rounded, d->logits, sizeof(Real) * count);
-    for (size_t i = 0; i < count; i++) { d->host[i] = (float)d->rounded[i]; }
+    widen_kernel<<<blocks_of(count, THREADS), THREADS>>>(d->wide, d->logits, count);
+    LAUNCHED();
+    device_read(d->host, d->wide, sizeof(float) * count);
     return d->host;
 }
 

@@ -1,49 +1,12 @@
 #!/bin/sh
 # mutants.sh [--every N] [TEXT] -- break one line at a time and see that a test notices; only the mutants whose line contains TEXT, or every Nth.
-#
-# A line of the list below is: file ~ sed expression ~ test program, and names of its tests if not all ~ what it breaks.
-# SURVIVED: no test noticed, so one is missing. STALE: the expression no longer changes the file. BROKEN: it no longer
-# compiles. Run from the repository root; works on a copy, in which only what a mutant touches is built again.
+# A line of the list below: file ~ sed expression ~ test program, and names of its tests if not all ~ what it breaks (see mutate.sh). Run from the
+# repository's root.
 set -eu
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
-CFLAGS="-O1 -march=native -w" OMP_WAIT_POLICY=passive # waiting threads would only be in the way of one another
-export CFLAGS OMP_WAIT_POLICY
-list=$tmp/list every=1
-[ "${1-}" != --every ] || { every=$2; shift 2; }
-sed '1,/^exit/d; /^#/d; /^$/d' "$0" | grep -F -e "${1-}" | awk -v n="$every" 'NR % n == 0' >"$list" && [ -s "$list" ] || { echo "no mutant contains '${1-}'"; exit 1; }
-
-build() { # FOLDER PROGRAM...
-    folder=$1; shift
-    (cd "$folder" && for p; do echo "build/test/$p"; done | xargs make -s) >"$tmp/log" 2>&1 </dev/null
-}
-passes() { # FOLDER PROGRAM TESTS...
-    (cd "$1" && shift && p=$1 && shift && timeout 60 "build/test/$p" "$@" || exit 1) >"$tmp/log" 2>&1 </dev/null
-}
-
-mkdir "$tmp/whole"
-cp -a Makefile llmc drpt test train_gpt2_drpt.[ch] "$tmp/whole"
-cp -a --parents dev/world dev/text dev/sums.c dev/letters.c "$tmp/whole"
-programs=$(cut -d'~' -f3 "$list" | cut -d' ' -f1 | sort -u)
-build "$tmp/whole" $programs || { cat "$tmp/log"; exit 1; }
-for p in $programs; do
-    passes "$tmp/whole" "$p" || { grep -v "ok$" "$tmp/log" || :; echo "$p fails without a mutant"; exit 1; }
-done
-
-killed=0 others=0
-while IFS='~' read -r file edit tests what; do
-    set -- $tests
-    rm -rf "$tmp/mutant" && cp -a "$tmp/whole" "$tmp/mutant"
-    sed -i "$edit" "$tmp/mutant/$file"
-    if cmp -s "$tmp/whole/$file" "$tmp/mutant/$file"; then verdict=STALE
-    elif ! build "$tmp/mutant" "$1"; then verdict=BROKEN
-    elif passes "$tmp/mutant" "$@"; then verdict=SURVIVED
-    else verdict=killed; fi
-    printf '%-8s %s: %s\n' "$verdict" "$file" "$what"
-    if [ $verdict = killed ]; then killed=$((killed + 1)); else others=$((others + 1)); fi
-done <"$list"
-echo "$killed killed, $others not"
-[ $others -eq 0 ]
+export CFLAGS="-O1 -march=native -w" OMP_WAIT_POLICY=passive # waiting threads would only be in the way of one another
+files="Makefile llmc drpt test train_gpt2_drpt.c dev/world dev/text dev/sums.c dev/letters.c"
+command_of() { echo "build/test/$*"; }
+. dev/mutate.sh
 exit
 
 # ---- the gradient of a site
@@ -324,7 +287,7 @@ drpt/drpt.c~s/d->basis || d->gather.metric ? NAN : 0.0/d->basis ? NAN : 0.0/~tes
 drpt/drpt.c~s/if (d->plain || d->group != DRPT_MATRIX)/if (1)/~test_update every_method~queries, keys and values share
 drpt/drpt.c~s/.dweight = dweight + at \* (size_t)C,/.dweight = dweight,/~test_update every_method~parts: all into the first weights
 drpt/drpt.c~s/.dbias = dbias + at,/.dbias = dbias,/~test_update every_method~parts: all into the first biases
-drpt/drpt.c~s/.dout = dout + at, .inp/.dout = dout, .inp/~test_update every_method~parts: all the queries' gradient
+drpt/drpt.c~s/.dout = device_reals(dout, (ptrdiff_t)at), .inp/.dout = dout, .inp/~test_update every_method~parts: all the queries' gradient
 drpt/drpt.c~s/s->name\[s->part\]/s->name[0]/~test_update logs~geometry: all parts are the first
 drpt/drpt.c~s/keep_gradients = d->group <= DRPT_LAYER/keep_gradients = 1/;s/count == 1 \&\& d->label/d->label/~test_update every_method~kept gradients of a group's last site for all
 drpt/drpt.c~s/^    d->gather.kept_size = roomy.kept_size;/    d->gather.kept_size = 0;/~test_counts 56_steps~no room to keep the largest site's gradients
@@ -407,7 +370,8 @@ drpt/iif.c~s/^    device_zero(a.grads, .*//~test_iif iif/scores~iif: gradients l
 drpt/iif.c~s/usable\[i\] = r->iif->score\[i\] >= 0.0;/usable[i] = !(r->iif->score[i] < 0.0);/~test_iif iif/broken_rows~iif: NaN is kept
 drpt/iif.c~s/score\[i\] >= 0.0/score[i] > 0.0/~test_iif iif/target_without_gradient~iif: a score of 0 is not kept
 drpt/round.c~s/run->round_options.iif \&\& most < 2 ? 2 : most/most/~test_iif iif/scores~iif: room for one row
-drpt/round.c~s/^    check(!o->iif || (method .*//~test_iif iif/what_makes_no_sense~iif: before any method
+drpt/run.c~s/^    if (run->round_options.iif) { run->options.method.*//~test_iif iif/method~iif: another method than full by default
+drpt/round.c~s/^    check(!o->iif || !method .*//~test_iif iif/what_makes_no_sense~iif: before any method
 drpt/round.c~s/^    check(!o->iif || run->config.general.*//~test_iif iif/what_makes_no_sense~iif: without general rows
 drpt/round_step.c~s/if (ended \&\& r->iif) { iif_filter(run); }//~test_iif iif/rounds_are_filtered~iif: no round is filtered
 drpt/round_step.c~s/if (ended \&\& r->iif)/if (r->iif)/~test_iif iif/rounds_are_filtered~iif: every step filters
@@ -673,8 +637,8 @@ drpt/basis_file.c~s/st->refreshes = r.refreshes;//~test_basis resume~refreshes c
 drpt/basis_file.c~s/    input_take(in, \&found.total, sizeof(found.total));/    double skipped; input_take(in, \&skipped, sizeof(skipped));/~test_basis resume~trace forgotten
 
 # ---- the probe
-drpt/probe.c~s/float\* x = to + first % s->width;/float* x = to;/~test_probe probe/folding~folded to 64 floats
-drpt/probe.c~s/sign >> j \& 1 ? -from/0 ? -from/~test_probe probe/folding~folded without signs
+drpt/probe_vectors.c~s/float\* x = to + at % f.width;/float* x = to;/~test_probe probe/folding~folded to 64 floats
+drpt/probe_vectors.c~s/sign >> k \& 1 ? -from/0 ? -from/~test_probe probe/folding~folded without signs
 drpt/probe.c~s/floats <= most \/ vectors/floats <= most/~test_probe probe/folding~room for one vector
 drpt/probe.c~s/add_reference(p, at, \*s, 1)/add_reference(p, at, *s, 0)/~test_probe probe/family_with_halves~both halves of the reference in one
 drpt/probe.c~s/at->half\[half\] = zeros(at->size/at->half[half] = zeros(1/;s/if (!at->half\[half\]) {/if (1) {/~test_probe probe/family_with_halves~the last pass of a reference alone
@@ -682,10 +646,10 @@ drpt/probe.c~s/p->layer += s->part == 0;/p->layer++;/~test_probe probe/every_kin
 drpt/probe.c~s/at->group\[DRPT_SUBLAYER\] = p->sublayer;/at->group[DRPT_SUBLAYER] = p->block;/~test_probe probe/every_kind_of_site~sublayers as large as blocks
 drpt/probe.c~s/at->group\[DRPT_BLOCK\] = p->block;/at->group[DRPT_BLOCK] = 0;/~test_probe probe/family~one block
 drpt/probe.c~s/p->block += complete >= DRPT_BLOCK;/p->block++;/~test_probe probe/every_kind_of_site~blocks as small as sublayers
-drpt/probe.c~s/^    \*to->q = \*from->q;/    *to->q = 1.0;/~test_probe probe/family~the target's length forgotten
-drpt/probe.c~s/i < d->n ? i + 1 : d->n + d->m, d->T, p->scratch/i + 1, d->T, p->scratch/~test_probe probe/family~the first target row alone
-drpt/probe.c~s/^    memset(gradients, 0, .*//~test_probe probe/family~gradients of the pass before kept
-drpt/probe.c~s/^    memset(p->updates + .*//~test_probe probe/family~updates of the pass before kept
+drpt/probe.c~s/^    device_read(to->q, .*/    *to->q = 1.0;/~test_probe probe/family~the target's length forgotten
+drpt/probe_vectors.c~s/i < n ? i + 1 : n + m, T, raw/i + 1, T, raw/~test_probe probe/family~the first target row alone
+drpt/probe_vectors.c~s/^    memset(to, 0, sizeof(float) \* (size_t)(n + 1).*//~test_probe probe/family~gradients of the pass before kept
+drpt/probe.c~s/^    device_zero(p->updates + .*//~test_probe probe/family~updates of the pass before kept
 drpt/probe.c~s/r->choice.method == METHOD_inside ? basis_inside/r->choice.method != METHOD_inside ? basis_inside/~test_probe probe/family~inside for outside
 drpt/probe.c~s/if (!by_part \&\& s->part < s->parts - 1) { return; }//~test_probe probe/every_kind_of_site~a basis of a layer before it is complete
 drpt/probe.c~s/drpt_begin(d, (uint64_t)p->passes, /drpt_begin(d, 0, /~test_probe probe/family~the same random rows in every pass
@@ -695,11 +659,18 @@ drpt/probe.c~s/for (next = i; next < end .*; next++)/for (next = i; next <= i; n
 drpt/probe.c~s/add_to(g->Q, s->Q, m \* m)/(void)0/~test_probe probe/family~how target rows agree forgotten
 drpt/probe.c~s/sqrt(p->group.K\[i \* n + i\])/1.0/~test_probe probe/files~mass of weights, whatever they weigh
 drpt/probe.c~s/r->mass\[k\] += p->mass\[k\] \/ all/r->mass[k] += p->mass[k]/~test_probe probe/files~mass is not a share
-drpt/probe.c~s/sum\[s->at + j\] += u\[j\]/sum[s->at + j] = u[j]/~test_probe probe/family~the last batch alone
-drpt/probe.c~s/along += 0.5 \* dot/along += dot/~test_probe probe/family~both halves count in full
+drpt/probe.c~s/^        vectors_fold(sum, /if (p->b == p->batches - 1) vectors_fold(sum, /~test_probe probe/family~the last batch alone
+drpt/probe.c~s/along = 0.5 \* (x/along = (x/~test_probe probe/family~both halves count in full
 drpt/probe.c~s/for (int c = 0; c <= p->a; c++) { r->gram/for (int c = 0; c < p->a; c++) { r->gram/~test_probe probe/family~a draw has no length
-drpt/probe.c~s/\[p->a\] = dot(sum, p->reference\[half\]/[p->a] = dot(sum, p->reference[0]/~test_probe probe/family_with_halves~a half of the reference used twice
+drpt/probe.c~s/sum, 0, p->reference\[half\]/sum, 0, p->reference[0]/~test_probe probe/family_with_halves~a half of the reference used twice
 drpt/probe.c~s/if (p->b == p->batches - 1) { end_draw/if (p->b == 0) { end_draw/~test_probe probe/family~a draw ends with its first batch
+drpt/probe.c~s/weights, biases);/0, biases);/~test_probe probe/every_kind_of_site~a bias added to the weights
+drpt/probe.c~s/whole + (size_t)part \* weights, 0, 1/whole, 0, 1/~test_probe probe/every_kind_of_site~Q for K and V in a basis of the layer
+drpt/probe.c~s/-(ptrdiff_t)(parts - 1) \* s->rows/0/~test_probe probe/every_kind_of_site~a layer's basis of V and what stands behind it
+drpt/probe.c~s/x\[2 \* variants + v\] + x\[3 \* variants + v\]/x[v] + x[3 * variants + v]/~test_probe probe/family~<u,u> taken for <u,t*>
+drpt/probe.c~s/product\[0\] - 2.0 \* product\[1\]/product[0] - product[1]/~test_probe probe/files~the error of the reference has part of its length
+drpt/probe.c~s/^    device_close(weights, .*, 1);/    device_zero(p->weights, weights_size(p));/~test_probe probe/family~weights that never reach the device
+drpt/probe_vectors.c~s/out\[i\] += dot/out[i] = dot/~test_probe probe/family~the last site's products alone
 drpt/probe.c~s/^    check(p->passes == a \* .*//~test_probe probe/faults_of_use~draws in any order
 drpt/probe.c~s/^    check(p->next == p->num_sites, .*//~test_probe probe/faults_of_use~a pass without sites
 drpt/run_probe.c~s/share\[2\] = { 1.0, total \/ pairs }/share[2] = { 1.0, total }/~test_run_probe run_probe/pairs~target pairs add up to their number
@@ -720,7 +691,7 @@ drpt/run_probe_round.c~s/reader_seek(\&reader, 0, first);//~test_run_probe run_p
 drpt/run_probe_round.c~s/refresh > 0 \&\& batch % refresh == 0/0/~test_run_probe run_probe/responses~no new responses to a draw's prompts
 drpt/run_probe_round.c~s/batch == 0 || (refresh > 0/1 || (refresh > 0/~test_run_probe run_probe/responses~new responses with every batch
 drpt/run_probe_round.c~s/^        reader_seek(\&run->target_reader, epoch, position);//~test_run_probe run_probe/responses~other prompts with a draw's new responses
-drpt/run_probe_round.c~s/^    round_begin(run);//~test_run_probe run_probe/responses~no general responses
+drpt/run_probe_round.c~s/^    round_begin(run, 0);//~test_run_probe run_probe/responses~no general responses
 drpt/run_probe.c~s/is_population ? rows : half);/half);/~test_run_probe run_probe/responses~half of a population's prompts
 drpt/probe_list.c~s/end\[-1\] == '.r' || //~test_probe probe/files~the end of a line of Windows
 drpt/probe_list.c~s/ \&\& \*line != '#'//~test_probe probe/family~comments are variants
@@ -734,7 +705,7 @@ drpt/probe_result.c~s/ - s.crossed) / ) /~test_probe probe/family~rho with the n
 drpt/probe_result.c~s/copysign(1.0, tu) \* (s.along/(s.along/~test_probe probe/family~rho without the sign of <u, t*>
 drpt/probe_result.c~s/row : own - 2.0 \* row/row : -2.0 * row/~test_probe probe/family~a draw that goes is counted twice
 drpt/probe_result.c~s/sqrt((R - 1.0) \/ R \* squares)/sqrt(squares \/ R)/~test_probe probe/family~errors of the replicates, not of the estimate
-drpt/probe_result.c~s/squares \/ 4.0/squares \/ 2.0/~test_probe probe/files~error of half a reference
+drpt/probe_result.c~s/halves_apart2 \/ 4.0/halves_apart2 \/ 2.0/~test_probe probe/files~error of half a reference
 drpt/probe_result.c~s/pass % p->batches, p->site/pass, p->site/~test_probe probe/files~batches counted through
 dev/world/net.c~s/dinp\[i\] \*= (1.0f - fabsf(out\[i\])) \* /dinp[i] *= /~test_probe probe/exact_gradient~another slope
 dev/world/net.c~s/(float)(world->often\[source\]\[i\] \* /(float)(/~test_probe probe/exact_gradient~all contexts as often
@@ -832,7 +803,10 @@ llmc/reward_command.c~s/if (ends\[1\].revents) { send_some(c, \&sent); }/while (
 llmc/reward_command.c~s/^    pthread_sigmask(SIG_BLOCK, .*//~test_reward too_few~SIGPIPE ends the run
 llmc/reward_command.c~s/^    if (written < 0 \&\& error == EPIPE) .*//~test_reward too_few~SIGPIPE comes when the signals are as before
 llmc/reward_command.c~s/if (wait == 0) { return LATE; }/if (wait == 0) { deadline = seconds_now() + c->seconds; }/~test_reward too_few~no deadline
-llmc/reward_command.c~s/^        if (poll(ends, 2, wait) <= 0) { continue; }/        if (poll(ends, 2, wait) < 0) { continue; }\n        deadline = seconds_now() + c->seconds;/~test_reward slow~a deadline for each answer
+llmc/reward_command.c~s/^        if (poll(ends, 2, \(.*\)) <= 0) { continue; }/        if (poll(ends, 2, \1) < 0) { continue; }\n        deadline = seconds_now() + c->seconds;/~test_reward slow~a deadline for each answer
+llmc/reward_command.c~s/wait < HEARING_MS ? wait : HEARING_MS/wait/~test_reward stopped~a stop is heard when the wait is over
+llmc/reward_command.c~s/^        if (outcome == STOPPED) .*//~test_reward stopped~a program that was stopped is started anew
+llmc/reward_command.c~s/is_open = c->group > 0;/is_open = 1;/~test_reward stopped~waits for a program that is no more
 llmc/reward_command.c~s/^    for (\*answered = 0; \*answered < count || sent < c->bytes;)/    for (*answered = 0; *answered < count;)/~test_reward too_few~answers to what was not read
 llmc/reward_command.c~s/for (\*answered = 0; \*answered < count/for (; *answered < count/;s/    size_t answered;$/    size_t answered = 0;/~test_reward restarts~answers of a program that died count
 llmc/reward_command.c~s/if (\*answered == count) { give_up.*/if (*answered == count) { break; }/~test_reward garbage~answers beyond the last are no fault
@@ -919,13 +893,13 @@ drpt/round_step.c~s/double kl = plain || r->objective == OBJECTIVE_ppo ?/double 
 drpt/round_step.c~s/^    for (size_t k = 0; k < N; k++) { dvalue\[k\] .*//~test_ppo ppo/first_step~PPO: --value-weight not heeded
 drpt/round_step.c~s/{ memset(dvalue, 0, sizeof(float) \* N); return; }/{ return; }/~test_ppo ppo/shares~PPO: the last pass' values
 drpt/round_step.c~s/^    if (part == 1 \&\& run->round->target_objective != TARGET_objective) { memset.*//~test_ppo ppo/shares~PPO: values in every target's gradient
-drpt/round_step.c~s/^            weigh_values(run, \&w, 1, .*//~test_ppo ppo/shares~PPO: a target's objective without values
+drpt/round_step.c~s/^            weigh_values(run, w, 1, .*//~test_ppo ppo/shares~PPO: a target's objective without values
 drpt/round_step.c~s/return rows_broken(w) > 0 ? BROKEN : WHOLE;/return WHOLE;/~test_ppo ppo/broken_values~PPO: no step without the responses that are left out
 drpt/round_step.c~s/^    for (row->rows_left_out = 0; ; ) {/    Count usable[2] = { count_usable(b, first, b->n), count_usable(b, b->n, b->n + b->m) };\n    for (row->rows_left_out = 0; ; ) {/;s/^        Count usable.*//~test_grpo grpo/tokens_of_broken_rows~the tokens of broken rows are part of the mean
 drpt/round_step.c~s/^        row->rows_left_out += .*//~test_grpo grpo/broken_rows~rows left out go unsaid
 drpt/round_step.c~s/c->value_loss = each(s\[0\].value_loss, .*/c->value_loss = s[0].value_loss; }/~test_ppo ppo/shares~PPO: the value's loss of rows added up
 drpt/round_step.c~s/of->value + n, of->returns + n/of->returns + n, of->value + n/~test_ppo ppo/first_step~PPO: values held near what they are to learn
-drpt/round_step.c~s/if (a == b->accumulate - 1 \&\& too_far(run, \&w)) { return 0; }//~test_ppo ppo/kl_stop~PPO: a step of a policy that has moved too far
+drpt/round_step.c~s/if (a == b->accumulate - 1 \&\& too_far(run, w)) { return TOO_FAR; }//~test_ppo ppo/kl_stop~PPO: a step of a policy that has moved too far
 drpt/round_file.c~s/^    r->divergence = numbers.*//~test_ppo ppo/resume~PPO: the divergence of the round forgotten
 drpt/round_file.c~s/^    r->responses = numbers.*//~test_ppo ppo/resume~PPO: the responses of the round forgotten
 
@@ -985,6 +959,15 @@ drpt/reward_model.c~s/^    check(T <= c->max_seq_len.*//~test_policy policy/rewa
 drpt/round_step.c~s/b->domain\[at\] = rows->domain\[row\];/b->domain[at] = 0;/~test_grpo grpo/shares~every response of the first file
 drpt/round_step.c~s/c->kl_reference = each(s\[0\].kl_reference, s\[0\].tokens)/c->kl_reference = s[0].kl_reference/~test_grpo grpo/shares~the divergence of all tokens added up
 drpt/round_file.c~s/^    r->degenerate = h\[10\];//~test_grpo grpo/file~how many groups were degenerate forgotten
+drpt/round_draw.c~s/r->number != s->number ? r->steps : s->done/s->done/~test_grpo grpo/recall~a round that had ended goes on with the next one's responses
+drpt/round_draw.c~s/^    r->target_draws = s->target_draws;//~test_grpo grpo/recall~other responses of the target after a step that was given up
+drpt/round_draw.c~s/^    run_seek(run, s->position);//~test_grpo grpo/recall~other prompts after a step that was given up
+drpt/round_draw.c~s/^    r->number = s->number;//~test_grpo grpo/recall~other general responses after a step that was given up
+drpt/round.c~s/i < r->steps; i++) { if (drpt_wants/i < 1; i++) { if (drpt_wants/~test_grpo grpo/rounds_without_general~no general responses for bases renewed in the middle of a round
+drpt/round.c~s/r->general.rows == 0 || r->own_target/r->general.rows == 0/~test_grpo grpo/rounds_without_general~no responses that are their own target
+drpt/round_draw.c~s/^    if (wants_general) { round_draw/    if (r->general.rows > 0) { round_draw/~test_grpo grpo/rounds_without_general~general responses that nobody looks at
+drpt/round_draw.c~s/{ r->divergence = NAN; return; }/{ return; }/~test_ppo ppo/kl_without_general~PPO: the coefficient of the KL moves on without being measured
+drpt/round_step.c~s/round_wants_general(run, step - r->done)/round_wants_general(run, step)/~test_grpo grpo/rounds_without_general~a round without general responses from its middle on
 drpt/round_file.c~s/^    check_same(run, path.*//~test_grpo grpo/file~goes on with other options of a round
 drpt/round_file.c~s/ \&\& was\[0\] != 0//~test_grpo grpo/file~an older file is refused
 drpt/round_file.c~s/^    r->kept = h\[11\];//~test_grpo grpo/file~how many responses were kept forgotten
@@ -998,7 +981,7 @@ drpt/round_draw.c~s/^    r->target_age = 0;//~test_grpo grpo/file~the target's r
 drpt/round_draw.c~s/^        round_compare_target(run, \&r->target);//~test_grpo grpo/own_target~self-reference: no advantages
 drpt/round_draw.c~s/^    else { round_compare(rows, r->group); }/    else { round_compare(rows, rows->rows); }/~test_grpo grpo/target_off_the_policy~the objective's advantages over all responses
 drpt/round_draw.c~s/GENERAL, r->number);/GENERAL, 0);/~test_grpo grpo/random_numbers~the same random numbers each round, for the general responses
-drpt/round_draw.c~s/TARGET, r->target_draws++)/TARGET, 0); r->target_draws++//~test_grpo grpo/random_numbers~the same random numbers each round, for the target
+drpt/round_draw.c~s/TARGET, r->target_draws++)/TARGET, 0); r->target_draws++/~test_grpo grpo/random_numbers~the same random numbers each round, for the target
 drpt/round_draw.c~s/(size_t)c->val_batches \* (size_t)c->batch/(size_t)c->val_batches/~test_grpo grpo/evaluations~batches of one prompt
 drpt/round_draw.c~s/c->val_batches < 0 ? data->rows/c->val_batches < 0 ? 4/~test_grpo grpo/evaluations~an evaluation of all prompts ends early
 drpt/round_draw.c~s/r->source\[i\] = first + (size_t)i/r->source[i] = (size_t)i/~test_grpo grpo/evaluations~every batch of an evaluation the first prompts
@@ -1010,13 +993,13 @@ drpt/round_step.c~s/each(s\[1\].loss, w->share\[1\] \* /each(s[1].loss, /~test_g
 drpt/round_step.c~s/each(s\[1\].loss, /each(s[0].loss, /~test_grpo grpo/log~the general loss for the target's
 drpt/round_step.c~s/c->kl_old = each(s\[0\].kl_old, s\[0\].tokens)/c->kl_old = s[0].kl_old/~test_grpo grpo/log~the divergence from the old policy added up
 drpt/round_step.c~s/c->clipped = each(s\[0\].clipped, s\[0\].tokens)/c->clipped = s[0].clipped/~test_grpo grpo/log~clipped tokens, not their share
-drpt/round_step.c~s/(int)(s\[0\].broken + s\[1\].broken)/(int)s[0].broken/~test_grpo grpo/broken_rows~broken rows of the target not told
-drpt/round_step.c~s/count_usable(b, b->n, rows)/count_usable(b, first, rows)/~test_grpo grpo/log~the target's mean over all rows
+drpt/round_step.c~s/w->stats\[0\].broken + w->stats\[1\].broken/w->stats[0].broken/~test_grpo grpo/broken_rows~broken rows of the target not told
+drpt/round_step.c~s/count_usable(b, b->n, b->n + b->m)/count_usable(b, first, b->n + b->m)/~test_grpo grpo/log~the target's mean over all rows
 drpt/round_step.c~s/1.0 \/ fmax(1.0, (double)usable\[1\].tokens)/1.0 \/ fmax(1.0, (double)usable[1].rows)/~test_grpo grpo/target_weights~the target's mean over rows
 drpt/round_step.c~s/w->stats\[run->batch.n == 0\]/w->stats[0]/~test_grpo grpo/kl_stop~without general rows no round ends early
 drpt/round_step.c~s/^        row->round_ended = 1;//~test_grpo grpo/kl_stop~a round that was ended is not told
 drpt/round_step.c~s/ : ended);/ : 0);/~test_grpo grpo/random_numbers~the first responses to the target for good
-drpt/round_step.c~s/? \&r->general : \&r->target;/? \&r->general : \&r->general;/~test_grpo grpo/sizes~without general rows there is no length
+drpt/round_step.c~s/? \&r->general : \&r->target);/? \&r->general : \&r->general);/~test_grpo grpo/sizes~without general rows there is no length
 drpt/round_step.c~s/c->kept = r->kept >= 0 ? r->kept : NAN/c->kept = r->kept/~test_grpo grpo/log~kept responses where nothing is filtered
 drpt/round_step.c~s/(b->n + b->m - first) \* b->T/(b->n - first) * b->T/~test_grpo grpo/log~the target's tokens not counted
 drpt/round_step.c~s/b->usable\[at\] = rows->usable\[row\]/b->usable[at] = 1/~test_grpo grpo/degenerate~degenerate groups are rows as any other
@@ -1102,3 +1085,6 @@ dev/text/rows.c~s/size_t t = before - 1; t < n/size_t t = before; t < n/~test_su
 dev/text/rows.c~s/n - (asked ? 1 : 0)/n/~test_sums prompts~the end of an answer is compared too
 dev/text/rows.c~s/before > 0 \&\& n <= r->T/before > 0 \&\& n < r->T/~test_sums pretrain~rows without room for their end
 dev/text/rows.c~s/: END_OF_TEXT;/: 0;/~test_letters pretrain~rows that do not end
+
+# ---- bases of a pass without a trained token
+drpt/basis_state.c~s/return s->kind == SITE_LOOKUP ? SITE_TOKEN : (int)s->kind;/return (int)s->kind;/~test_grpo grpo/degenerate_bases~a run ends in a step that has nothing to learn from

@@ -93,7 +93,7 @@ run_plan() {
     collect
     for file in results probe ngram_curves; do [ ! -f "$out/$file.csv" ] || break; done
     printf '%s: %s/%s.csv\n' "$took" "$out" "$file"
-    is_of_prompts || echo "now: make report PLAN=$title"
+    echo "now: make report PLAN=$title"
 }
 
 # ---------------------------------------------------------------------------------------------

@@ -62,11 +62,12 @@ void round_rows_copy(RoundRows* to, int at, const RoundRows* from, int row) {
 // The file.
 
 // The options that decide what the responses of the round at hand are for, and what is known of them.
-enum { FIRST_SAME = 12, NUM_SAME = 5 };
-static const char* const same_names[NUM_SAME] = { "--epochs", "--objective", "--target-objective", "--iif", "--kl (or none)" };
+enum { FIRST_SAME = 12, NUM_SAME = 6 };
+static const char* const same_names[NUM_SAME] = { "--epochs", "--objective", "--target-objective", "--iif", "--kl (or none)", "--refresh of bases (or without)" };
 static void same_values(const Run* run, int32_t value[NUM_SAME]) {
     const Round* r = run->round;
-    int32_t all[NUM_SAME] = { run->round_options.epochs, (int32_t)r->objective, (int32_t)r->target_objective, r->iif != NULL, r->reference != NULL };
+    int32_t all[NUM_SAME] = { run->round_options.epochs, (int32_t)r->objective, (int32_t)r->target_objective, r->iif != NULL, r->reference != NULL,
+                              run->drpt.basis ? run->drpt.refresh : 0 };
     memcpy(value, all, sizeof(all));
 }
 

@@ -190,11 +190,12 @@ static double mean_length(const RoundRows* r) {
     return each(sum, r->rows);
 }
 
-static void tell_round(const Round* r, RoundCells* c) {
-    const RoundRows* rows = r->general.rows > 0 ? &r->general : &r->target;
-    c->reward = mean_reward(&r->general);
-    c->length = mean_length(rows);
-    if (r->objective == OBJECTIVE_grpo) { c->degenerate = r->degenerate; }
+static void tell_round(const Run* run, int step, RoundCells* c) {
+    const Round* r = run->round;
+    int has_general = round_wants_general(run, step - r->done);
+    if (has_general) { c->reward = mean_reward(&r->general); }
+    c->length = mean_length(has_general ? &r->general : &r->target);
+    if (r->objective == OBJECTIVE_grpo && (has_general || r->general.rows == 0)) { c->degenerate = r->degenerate; }
     c->kept = r->kept >= 0 ? r->kept : NAN;
     if (r->target.rows == 0) { return; }
     c->target_reward = mean_reward(&r->target);
@@ -207,7 +208,7 @@ void round_update(Run* run, int step, StepRow* row) {
     Batch* b = &run->batch;
     int first = drpt_wants_general(&run->drpt, (uint64_t)step) ? 0 : b->n;
     for (int ended = r->done == r->steps; ; ended = 1) {
-        if (ended) { round_begin(run); }
+        if (ended) { round_begin(run, step); }
         int due = r->target_draws == 0 || (o->target_refresh > 0 ? r->target_age >= o->target_refresh : ended);
         if (due && r->target.rows > 0 && !r->own_target) { round_draw_target(run); }
         if (ended && r->iif) { iif_filter(run); }
@@ -215,7 +216,7 @@ void round_update(Run* run, int step, StepRow* row) {
         if (round_compute(run, &run->drpt, step, first, row)) { break; }
         row->round_ended = 1;
     }
-    tell_round(r, &row->round);
+    tell_round(run, step, &row->round);
     r->done++;
     r->target_age++;
     row->tokens = (long)b->accumulate * (b->n + b->m - first) * b->T;

@@ -79,7 +79,9 @@ prompts() { # SCRIPT FOLDER
     for row in $(sed 1d "$2/results.csv" | tr ' ' _); do
         folder=$(echo "$row" | cut -d , -f 19)
         expect "4,val,$(echo "$row" | cut -d , -f 9,10)," "$2/$folder/eval.csv"
+        expect "$(echo "$row" | cut -d , -f 1),3,4,$(echo "$row" | cut -d , -f 9,10,16,17)" "$2/curves.csv" # the steps since the first evaluation are all
     done
+    [ "$(wc -l <"$2/curves.csv")" -eq $((2 * $(wc -l <"$2/results.csv") - 1)) ] || fail "curves.csv should have a header and 2 rows a run"
 }
 prompts demo_rlvr.sh "$work/e"
 expect '9 runs, 0 of them finished before' "$work/out.txt"

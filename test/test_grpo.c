@@ -237,15 +237,18 @@ static void test_judged(void) {
 static void test_evaluations(void) {
     static const struct { int batches, rows; } cases[] = { { 1, 4 }, { 2, 6 }, { -1, 6 }, { 0, 0 } };
     for (int k = 0; k < 4; k++) {
-        begin("--general %s --batch 4 --val %s --val-batches %d --reward-command %s --out %s%d", general, general, cases[k].batches, scratch("first.sh"), scratch("judged"), k);
+        begin("--general %s --batch 4 --val %s --val-batches %d --reward-command %s --out %s%d", general, general, cases[k].batches, scratch("none_right_better.sh"), scratch("judged"), k);
         StepRow row = runlog_row(7);
-        double sum = 0.0, right = 0.0, length = 0.0;
+        double sum = 0.0, right = 0.0, length = 0.0, ones = 0.0;
         for (int d = 0; d < cases[k].rows; d++) {
             Prompt p = prompts_row(&run.round->prompts, &run.val, (size_t)d);
-            sum += p.tokens[0];
-            right += p.tokens[0] >= 1;
+            int reward = p.tokens[0] / 5 - 1 > 0 ? p.tokens[0] / 5 - 1 : 0;
+            sum += reward;
+            right += reward >= 1;
+            ones += reward == 1;
             length += run.T - p.count < 4 ? run.T - p.count : 4;
         }
+        expect(cases[k].rows < 6 || (right < 6.0 && ones > 0.0 && ones < right));
         round_evaluate(&run, &row);
         expect(isnan(row.round.val_general_reward) && (cases[k].rows > 0 ? fabs(row.round.val_reward - sum / cases[k].rows) < 1e-12 : isnan(row.round.val_reward)));
         run_close(&run);
@@ -258,6 +261,39 @@ static void test_evaluations(void) {
         if (f) { fclose(f); }
         free(path);
     }
+}
+
+// General responses are drawn where bases are renewed, with the next prompts and random numbers of that round; elsewhere nobody would look at them.
+static void test_rounds_without_general(void) {
+    begin("--general %s --batch 4 --rollouts 8 --target %s --target-batch 4 --method inside --rank 2 --refresh 5", general, target);
+    Round* r = run.round;
+    size_t bytes = sizeof(int) * (size_t)(8 * run.T);
+    int* tokens = malloc(bytes);
+    check(tokens != NULL, "out of memory");
+    int drawn = 0;
+    for (int step = 0; step < 12; step++) {
+        int with = step < 2 || step == 4 || step == 5 || step >= 10; // rounds of two steps, one of which is 0, 5 or 10
+        memcpy(tokens, r->general.tokens, bytes);
+        StepRow row = update(step);
+        end_update(&run, &row);
+        int is_new = memcmp(tokens, r->general.tokens, bytes) != 0;
+        drawn += is_new;
+        expect(is_new == (with && step % 2 == 0) && r->number == 1 + step / 2);
+        expect(run.general_reader.epoch * ROWS + run.general_reader.position == (uint64_t)(2 * drawn));
+        expect(with ? row.round.reward > 0.0 && row.round.degenerate == r->degenerate : isnan(row.round.reward) && isnan(row.round.degenerate));
+        expect(row.round.target_reward > 0.0 && row.round.length > 3.0 && isnan(row.loss) == (step % 5 != 0));
+        memset(run.model->grads, 0, sizeof(float) * run.model->num_params);
+    }
+    expect(drawn == 3);
+    free(tokens);
+    run_close(&run);
+    begin("--general %s --batch 4 --method inside --rank 2 --refresh 5", general); // their own target
+    for (int step = 0; step < 3; step++) {
+        StepRow row = update(step);
+        end_update(&run, &row);
+        expect(row.round.reward > 0.0 && row.round.target_reward == row.round.reward);
+    }
+    run_close(&run);
 }
 
 // Responses to one prompt, drawn again and again by the same policy, for the target as well: none like the others.
@@ -434,6 +470,27 @@ static void test_degenerate(void) {
     expect(row.round.degenerate == 2.0 && isnan(row.loss) && isnan(row.round.kl_old) && isnan(row.round.clipped) && row.round.length > 3.0);
     for (size_t k = 0; k < run.model->num_params; k++) { expect(run.model->grads[k] == 0.0f); }
     run_close(&run);
+}
+
+// A step in which there is nothing to learn from, between others: bases stay what they are.
+static void test_degenerate_bases(void) {
+    for (int which = 0; which < 2; which++) { // first of all, or once there are bases
+        begin("--general %s --batch 8 --target %s --target-batch 8 --method inside --rank 2 --refresh 1", general, target);
+        Round* r = run.round;
+        r->steps = 4; // of one round
+        for (int step = 0; step < 3; step++) {
+            if (step == 0) { round_begin(&run, step); round_draw_target(&run); }
+            int learns = step != which;
+            memset(r->general.usable, learns, 8);
+            memset(r->target.usable, learns, 8);
+            memset(run.model->grads, 0, sizeof(float) * run.model->num_params);
+            update(step);
+            double sum = 0.0;
+            for (size_t k = 0; k < run.model->num_params; k++) { sum += fabsf(run.model->grads[k]); }
+            expect(learns ? isfinite(sum) && sum > 0.0 : sum == 0.0);
+        }
+        run_close(&run);
+    }
 }
 
 // The mean reward, with its mean for a baseline: over all responses, whatever their prompts.
@@ -668,6 +725,40 @@ static void test_idle_rounds(void) {
     run_close(&run);
 }
 
+// A step that is given up while responses are drawn, of one kind or of both, has not been begun: it comes as it would have come.
+static void test_recall(void) {
+    static const char* const cases[] = { "--rollouts 8", "--rollouts 8 --epochs 2 --target-refresh 2", "--rollouts 4 --epochs 3 --kl-stop 1e-30" };
+    for (int i = 0; i < 3; i++) {
+        float* want = NULL;
+        double loss = 0.0;
+        for (int given_up = 0; given_up < 4; given_up++) { // 1: general responses, 2: the target's
+            if (i == 1 && given_up & 1) { continue; } // in the middle of a round
+            begin("--general %s --batch 4 --target %s --target-batch 4 --method mix %s", general, target, cases[i]);
+            size_t bytes = sizeof(float) * run.model->num_params;
+            for (int step = 0; step < 2; step++) {
+                update(step);
+                memset(run.model->grads, 0, bytes);
+            }
+            round_remember(&run);
+            if (given_up & 1) { round_begin(&run, 2); }
+            if (given_up & 2) { round_draw_target(&run); }
+            if (given_up) { round_recall(&run); }
+            if (given_up == 2 && i == 0) { expect(run.round->number == 1 && run.round->done == 2 && run.round->target_draws == 1 && run.round->target_age == 2); }
+            StepRow row = update(2);
+            if (want) {
+                expect(row.loss == loss && memcmp(want, run.model->grads, bytes) == 0);
+            } else {
+                want = malloc(bytes);
+                check(want != NULL, "out of memory");
+                memcpy(want, run.model->grads, bytes);
+                loss = row.loss;
+            }
+            run_close(&run);
+        }
+        free(want);
+    }
+}
+
 // Log-probabilities that are no numbers: such rows are left out, said so, and end a round only where there is one.
 static void test_broken_rows(void) {
     begin("--general %s --batch 8 --epochs 2 --kl-stop 0.05", general);
@@ -792,8 +883,9 @@ static void test_file(void) {
     expect_refused("another --target-objective", 4 * 14, TARGET_objective);
     expect_refused("another --iif", 4 * 15, 1);
     expect_refused("another --kl (or none)", 4 * 16, 0);
+    expect_refused("another --refresh", 4 * 17, 20);
     round_save(&run, path); // of a time when such files did not say so
-    for (int entry = 12; entry <= 16; entry++) { spoil(path, 4 * entry, 0); }
+    for (int entry = 12; entry <= 17; entry++) { spoil(path, 4 * entry, 0); }
     round_load(&run, path);
     expect_refused("token 17 is not of", tokens, 17);
     expect_refused("token -1 is not of", tokens, -1);
@@ -855,10 +947,12 @@ int main(int argc, char** argv) {
         { "grpo/rows", test_rows },
         { "grpo/judged", test_judged },
         { "grpo/evaluations", test_evaluations },
+        { "grpo/rounds_without_general", test_rounds_without_general },
         { "grpo/random_numbers", test_random_numbers },
         { "grpo/epochs", test_epochs },
         { "grpo/shares", test_shares },
         { "grpo/degenerate", test_degenerate },
+        { "grpo/degenerate_bases", test_degenerate_bases },
         { "grpo/target_weights", test_target_weights },
         { "grpo/target_off_the_policy", test_target_off_the_policy },
         { "grpo/log", test_log },
@@ -866,6 +960,7 @@ int main(int argc, char** argv) {
         { "grpo/sizes", test_sizes },
         { "grpo/kl_stop", test_kl_stop },
         { "grpo/idle_rounds", test_idle_rounds },
+        { "grpo/recall", test_recall },
         { "grpo/broken_rows", test_broken_rows },
         { "grpo/tokens_of_broken_rows", test_tokens_of_broken_rows },
         { "grpo/file", test_file },
@@ -873,9 +968,9 @@ int main(int argc, char** argv) {
     };
     write_judge("judge.sh", "s/.*response\": \"\\([0-9]*\\).*/\\1/p");
     write_judge("equal.sh", "s/.*/0.5/p");
-    omp_set_num_threads(1); // a child that was forked from several would wait for the others
     write_judge("judge.sh", "s/.*response\": \"\\([0-9]*\\).*/\\1/p");
     write_judge("first.sh", "s/.*prompt\": \"\\([0-9]*\\).*/\\1/p");
+    write_judge("none_right_better.sh", "s/.*prompt\": \"1[0-4] .*/1/p;t;s/.*prompt\": \"1[5-9] .*/2/p;t;s/.*/0/p");
     write_judge("three.sh", "s/: \"\\([0-9]\\)\\([ \"]\\)/: \"0\\1\\2/g;s/[^:]*: \"\\(..\\)[^:]*: \"\\(..\\)[^:]*: \"\\(..\\).*/\\1\\2\\3/p");
     write_judge("huge.sh", "s/.*/1e300/p");
     write_data();

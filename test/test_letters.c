@@ -47,7 +47,7 @@ static void test_pretrain(void) {
 }
 
 // After a letter comes one that the language likes there, or (unlikely) any of the kind; after the last one of a prompt too.
-typedef struct { size_t count, liked; double expected; } Transitions;
+typedef struct { size_t count, liked, first; double expected, expected_first; } Transitions; // first: the first that is liked
 static void add_transition(Transitions* s, const Language* l, char from, char to) {
     const Successors* after = &l->of[from <= 'Z' ? SMALL + from - 'A' : from - 'a'];
     const int* liked = to <= 'Z' ? after->capital : after->small;
@@ -61,9 +61,16 @@ static void add_transition(Transitions* s, const Language* l, char from, char to
     s->count++;
     s->liked += (size_t)is_liked;
     s->expected += 0.85 + 0.15 * different / kind;
+    int times = 0;
+    for (int k = 0; k < LIKELY; k++) { times += liked[k] == liked[0]; }
+    s->first += liked[0] == name;
+    s->expected_first += 0.85 * times / LIKELY + 0.15 / kind;
 }
 
-static void expect_liked(Transitions s) { expect(s.count > 1000 && is_share(s.liked, s.count, s.expected / (double)s.count)); }
+static void expect_liked(Transitions s) {
+    double n = (double)s.count;
+    expect(s.count > 1000 && is_share(s.liked, s.count, s.expected / n) && is_share(s.first, s.count, s.expected_first / n));
+}
 
 static void test_language(void) {
     size_t count;

@@ -19,6 +19,21 @@ PROBE = ("world,seed,step,label,method,group,options,n,m,draws,batches,parameter
 REPLICATES = "world,seed,step,label,draw,bias2,v_tgt,v_gen,mse,cos_t,cos_true,norm2,rho"
 
 
+REWARDED = ("name,label,method,group,options,seed,lr,steps,reward,right,early_reward,best_reward,best_step,base_reward,base_right,sampled_reward,target_reward,"
+            "known_accuracy,folder,chosen")
+
+
+def rewarded_row(name, method, options, seed, reward, sampled=0.5, right=None, known=""):
+    return (f"{name},{name},{method},,{options},{seed},0.001,20,{reward},{reward if right is None else right},0.25,{reward},20,0.125,0.125,{sampled},0.75,{known},"
+            f"seed{seed}/{name},1")
+
+
+# k is a quarter above f in every seed, though their errors overlap.
+REWARDS = [rewarded_row(name, "full", options, seed, reward)
+           for name, options, rewards in (("f", "--method full", (0.125, 0.25, 0.375)), ("k", "--method full --kl 1", (0.375, 0.5, 0.625)))
+           for seed, reward in zip((0, 1, 2), rewards)]
+
+
 def run_row(name, method, group, options, seed, final, best, general=0.5, chosen=1, m=16, steps=100):
     return (f"{name},{name},{method},{group},{options},{m},{seed},0.003,{steps},1000,{final},0.5,0.25,{best},{40 if best != final else steps},0.5,0.25,0.3,"
             f"{general},0.9,0.1,1,3.5,0.03,0,0.1,seed{seed}/m{m}/{name}-lr3e-3,{chosen}")
@@ -191,6 +206,39 @@ class Numbers(unittest.TestCase):
             page = file.read()
         self.assertIn("<td><b>2.00 ± 0.58</b></td>", page)
         self.assertNotIn("http", page)
+
+    def test_report_on_prompts(self):
+        write(self.folder, results=[REWARDED, *REWARDS], curves=["name,seed,step,reward,right,sampled_reward,target_reward", "f,0,0,0.125,0.125,,"])
+        text = self.text_of_report()
+        self.assertIn("6 training runs on prompts; seeds 0, 1, 2.", text)
+        self.assertIn("| method | learning rate | right answers, after a sixth | right answers, end |", text)
+        self.assertIn("| base, before |  |  | 12.5 ± 0.0 % |", text)
+        self.assertIn("| f | 1e-3 | 25.0 ± 0.0 % | 25.0 ± 7.2 % | 25.0 ± 7.2 % | -25.0 ± 0.0 |  | 75.0 ± 0.0 % |", text)
+        self.assertIn("| k | 1e-3 | 25.0 ± 0.0 % | **50.0 ± 7.2 %** | 50.0 ± 7.2 % |  | +25.0 ± 0.0 | 75.0 ± 0.0 % |", text)
+        self.assertIn("k > f.", text)
+        for wrong in ("loss", "Not shown: probe", "Forgetting", "learned"):
+            self.assertNotIn(wrong, text)
+
+    def test_report_on_a_learned_reward(self):
+        rows = [rewarded_row("f", "full", "--method full", seed, 0.5, sampled=-2 * seed, right=0.25, known=0.5 + seed / 4) for seed in (0, 1)]
+        write(self.folder, results=[REWARDED, *rows])
+        text = self.text_of_report()
+        self.assertIn("| method | learning rate | learned reward, end | true rule, end | at its best (oracle) | full reward, end |", text)
+        self.assertIn("| f | 1e-3 | -1.0 ± 1.0 | 50.0 ± 0.0 % | 50.0 ± 0.0 % | 25.0 ± 0.0 % |", text)
+        self.assertIn("puts 62.5 ± 12.5 % of the held-out pairs in the right order", text)
+        self.assertIn("With 2 seeds a standard error over seeds is itself hardly known", text)
+        self.assertIn("Not shown: curves.csv is missing.", text)
+
+    def test_report_of_probes_alone(self):
+        for objective, items in (("grpo", "responses"), ("dpo", "pairs"), ("sft", "rows")):
+            with self.subTest(objective):
+                write(self.folder, probe=[PROBE, probe_row("p", "full", "--method full", (1, 0, 0))],
+                      runs=["folder,seed,m,name,label,lr,command", f"seed0/probe/0,0,,probe,,,x --probe y --objective {objective} --batch 4"])
+                text = self.text_of_report()
+                self.assertIn(f"3 target sets of m = 16 {items}, each with 2 batches of n = 32 general {items}.", text)
+                self.assertIn("1 row of probes at 1 checkpoint; seed 0.", text)
+                for wrong in ("training runs", "Test loss", "Final test loss", "results.csv is missing", "curves.csv is missing"):
+                    self.assertNotIn(wrong, text)
 
     def test_empty_tables(self):
         write(self.folder, results=[RESULTS, *RUNS], probe=[PROBE], curves=["name,m,seed,step,test_loss,general_loss,target_loss,tokens"])

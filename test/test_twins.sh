@@ -31,11 +31,15 @@ train() { # PROGRAM OPTIONS...
     "$program" "$@" >said.txt 2>errors.txt || { fail "$(basename "$program") $* exits with $?:"; cat errors.txt; }
 }
 
-# same_numbers FILE FILE FIELDS [TOLERANCE]: CSV files agree, to 1e-4 of each number; an empty cell is one in both.
+# A GPU's e^x is a little less exact than the emulator's, which is the host's; and a score may be what is left of larger numbers.
+each=1e-4 update=1e-5
+[ -z "${GPU:-}" ] || { each=1e-3; update=1e-4; }
+
+# same_numbers FILE FILE FIELDS [TOLERANCE]: CSV files agree, to so much of each number; an empty cell is one in both.
 same_numbers() {
     cut -d, -f"$3" "$1" >left.csv
     cut -d, -f"$3" "$2" >right.csv
-    paste -d';' left.csv right.csv | awk -F';' -v tolerance="${4:-1e-4}" '
+    paste -d';' left.csv right.csv | awk -F';' -v tolerance="${4:-$each}" '
         { n = split($1, a, ","); if (split($2, b, ",") != n || n == 0) { bad = 1 }
           for (i = 1; i <= n; i++) {
               number = a[i] + 0 == a[i] && b[i] + 0 == b[i] && a[i] != "" && b[i] != ""
@@ -71,7 +75,7 @@ same_run() {
         for p in cpu gpu; do sed -E 's/,(direct|pairs|tokens|sketch),/,a route,/' $p/geometry.csv >$p.geometry; done # whichever takes least time there
         same_numbers cpu.geometry gpu.geometry 1- || fail "$*: another geometry.csv"
     fi
-    same_floats cpu.update gpu.update 1e-5 || fail "$*: another update"
+    same_floats cpu.update gpu.update $update || fail "$*: another update"
     same_floats cpu/model_final.bin gpu/model_final.bin 1e-4 || fail "$*: another model"
 }
 

@@ -13,7 +13,7 @@ import statistics
 import sys
 
 sys.dont_write_bytecode = True
-from figures import colour_of, draw_band, label_ends, log_losses, plain_axes, style_of
+from figures import colour_of, draw_band, label_ends, log_losses, own_look, plain_axes, style_of
 import matplotlib.pyplot as plt
 
 # Titles of the two panels: of losses, of accuracies where the data are preference pairs, of rewards where they are prompts.
@@ -74,11 +74,12 @@ def draw_panel(axes, runs, data, title):
             continue
         colour = colour_of(first["method"])
         steps, mean, error = mean_and_error(of_name, data)
-        look = next((colour, style) for style in (style_of(first["method"], first["group"]), ":", "-.") if (colour, style) not in taken)
-        taken.add(look)  # two curves of one method, as with --strength, are told apart
-        draw_band(axes, steps, mean, error, *look)
+        draw_band(axes, steps, mean, error, *own_look(taken, colour, style_of(first["method"], first["group"])))
         ends.append((steps[-1], mean[-1], first["label"], colour))
     axes.set_title(title, fontsize=10, loc="left")
+    if not ends:  # of fewer steps than one mean takes
+        axes.text(0.5, 0.5, "not measured", transform=axes.transAxes, ha="center")
+        return
     axes.set_xlabel("post-training step")
     axes.set_xlim(0, max(x for x, _, _, _ in ends))
     plain_axes(axes)
@@ -113,7 +114,8 @@ def main():
     figure.subplots_adjust(left=0.06, right=0.86, top=0.83, bottom=0.12, wspace=0.62)
     for axes, (data, text) in zip(panels, panels_of):
         draw_panel(axes, runs, data, text)
-    figure.suptitle(f"{title}: mean of {seeds} seeds, standard error shaded", x=0.06, ha="left", fontsize=11)
+    of_seeds = f"mean of {seeds} seeds, standard error shaded" if seeds > 1 else "one seed"
+    figure.suptitle(f"{title}: {of_seeds}", x=0.06, ha="left", fontsize=11)
     path = os.path.join(folder, "curves.png")
     figure.savefig(path + ".tmp", format="png")
     os.replace(path + ".tmp", path)

@@ -25,6 +25,13 @@ def style_of(method, group):
     return ":" if method == "random" else STYLES.get(group, "-")
 
 
+def own_look(taken, colour, style):
+    """(colour, style), the style another one where a curve of that colour has it: two of one method, as with --strength, are told apart."""
+    look = next(((colour, other) for other in (style, ":", "-.", (0, (6, 2, 1, 2))) if (colour, other) not in taken), (colour, style))
+    taken.add(look)
+    return look
+
+
 def spread(heights, gap, low, high):
     """The heights moved apart, so that neighbours are at least `gap` from each other, within [low, high]."""
     order = sorted(range(len(heights)), key=lambda i: heights[i])
@@ -55,7 +62,7 @@ def label_ends(axes, ends, gap=0.055, size=9):
 def draw_band(axes, steps, mean, error, colour, style):
     """A curve with a band of one standard error; where that would reach 0, a logarithmic axis needs something above."""
     axes.plot(steps, mean, color=colour, linestyle=style, linewidth=1.7)
-    low = [m - e if m > e else m / 10 for m, e in zip(mean, error)]
+    low = [m - e if m > e or m <= 0 else m / 10 for m, e in zip(mean, error)]
     axes.fill_between(steps, low, [m + e for m, e in zip(mean, error)], color=colour, alpha=0.15, linewidth=0)
 
 

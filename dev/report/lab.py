@@ -115,6 +115,16 @@ COLUMNS = {
     "scores": "world seed step draw batch site block s_0",
     "ngram_curves": "name m seed step test train general",
 }
+# Of runs on prompts, which have rewards for losses, and no m: their target prompts are 16.
+OF_PROMPTS = {
+    "results": "name label method group options seed lr steps reward right early_reward best_reward best_step base_reward base_right sampled_reward "
+               "target_reward known_accuracy folder chosen",
+    "curves": "name seed step reward right sampled_reward target_reward",
+}
+
+
+def columns_of(name, header):
+    return (OF_PROMPTS if name in OF_PROMPTS and "reward" in header else COLUMNS)[name].split()
 
 
 def cell(text, column, where):
@@ -140,10 +150,11 @@ def read_table(folder, name):
     with open(path, newline="", encoding="utf-8") as file:
         lines = csv.reader(file)
         columns = next(lines, [])
-        lacking = [column for column in COLUMNS[name].split() if column not in columns]
+        known = columns_of(name, columns)
+        lacking = [column for column in known if column not in columns]
         if columns and lacking:
             raise Fault(f"{path}: no column {', '.join(lacking)}")
-        rows, known = [], COLUMNS[name].split()
+        rows = []
         for fields in lines:
             where = f"{path}, line {lines.line_num}"
             if columns[-1] == "command":  # may hold commas
@@ -182,6 +193,9 @@ class Lab:
         if not any(self.tables.values()):
             raise Fault(f"{folder} holds none of {', '.join(name + '.csv' for name in COLUMNS)}")
         self.results = [row for row in self.tables["results"] if row["chosen"] == "1"]
+        self.of_prompts = any("reward" in row for row in self.results)
+        for row in self.results + self.tables["curves"]:
+            row.setdefault("m", "")
         self.replicates = collections.defaultdict(dict)
         for row in self.tables["replicates"]:
             self.replicates[row["world"], row["step"], row["seed"], row["label"]][row["draw"]] = row
@@ -208,6 +222,11 @@ class Lab:
                 state = "holds no rows" if os.path.exists(self.path(name)) else "is missing"
                 return f"Not shown: {name}.csv {state}."
         return ""
+
+    def items(self):
+        """What a row of a batch is."""
+        objectives = {option(row["command"], "objective") for row in self.tables["runs"]}
+        return "responses" if objectives & {"grpo", "ppo"} else "pairs" if objectives & {"dpo", "reward"} else "rows"
 
     def plan(self):
         path = os.path.join(self.folder, "plan")

@@ -6,9 +6,7 @@
 
 Whatever the report says is computed here from those files; nothing is known beforehand, and what a file lacks is said in one line.
 """
-import base64
 import collections
-import html
 import math
 import os
 import re
@@ -18,151 +16,9 @@ import sys
 sys.dont_write_bytecode = True
 import lab as numbers
 import published
+import rewards
+from document import Document, bold_if, counted, listed, million, percent, scientific, short_rate, span_of, with_error, without_empty_columns
 from lab import Fault, Lab, differs, estimate, measured, paired
-
-# ------------------------------------------------------------------------------------------------
-# A document, written twice.
-
-class Document:
-    """Blocks in order: (kind, content...). Texts may hold **bold** and `code`."""
-
-    def __init__(self):
-        self.blocks = []
-
-    def add(self, kind, *content):
-        self.blocks.append((kind, *content))
-
-    def heading(self, text): self.add("heading", 2, text)
-    def part(self, text): self.add("heading", 3, text)
-    def text(self, text): self.add("text", text)
-    def bullets(self, items): self.add("bullets", list(items))
-    def code(self, text): self.add("code", text)
-    def table(self, head, rows): self.add("table", head, rows)
-    def figure(self, name, caption): self.add("figure", name, caption)
-
-    def markdown(self):
-        return "\n\n".join(MARKDOWN[kind](*content) for kind, *content in self.blocks) + "\n"
-
-    def html(self, title, folder):
-        body = "\n".join(HTML[kind](*content) if kind != "figure" else figure_html(folder, *content) for kind, *content in self.blocks)
-        return PAGE.format(title=html.escape(title), body=body)
-
-
-def markdown_row(cells):
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-
-
-MARKDOWN = {
-    "heading": lambda level, text: "#" * level + " " + text,
-    "text": lambda text: text,
-    "bullets": lambda items: "\n".join("* " + item for item in items),
-    "code": lambda text: "```\n" + text + "\n```",
-    "table": lambda head, rows: "\n".join([markdown_row(head), "|" + "---|" * len(head)] + [markdown_row(row) for row in rows]),
-    "figure": lambda name, caption: f"![{caption.split('.')[0]}](figures/{name}.png)\n\n{caption}",
-}
-
-
-def inline(text):
-    text = re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text, quote=False))
-    return re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", text)
-
-
-def html_row(cells, tag):
-    return "<tr>" + "".join(f"<{tag}>{inline(cell)}</{tag}>" for cell in cells) + "</tr>"
-
-
-HTML = {
-    "heading": lambda level, text: f"<h{level}>{inline(text)}</h{level}>",
-    "text": lambda text: f"<p>{inline(text)}</p>",
-    "bullets": lambda items: "<ul>" + "\n".join(f"<li>{inline(item)}</li>" for item in items) + "</ul>",
-    "code": lambda text: f"<pre>{html.escape(text)}</pre>",
-    "table": lambda head, rows: "<div class=wide><table>" + html_row(head, "th") + "\n".join(html_row(row, "td") for row in rows) + "</table></div>",
-}
-
-
-def figure_html(folder, name, caption):
-    with open(os.path.join(folder, "figures", name + ".png"), "rb") as file:
-        data = base64.b64encode(file.read()).decode()
-    return (f'<figure><img alt="{html.escape(caption)}" src="data:image/png;base64,{data}">'
-            f"<figcaption>{inline(caption)}</figcaption></figure>")
-
-
-PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>{title}</title>
-<style>
-body {{ max-width: 62em; margin: 2em auto; padding: 0 1em; font: 16px/1.5 Georgia, "Times New Roman", serif; color: #111; background: #fff }}
-h1, h2, h3, table, figcaption {{ font-family: "Helvetica Neue", Arial, sans-serif }}
-h2 {{ margin-top: 2.2em; border-bottom: 1px solid #bbb }}
-.wide {{ overflow-x: auto }}
-table {{ border-collapse: collapse; font-size: 13px; margin: 1em 0 }}
-th, td {{ padding: 3px 9px; border-bottom: 1px solid #ddd; text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums }}
-th {{ vertical-align: bottom; white-space: normal; border-bottom: 1.5px solid #111 }}
-th:first-child, td:first-child {{ text-align: left }}
-figure {{ margin: 1.5em 0; page-break-inside: avoid }}
-figure img {{ width: 100%; max-width: 52em }}
-figcaption {{ font-size: 13px; color: #333; max-width: 58em }}
-pre {{ background: #f4f4f4; padding: 0.8em; overflow-x: auto; font-size: 12px; white-space: pre-wrap; overflow-wrap: anywhere }}
-</style></head><body>
-{body}
-</body></html>
-"""
-
-# ------------------------------------------------------------------------------------------------
-# How numbers look.
-
-def decimals(error, value):
-    """So many that the error shows two digits, within reason."""
-    size = error if error else abs(value) / 10
-    return 2 if not size or not math.isfinite(size) else min(max(1 - math.floor(math.log10(size)), 0), 4)
-
-
-def number(value, places=None):
-    if value is None:
-        return ""
-    if not math.isfinite(value):
-        return "diverged"
-    return f"{value:.{decimals(None, value) if places is None else places}f}"
-
-
-def with_error(e, signed=False):
-    if e is None:
-        return ""
-    if not math.isfinite(e.value):
-        return "diverged"
-    if max(abs(e.value), e.error or 0) < 1e-9:  # what rounding leaves of nothing
-        return "0"
-    places = decimals(e.error, e.value)
-    value = round(e.value, places) + 0.0  # no -0.00
-    text = f"{value:+.{places}f}" if signed else f"{value:.{places}f}"
-    return text if e.error is None else f"{text} ± {e.error:.{places}f}"
-
-
-def percent(e):
-    if e is None:
-        return ""
-    return f"{100 * e.value:.1f} %" if e.error is None else f"{100 * e.value:.1f} ± {100 * e.error:.1f} %"
-
-
-def short_rate(rate):
-    return re.sub(r"e-0?(\d+)", r"e-\1", f"{rate:.1e}".replace(".0e", "e"))
-
-
-def span_of(values, show):
-    values = sorted({v for v in values if v is not None})
-    return "" if not values else show(values[0]) if len(values) == 1 else f"{show(values[0])}..{show(values[-1])}"
-
-
-def million(value):
-    return f"{value / 1e6:.2f} M" if value >= 1e5 else f"{value:.0f}"
-
-
-def scientific(value):
-    return f"{value:.2e}".replace("e+", "e")
-
-
-def listed(items):
-    items = list(items)
-    return items[0] if len(items) == 1 else ", ".join(items[:-1]) + " and " + items[-1] if items else "none"
 
 
 def at_text(at):
@@ -171,6 +27,7 @@ def at_text(at):
 
 
 WORLDS = {"gpt": "GPT", "ngram": "n-gram world"}
+
 
 # ------------------------------------------------------------------------------------------------
 # The tables of results.
@@ -203,10 +60,6 @@ class Results:
         return numbers.separated_best({name: self.column(name, column) for name in self.names})[0]
 
 
-def bold_if(condition, text):
-    return f"**{text}**" if condition and text else text
-
-
 def base_row(results, width):
     seeds = {row["seed"]: row for row in results.rows}.values()
     cells = ["base, before", "", with_error(estimate(row["base_test_loss"] for row in seeds)), "", "",
@@ -215,8 +68,8 @@ def base_row(results, width):
     return cells + [""] * (width - len(cells))
 
 
-HEAD = ["method", "learning rate", "test loss, end", "at its best (oracle)", "end, less that of the lowest", "accuracy", "exact match", "general loss",
-        "forgetting", "loss on D*", "tokens", "FLOPs"]
+HEAD = ["method", "learning rate", "test loss, end", "at its best (oracle)", "end, less that of the lowest", "{accuracy}", "exact match", "general loss",
+        "forgetting", "loss on D*", "tokens", "FLOPs", "{accuracy}, general"]
 
 
 def result_rows(lab, results):
@@ -224,6 +77,7 @@ def result_rows(lab, results):
     marks = {column: results.marked(column) for column in ("test_loss", "best_test_loss")}
     lowest = results.lowest("test_loss")
     rows = [base_row(results, len(HEAD))]
+    of_pairs = lab.items() == "pairs"
     for name in results.names:
         own = [row for row in results.rows if row["name"] == name]
         rates = span_of((row["lr"] for row in own), short_rate)
@@ -232,17 +86,13 @@ def result_rows(lab, results):
                      bold_if(marks["best_test_loss"] == name, with_error(results.mean(name, "best_test_loss"))), behind,
                      percent(results.mean(name, "accuracy")), percent(results.mean(name, "exact")), with_error(results.mean(name, "general_loss")),
                      with_error(results.forgetting(name), True), with_error(results.mean(name, "target_loss")),
-                     span_of((row["tokens"] for row in own), million), span_of((numbers.flops(lab, row, P) for row in own), scientific)])
+                     span_of((row["tokens"] for row in own), million), span_of((numbers.flops(lab, row, P) for row in own), scientific),
+                     percent(estimate(float(row["general_accuracy"]) for row in own if row["general_accuracy"])) if of_pairs else ""])
         if results.first(name)["method"] == "target":
             rows.append([results.label_of(name) + ", stopped at its best by an oracle", rates, with_error(results.mean(name, "best_test_loss")), "", "",
                          percent(results.mean(name, "best_accuracy")), percent(results.mean(name, "best_exact")),
-                         with_error(results.mean(name, "best_general_loss"))] + [""] * 4)
+                         with_error(results.mean(name, "best_general_loss"))] + [""] * 5)
     return rows
-
-
-def without_empty_columns(head, rows):
-    keep = [i for i in range(len(head)) if any(row[i] for row in rows)]
-    return [head[i] for i in keep], [[row[i] for i in keep] for row in rows]
 
 
 def order_sentence(results):
@@ -269,7 +119,8 @@ def about_results(lab, doc, rows, label_of):
                 continue
             results = Results(some, label_of)
             doc.part(title)
-            doc.table(*without_empty_columns(HEAD, result_rows(lab, results)))
+            accuracy = "in the right order" if lab.items() == "pairs" else "accuracy"
+            doc.table(*without_empty_columns([head.format(accuracy=accuracy) for head in HEAD], result_rows(lab, results)))
             doc.text(f"From the lowest test loss at the end up (< where the paired difference of neighbours exceeds two standard errors, ≈ where it "
                      f"does not): {order_sentence(results)}.")
     diverged = sorted({label_of(row["name"]) for row in lab.tables["results"] if row["test_loss"] is not None and not math.isfinite(row["test_loss"])})
@@ -329,9 +180,9 @@ def about_extremes(lab, doc):
         if not rows:
             doc.text(f"{what}: not measured.")
             continue
-        doc.text(f"{what}: of {len(rows)} checkpoints it holds at {counts[True]}, does **not** hold at {counts[False]}, and is not separated from the largest "
+        doc.text(f"{what}: of {counted(len(rows), 'checkpoint')} it holds at {counts[True]}, does **not** hold at {counts[False]}, and is not separated from the largest "
                  f"of the others (by two standard errors of the difference) at {counts[None]}."
-                 + (" Selections and the trust region count on their rays (`--rescale ray`): unscaled they are as long as general rows are, however short t* is."
+                 + (" Selections and the trust region count on their rays (`--rescale ray`): unscaled they are as long as general gradients are, however short t* is."
                     if measure in ("v_tgt", "bias2") else "") + (" An angle not known to ±0.2 is left out." if measure == "turn" else ""))
         doc.table(["checkpoint", f"{method}'s {NAMES[measure]}", "largest of the others", "difference", "verdict"], rows)
 
@@ -349,7 +200,7 @@ def turn_sentence(results, name, where):
     if rise.error is None and rise.value == 0:
         holds = False
     return (f"Test loss of {results.label_of(name)} turns upward ({where}): {verdict(holds)}. It ends {with_error(rise)} above its lowest, which came "
-            f"before the last step in {early} of {len(final)} seeds.")
+            f"before the last step in {early} of {counted(len(final), 'seed')}.")
 
 
 def turns(rows, ends, label_of):
@@ -370,8 +221,8 @@ def about_probes(lab, doc, drawn):
         doc.text(lab.lacks("probe"))
         return
     some = lab.tables["probe"][0]
-    doc.text(f"Every variant's update u, measured from the same gradients at a frozen checkpoint: {some['draws']:.0f} target sets of m = {some['m']} rows, "
-             f"each with {some['batches']:.0f} batches of n = {some['n']} general rows. bias² = |E u - t\\*|², v_tgt: the variance of u over target sets, "
+    doc.text(f"Every variant's update u, measured from the same gradients at a frozen checkpoint: {some['draws']:.0f} target sets of m = {some['m']} {lab.items()}, "
+             f"each with {some['batches']:.0f} batches of n = {some['n']:.0f} general {lab.items()}. bias² = |E u - t\\*|², v_tgt: the variance of u over target sets, "
              "which training on one set never averages out; v_gen: its variance over general batches, which h steps divide by h. All in units "
              "of |t\\*|², t\\* the true gradient. The estimates are unbiased, so that a small one may be negative. ρ = ⟨E u, t\\*⟩² / (|t\\*|² E|u|²): "
              "the decrease of a smooth loss that one step can reach, as a fraction of what t\\* itself would, negative where the mean update points away from t\\*.".replace("\\*", "*"))
@@ -395,7 +246,7 @@ def about_probes(lab, doc, drawn):
         reference = max(row["reference_error"] or 0 for of in lab.probes[at].values() for row in of.values())
         doc.table(["variant", "bias²", "v_tgt", "v_gen", "mse", "cos(u,t*)", "ρ"], rows)
         best = [(h, *numbers.best_over(lab, at, h)) for h in (1, 10, 100)]
-        doc.text(f"{seeds} seed{'s' if seeds > 1 else ''}; error of t* itself: {reference:.2g} |t*|² at most. Lowest mse over h steps with one target set: "
+        doc.text(f"{counted(seeds, 'seed')}; error of t* itself: {reference:.2g} |t*|² at most. Lowest mse over h steps with one target set: "
                  + ", ".join(f"h = {h}: {label} ({value:.3g})" for h, label, value in best if label) + ".")
 
 
@@ -446,6 +297,8 @@ def trained_families(rows):
 
 
 def about_u_curves(doc, rows, ends, drawn):
+    if not rows and not ends:
+        return
     for title, source, name in (("GPT", rows, "knobs-gpt"), ("n-gram world", ends, "knobs-ngram")):
         families = trained_families(source) if source else []
         if not families:
@@ -566,7 +419,7 @@ def study_table(doc, types, n):
                      interval(published.SPEARMAN[t]) if t in published.NAMES else ""])
     doc.table(["layer type", "mean |s|", "over the largest matrix type", "Spearman with global", "without its own part", "Jaccard of top halves",
                "published type", "over its largest", "Spearman"], rows)
-    doc.text(f"Chance value of the Jaccard index for {n // 2} of {n} rows: {numbers.chance_jaccard(n, n // 2):.3f} (4 of 8, as published: "
+    doc.text(f"Chance value of the Jaccard index for {n // 2} of {n}: {numbers.chance_jaccard(n, n // 2):.3f} (4 of 8, as published: "
              f"{numbers.chance_jaccard(8, 4):.3f}, where sets of a layer had .446 and .480 in common with the global one).")
     shared = [t for t in published.NAMES if t in types]
     if len(shared) > 2:
@@ -691,7 +544,7 @@ def about_commands(lab, doc):
         first = collections.OrderedDict()
         for row in lab.tables["runs"]:
             first.setdefault(row["name"] or row["folder"], row)
-        doc.text("One run of each kind; `runs.csv` has all. To repeat a row of `results.csv`: find its `folder` in `runs.csv` and run that line's `command` from "
+        doc.text("One run of each kind; `runs.csv` has all. To repeat a row of another file: find its folder in `runs.csv` and run that line's `command` from "
                  f"the repository root, with OUT=sweep/{lab.name} (a base model before what starts from it). `make sweep PLAN={lab.name}` runs whatever is missing, "
                  f"`make report PLAN={lab.name}` writes this report.")
         doc.code("\n".join(f"# {row['folder']}\n{row['command']}" for row in first.values()))
@@ -748,24 +601,57 @@ def pareto_front(points):
     return sorted(front, key=lambda name: finite[name])
 
 
+def summary(lab, rows, ends):
+    """What there is, and what a seed is."""
+    seeds = sorted({row["seed"] for row in rows or lab.tables["probe"]}, key=numbers.number_order)
+    parts = [f"{counted(len(lab.tables['results']), 'training run')} {'on prompts' if lab.of_prompts else 'of the GPT'}"] if rows else []
+    parts += [f"{len(ends)} of the n-gram world"] if ends else []
+    parts += [f"{counted(len(lab.tables['probe']), 'row')} of probes at {counted(len(lab.probes), 'checkpoint')}"] if lab.probes else []
+    of_m = "" if lab.of_prompts or not rows else f"; target sets of m = {', '.join(numbers.sizes(rows))} {lab.items()}"
+    text = (f"{', '.join(parts)}; seed{'' if len(seeds) == 1 else 's'} {', '.join(seeds) or 'none'}{of_m}. A seed is a world, a base model and a draw of {'the prompts' if lab.of_prompts else 'the target set'}. "
+            "Every number and every sentence about it is computed from the CSV files beside this page.")
+    if len(seeds) < 3 and rows:
+        text += f" With {counted(len(seeds), 'seed')} a standard error over seeds is {'not known' if len(seeds) < 2 else 'itself hardly known'}."
+    return text
+
+
+# Sections about runs stand where there are runs; those about probes too, so that what is missing beside them is said.
 def write_report(lab, drawn, remark):
     doc = Document()
     rows = lab.results
     labels = {row["name"]: row["label"] or row["name"] for row in rows}
     label_of = lambda name: labels.get(name, name)
     ends = add_variants(lab, numbers.ngram_ends(lab.tables["ngram_curves"]))
-    seeds = sorted({row["seed"] for row in rows}, key=numbers.number_order)
+    trained = bool(rows or ends) and not lab.of_prompts
     doc.add("heading", 1, f"The sweep `{lab.name}`")
-    doc.text(f"{len(lab.tables['results'])} training runs of the GPT, {len(ends)} of the n-gram world, {len(lab.tables['probe'])} rows of probes at "
-             f"{len(lab.probes)} checkpoints; seeds {', '.join(seeds) or 'none'}; target sets of m = {', '.join(numbers.sizes(rows)) or 'none'} rows. A seed is a world, "
-             "a base model and a draw of the target set. Every number and every sentence about it is computed from the CSV files beside this page.")
-    if len(seeds) < 3 and rows:
-        doc.text(f"With {len(seeds)} seed{'s' if len(seeds) != 1 else ''} a standard error over seeds is {'not known' if len(seeds) < 2 else 'itself hardly known'}.")
+    doc.text(summary(lab, rows, ends))
     if remark:
         doc.text(remark)
-    doc.heading("What was to be visible, and whether it is")
-    about_extremes(lab, doc)
-    doc.bullets(turns(rows, ends, label_of) or ["Test loss of target-only turns upward: not measured."])
+    if trained or lab.probes:
+        doc.heading("What was to be visible, and whether it is")
+        about_extremes(lab, doc)
+    if trained:
+        doc.bullets(turns(rows, ends, label_of) or ["Test loss of target-only turns upward: not measured."])
+        about_training(lab, doc, rows, ends, drawn, label_of)
+    if lab.of_prompts:
+        rewards.write(lab, doc, drawn, label_of)
+    if trained or lab.probes:
+        about_updates(lab, doc, rows if trained else [], ends, drawn, label_of)
+    if trained:
+        doc.heading("What the update is made of")
+        about_composition(lab, doc, drawn, label_of)
+    if trained or lab.probes:
+        doc.heading("Case study: which layers decide")
+        about_scores(lab, doc, drawn)
+    if lab.name.startswith("paper"):
+        doc.heading("Beside the published comparison")
+        about_published(doc, rows, label_of)
+    doc.heading("The commands")
+    about_commands(lab, doc)
+    return doc
+
+
+def about_training(lab, doc, rows, ends, drawn, label_of):
     doc.heading("Results")
     about_results(lab, doc, rows, label_of)
     if ends:
@@ -777,6 +663,9 @@ def write_report(lab, drawn, remark):
     about_curves(lab, doc, drawn)
     doc.heading("Forgetting")
     about_forgetting(doc, rows, ends, drawn, label_of)
+
+
+def about_updates(lab, doc, rows, ends, drawn, label_of):
     doc.heading("Bias and variance of the update")
     about_probes(lab, doc, drawn)
     doc.heading("Progress")
@@ -791,16 +680,6 @@ def write_report(lab, drawn, remark):
     about_knobs(lab, doc, rows, ends, drawn)
     doc.heading("Projecting against ranking")
     about_projections(lab, doc, rows, ends, label_of)
-    doc.heading("What the update is made of")
-    about_composition(lab, doc, drawn, label_of)
-    doc.heading("Case study: which layers decide")
-    about_scores(lab, doc, drawn)
-    if lab.name.startswith("paper"):
-        doc.heading("Beside the published comparison")
-        about_published(doc, rows, label_of)
-    doc.heading("The commands")
-    about_commands(lab, doc)
-    return doc
 
 
 def about_composition(lab, doc, drawn, label_of):
@@ -851,7 +730,7 @@ def main():
         write(os.path.join(folder, "report.html"), doc.html(f"The sweep {lab.name}", folder))
     except Fault as fault:
         sys.exit(f"error: {fault}")
-    print(f"{folder}/report.html, report.md" + (f", {len(drawn)} figures" if drawn else "; " + remark))
+    print(f"{folder}/report.html, report.md" + (", " + counted(len(drawn), "figure") if drawn else "; " + remark))
 
 
 if __name__ == "__main__":

@@ -8,8 +8,9 @@ import multiprocessing
 import os
 
 import lab as numbers
+import rewards
 from published import SPEARMAN
-from figures import MARKERS, colour_of, draw_band, ink, label_ends, log_losses, plain_axes, style_of
+from figures import MARKERS, colour_of, draw_band, ink, label_ends, log_losses, own_look, plain_axes, style_of
 import matplotlib.pyplot as plt
 import matplotlib.patheffects
 import matplotlib.ticker
@@ -379,16 +380,17 @@ def draw_family(axes, rows, family):
 # P4: training curves.
 
 def draw_curves(points, rows, m, columns, label_of, rank):
-    """points: the rows of curves; columns: [(column, title, logarithmic)]; rows: the runs, for their method and group."""
+    """points: the rows of curves; columns: [(column, title, "log", "linear", "reward" or "percent")]; rows: the runs, for their method and group."""
     first = {}
     for row in rows:
         if row["m"] == m and not numbers.ends_in_flops(row["name"]):
             first.setdefault(row["name"], row)
     names = representatives(first, rank, most=13)
-    figure, panels = plt.subplots(len(columns), 1, figsize=(WIDTH, 2.9 * len(columns)), sharex=True)
-    figure.subplots_adjust(left=0.075, right=0.70, top=0.965, bottom=0.055, hspace=0.17)
-    for axes, (column, title, logarithmic) in zip(panels, columns):
-        ends, heights = [], []
+    height = 2.9 * len(columns)
+    figure, panels = plt.subplots(len(columns), 1, figsize=(WIDTH, height), sharex=True)
+    figure.subplots_adjust(left=0.075, right=0.70, top=1 - 0.3 / height, bottom=0.48 / height, hspace=0.17)
+    for axes, (column, title, scale) in zip(panels, columns):
+        ends, heights, taken = [], [], set()
         for name in names:
             steps, of = numbers.curves_of(points, name, m, column)
             keep = [(s, e) for s, e in zip(steps, of) if math.isfinite(e.value)]
@@ -396,22 +398,25 @@ def draw_curves(points, rows, m, columns, label_of, rank):
                 continue
             row = first[name]
             style = (0, (3, 1, 1, 1)) if is_soft(row) else style_of(row["method"], row["group"])
-            draw_band(axes, [s for s, _ in keep], [e.value for _, e in keep], [e.error or 0 for _, e in keep], colour_of(row["method"]), style)
+            draw_band(axes, [s for s, _ in keep], [e.value for _, e in keep], [e.error or 0 for _, e in keep], *own_look(taken, colour_of(row["method"]), style))
             heights += [e.value for _, e in keep]
             ends.append((keep[-1][0], keep[-1][1].value, label_of(name), ink(colour_of(row["method"]))))
         if not ends:
             axes.text(0.5, 0.5, "not measured", transform=axes.transAxes, ha="center", fontsize=9, color=GREY)
             continue
-        finish_panel(axes, title + (" (log scale)" if logarithmic else ""), ends)
+        finish_panel(axes, title + (" (log scale)" if scale == "log" else ""), ends)
         axes.set_xlim(0, max(x for x, _, _, _ in ends))
-        if logarithmic:
+        if scale == "log":
             log_losses(axes)
             low = min(max(y, 1e-3) for _, y, _, _ in ends)
             axes.set_ylim(bottom=max(min(low, 1) / 1.6, 1e-3))
-        else:  # a few steps that shoot up are cut off
+        elif scale == "linear":  # a few steps that shoot up are cut off
             heights.sort()
             top, bottom = max(heights[int(0.97 * (len(heights) - 1))], *(y for _, y, _, _ in ends)), heights[0]
             axes.set_ylim(bottom - 0.05 * (top - bottom), top + 0.08 * (top - bottom))
+        elif scale == "percent":
+            axes.set_ylim(bottom=0)
+            axes.yaxis.set_major_formatter(matplotlib.ticker.PercentFormatter(1))
         figure.canvas.draw()
         label_ends(axes, ends, 0.072, SMALL)
     panels[-1].set_xlabel("post-training step", fontsize=9)
@@ -558,27 +563,38 @@ def first_and_last(checkpoints):
 
 def all_figures(lab, ends):
     """(name, a function that draws it) of every figure that the files allow; it may still return None."""
-    rows = lab.results
-    labels = {row["name"]: row["label"] or row["name"] for row in rows}
-    label_of = lambda name: labels.get(name, name)
     for at in lab.probes:
         yield f"spectrum-{at[0]}-{at[1]:.0f}", lambda: draw_spectrum(lab, at)
     for at in first_and_last(lab.probes):
         yield f"directions-{at[0]}-{at[1]:.0f}", lambda: draw_directions(lab, at)
     for world in collections.OrderedDict.fromkeys(world for world, _ in lab.probes):
         yield f"progress-{world}", lambda: draw_progress(lab, world)
+    labels = {row["name"]: row["label"] or row["name"] for row in lab.results}
+    yield from (figures_of_prompts if lab.of_prompts else figures_of_runs)(lab, lab.results, ends, lambda name: labels.get(name, name))
+    worlds = {row["world"] for row in lab.tables["scores"]}
+    for at in first_and_last(sorted({(row["world"], row["step"]) for row in lab.tables["scores"] if row["world"] == ("gpt" if "gpt" in worlds else row["world"])})):
+        yield f"scores-{at[0]}-{at[1]:.0f}", lambda: draw_scores(lab, at)
+
+
+def figures_of_prompts(lab, rows, _, label_of):
+    first = {row["name"]: row for row in reversed(rows)}
+    if lab.tables["curves"]:
+        yield "curves", lambda: draw_curves(lab.tables["curves"], rows, "", rewards.curve_columns(rows), label_of, plainest(first))
+
+
+def figures_of_runs(lab, rows, ends, label_of):
     for world, source in (("gpt", rows), ("ngram", ends)):
         if source:
             yield f"knobs-{world}", lambda: draw_knobs(source)
     by_options = plainest({row["name"]: row for row in ends})
-    by_choice = {m: {name: numbers.estimate(numbers.by_seed([r for r in rows if r["m"] == m], name, "choice_loss").values()) for name in labels}
+    by_choice = {m: {name: numbers.estimate(numbers.by_seed([r for r in rows if r["m"] == m], name, "choice_loss").values()) for name in numbers.names_of(rows)}
                  for m in numbers.sizes(rows)}
     choice = lambda m: lambda name, _: by_choice[m][name].value if by_choice.get(m, {}).get(name) else math.inf
     for m in numbers.sizes(lab.tables["curves"]):
-        columns = (("test_loss", "Test loss on the target", True), ("target_loss", "Loss on the target set D*", True), ("general_loss", "General loss", False))
+        columns = (("test_loss", "Test loss on the target", "log"), ("target_loss", "Loss on the target set D*", "log"), ("general_loss", "General loss", "linear"))
         yield f"curves-m{m}", lambda: draw_curves(lab.tables["curves"], rows, m, columns, label_of, choice(m))
     for m in numbers.sizes(ends):
-        columns = (("test", "Exact test loss on the target", False), ("train", "Loss on the target set D*", False), ("general", "Exact general loss", False))
+        columns = (("test", "Exact test loss on the target", "linear"), ("train", "Loss on the target set D*", "linear"), ("general", "Exact general loss", "linear"))
         yield f"curves-ngram-m{m}", lambda: draw_curves(lab.tables["ngram_curves"], ends, m, columns, str, by_options)
     for m in numbers.sizes(rows):
         yield f"pareto-m{m}", lambda: draw_pareto(rows, m, label_of, choice(m))
@@ -586,9 +602,6 @@ def all_figures(lab, ends):
         yield f"pareto-ngram-m{m}", lambda: draw_pareto(ends, m, str, by_options)
     for m in numbers.sizes(lab.tables["composition"]):
         yield f"composition-m{m}", lambda: draw_composition(lab.tables["composition"], m, label_of)
-    worlds = {row["world"] for row in lab.tables["scores"]}
-    for at in first_and_last(sorted({(row["world"], row["step"]) for row in lab.tables["scores"] if row["world"] == ("gpt" if "gpt" in worlds else row["world"])})):
-        yield f"scores-{at[0]}-{at[1]:.0f}", lambda: draw_scores(lab, at)
 
 
 def draw_share(part):

@@ -47,7 +47,7 @@ END {
         name = order[i]
         line(label[name], lr[name], with_error(name, "loss", "%.2f"), with_error(name, "accuracy", "%.1f"), with_error(name, "general", "%.1f"), with_error_free(name))
     }
-    print "\nMean" pm "standard error over " count[order[1]] " seeds, after the last step. Test: 512 held-out pairs of the target;"
+    print "\nMean" pm "standard error over " count[order[1]] (count[order[1]] == 1 ? " seed" : " seeds") ", after the last step. Test: 512 held-out pairs of the target;"
     print "accuracy in percent: the right answer has gained on the wrong one, relative to the base. General:"
     print "256 clean pairs of the labelled dialects. Train: loss on the 16 target pairs. The base has log 2 = 0.69 and 50."
     printf "\nSeeds in which the test accuracy is above that of"

@@ -75,7 +75,7 @@ function is_baseline(name) { return method[name] ~ /^(full|target|mix)$/ && labe
 function comparison(    i, j, text, shown) {
     text = ""
     for (j = 1; j <= methods; j++) if (is_baseline(order[j])) text = text (shown++ ? ", " : "") label[order[j]]
-    printf "Seeds of %d in which the reward is above that of %s:\n\n", count["base"], text
+    printf "Of %s, those in which the reward is above that of %s:\n\n", seeds_text(count["base"]), text
     if (markdown) print "| method | " (learned ? "" : "after a sixth | ") "at the end |\n|---|" (learned ? "" : "---|") "---|"
     for (i = 1; i <= methods; i++) if (!is_baseline(order[i])) {
         if (markdown) printf "| %s |%s %s |\n", label[order[i]], learned ? "" : " " row_of(order[i], "early_reward") " |", row_of(order[i], "reward")
@@ -83,6 +83,7 @@ function comparison(    i, j, text, shown) {
     }
     print ""
 }
+function seeds_text(n) { return n (n == 1 ? " seed" : " seeds") }
 function row_of(name, quantity,    j, text) {
     for (j = 1; j <= methods; j++) if (is_baseline(order[j])) text = text (text == "" ? "" : ", ") wins(name, order[j], quantity)
     return text
@@ -90,7 +91,7 @@ function row_of(name, quantity,    j, text) {
 
 END {
     if (learned) table_of_model(); else table_of_rule()
-    print "\nMean" pm "standard error over " count["base"] " seeds."
+    print "\nMean" pm "standard error over " seeds_text(count["base"]) "."
     if (learned) {
         print "Learned: what the model of the reward gives the sampled responses, mean of the last ten steps; it has no zero and no unit."
         print "True, in percent: small letters of those asked for, in one response to each of 256 test prompts. Right: responses without a"

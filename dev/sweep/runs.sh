@@ -9,7 +9,7 @@ die() { printf 'error: %s\n' "$*" >&2; exit 1; }
 clock() { printf '%d:%02d' $(($1 / 60)) $(($1 % 60)); }
 
 BUILD=${BUILD:-build}
-TRAINER=${TRAINER:-$BUILD/train_gpt2_drpt} # train_gpt2_drpt_cuda: on a GPU; probes are the CPU trainer's in any case
+TRAINER=${TRAINER:-$BUILD/train_gpt2_drpt} # train_gpt2_drpt_cuda: on a GPU
 out='' plan='' seeds='' first_rate='' steps='' base_steps='' jobs=''
 into='' child='' claimed=''
 export took='' # what was done, in words
@@ -40,7 +40,7 @@ leave() { rm -rf "$state"; [ -z "$claimed" ] || rm -f "$claimed"; }
 # Reads the plan; $list is then the file of its jobs.
 read_plan() {
     [ -f "$plan" ] || die "$plan: there is no such plan; those that ship are in dev/plans"
-    for program in "$TRAINER" "$BUILD/train_gpt2_drpt" "$BUILD/dev/tasks"; do [ -x "$program" ] || die "$program is not there; run make first"; done
+    for program in "$TRAINER" "$BUILD/dev/tasks"; do [ -x "$program" ] || die "$program is not there; run make first"; done
     case $jobs in *[!0-9]* | 0) die "--jobs $jobs: must be a number of runs" ;; esac
     state=$(mktemp -d "${TMPDIR:-/tmp}/sweep.XXXXXX") || exit 1
     trap leave EXIT
@@ -61,7 +61,6 @@ version() { # KIND
     case $1 in
         data)  cat "$BUILD/dev/prep" "$BUILD/dev/$(world)" ;; # instruct is no program
         ngram) cat "$BUILD/dev/ngram" ;;
-        probe) cat "$BUILD/train_gpt2_drpt" ;;
         *)     cat "$TRAINER" ;;
     esac 2>/dev/null | cksum
 }
@@ -136,7 +135,10 @@ work() {
 said() { # FOLDER
     [ -f "$1/eval.csv" ] || return 0
     awk -F, 'NR == 1 { pairs = $5 == "margin"; rewards = $3 == "reward" } $2 == "val" { loss = $3; share = pairs || rewards ? $4 : $5; some = 1 }
-        END { if (some) printf ": test %s %.3f, %s %.1f %%", rewards ? "reward" : "loss", loss, rewards ? "right" : pairs ? "right order" : "exact match", 100 * share }' "$1/eval.csv"
+        END {
+            if (some) printf ": test %s %.3f", rewards ? "reward" : "loss", loss
+            if (share != "") printf ", %s %.1f %%", rewards ? "right" : pairs ? "right order" : "exact match", 100 * share
+        }' "$1/eval.csv"
 }
 
 # On a terminal, one line that is rewritten. A run is done as far as its log.csv goes, which has a header and a last row; another
@@ -215,11 +217,13 @@ make_data() {
     done <"$state/jobs"
 }
 
+runs() { if [ "$1" -eq 1 ]; then echo "1 run"; else echo "$1 runs"; fi; } # COUNT
+
 do_jobs() { # KIND...
     begun=$(date +%s)
     missing_jobs "$@"
     all=$(cut -d '|' -f 1 "$list" | grep -cxE "$(echo "$*" | tr ' ' '|')") left=$(wc -l <"$state/jobs")
-    echo "$((all)) runs, $((all - left)) of them finished before; $((jobs)) at a time"
+    echo "$(runs $((all))), $((all - left)) of them finished before; $((jobs)) at a time"
     while [ "$(echo "$workers" | wc -w)" -lt "$jobs" ]; do
         work &
         workers="$workers $!"
@@ -231,8 +235,8 @@ do_jobs() { # KIND...
     [ -f "$state/jobs" ] || die "$state is gone; nothing was collected, the same command goes on from here"
     failed=$(cat "$state/failed" 2>/dev/null)
     [ -z "$failed" ] || die "$out/$failed did not finish: $(why "$failed")"
-    took="$((left)) runs in $(clock $(($(date +%s) - begun))), $((jobs)) at a time"
-    [ "$left" -gt 0 ] || took="$((all)) runs, finished before"
+    took="$(runs $((left))) in $(clock $(($(date +%s) - begun))), $((jobs)) at a time"
+    [ "$left" -gt 0 ] || took="$(runs $((all))), finished before"
 }
 
 # ---------------------------------------------------------------------------------------------
@@ -302,7 +306,7 @@ put() { # FILE
 
 is_of_prompts() { case $(world) in sums | letters) ;; *) return 1 ;; esac; }
 
-# Of runs on prompts: rewards instead of losses.
+# Of runs on prompts: rewards instead of losses, in lines that begin with the file they belong to.
 # shellcheck disable=SC2034
 gather_rewards() {
     grep -q '^run|' "$list" || return 0
@@ -319,19 +323,24 @@ gather_rewards() {
 collect() {
     list_commands | put runs.csv
     for file in probe replicates scores; do join_probes "$file.csv" | put "$file.csv"; done
-    if is_of_prompts; then gather_rewards | put results.csv; return; fi
+    if is_of_prompts; then
+        gather_rewards >"$state/gathered"
+        for file in results curves; do sed -n "s/^$file,//p" "$state/gathered" | put "$file.csv"; done
+        return
+    fi
     gather_runs >"$state/gathered"
     for file in results curves composition times; do awk -v want="$file" -f dev/sweep/collect.awk "$state/gathered" "$state/gathered" | put "$file.csv"; done
     join_curves | put ngram_curves.csv
 }
 
-# The command line of a demo that has a plan of its own.
+# The command line of a demo.
 demo_options() { # SCRIPT ARGUMENT...
     script=$1
     shift
     while [ $# -gt 0 ]; do
         case $1 in
             --out)   out=${2:?--out needs a folder}; shift ;;
+            --plan)  plan=${2:?--plan needs a file}; shift ;;
             --seeds) seeds=${2:?--seeds needs numbers}; shift ;;
             --jobs)  jobs=${2:?--jobs needs a number}; shift ;;
             --base-steps) base_steps=${2:?--base-steps needs a number}; shift ;;
@@ -343,11 +352,14 @@ demo_options() { # SCRIPT ARGUMENT...
     done
 }
 
-# Side by side, the first rows of files of the first world.
-print_files() { # NAME...
+# Side by side, so many in a line, the first rows of files of the first world.
+# shellcheck disable=SC2086 # a column is a word
+print_files() { # COLUMNS NAME...: a dash for each column
+    columns=$1
+    shift
     for file; do
         awk -v name="$file" '/\.bin: / { on = index($0, "/" name ".bin: ") } on && !/\.bin: /' "$out/$first_seed/data/rows.txt"
-    done | paste -d ' ' - - - -
+    done | paste -d ' ' $columns
     printf '\n'
 }
 

@@ -4,6 +4,8 @@
 #include "../../llmc/mma.cuh"
 
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 enum { N = 256 };
 
@@ -129,6 +131,8 @@ int main(int argc, char** argv) {
     if (is("freed")) { CUDA(cudaFree(x)); float** y = &x; copy_kernel<<<1, N>>>(out, *y, 0, N); }
     if (is("host-argument")) { copy_kernel<<<1, N>>>(out, host, 0, N); }
     if (is("host-struct")) { float* heap = (float*)calloc(N, sizeof(float)); struct_kernel<<<1, N>>>(out, Hidden{ heap }); }
+    if (is("forked") && fork() == 0) { CUDA(cudaMemset(out, 0, sizeof(host))); _exit(0); }
+    if (is("forked")) { int status; wait(&status); return WEXITSTATUS(status); }
     if (is("copy-changed") || is("copy-waited") || is("copy-pageable")) {
         float* lent = host;
         if (!is("copy-pageable")) { CUDA(cudaMallocHost((void**)&lent, sizeof(host))); memset(lent, 0, sizeof(host)); }
