@@ -19,7 +19,7 @@ cp -a --parents $files "$tmp/whole"
 cut -d'~' -f3 "$tmp/list" | sort -u >"$tmp/tests"
 quietly "$tmp/whole" make -s -j"$jobs" $(while read -r tests; do command_of $tests; done <"$tmp/tests" | cut -d' ' -f1 | sort -u) || { cat "$tmp/said.whole"; exit 1; }
 while read -r tests; do
-    quietly "$tmp/whole" $(command_of $tests) || { grep -v 'ok$' "$tmp/said.whole" || :; echo "without a mutant this fails: $tests"; exit 1; }
+    quietly "$tmp/whole" timeout 60 $(command_of $tests) || { grep -v 'ok$' "$tmp/said.whole" || :; echo "without a mutant this fails: $tests"; exit 1; }
 done <"$tmp/tests"
 
 # What did not compile may lack files, and is begun anew.

@@ -71,7 +71,7 @@ static void run_begin(const char* format, ...) {
     run_tables(&run, tables);
     options_parse(tables, RUN_TABLES, argc, argv, "");
     check_options(&run);
-    omp_set_num_threads(run.config.threads > 0 ? run.config.threads : omp_get_num_procs());
+    if (run.config.threads > 0) { omp_set_num_threads(run.config.threads); }
     quiet_begin("/dev/null");
     if (run.config.probe) { run_probe(&run); } else { run_open(&run); }
     quiet_end();
