@@ -88,7 +88,7 @@ test test-emulated: $(emu_programs)
 
 NVCC      ?= nvcc
 ARCH      ?= $(shell nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | sed -n '1s/\(.*\)\.\(.*\)/sm_\1\2/p')
-NVCCFLAGS := -std=c++17 -O3 $(if $(ARCH),-arch=$(ARCH),-gencode arch=compute_80,code=sm_80 -gencode arch=compute_90,code=sm_90)
+NVCCFLAGS := -std=c++17 -O3 $(if $(ARCH),-arch=$(ARCH),-gencode arch=compute_80,code=sm_80 -gencode arch=compute_90,code=sm_90 -gencode arch=compute_90,code=compute_90)
 NVCCFLAGS += -Werror all-warnings -Xcompiler -Wall,-Wextra,-Werror
 
 # The trainer, its tests and its benchmark, compiled twice: with bfloat16 for Real too. The two trainers stand side by side, as one starts the other.

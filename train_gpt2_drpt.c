@@ -373,6 +373,18 @@ static void matmul_forward_residual(float* out, const float* stream, const float
     residual_forward(out, stream, (size_t)N * OC);
 }
 
+// out = gelu(hidden), hidden = inp @ weight^T + bias
+static void matmul_forward_gelu(float* out, float* hidden, const float* inp, const float* weight, const float* bias, int N, int C, int OC) {
+    matmul_forward(hidden, inp, weight, bias, N, C, OC);
+    gelu_forward(out, hidden, (size_t)N * OC);
+}
+
+// The gradient of `hidden` from that of what a layer makes of gelu(hidden): dhidden (N,C) = (dout @ weight) gelu'(hidden)
+static void matmul_backward_input_gelu(float* dhidden, const float* dout, const float* weight, const float* hidden, int N, int C, int OC) {
+    matmul_backward_input(dhidden, dout, weight, N, C, OC);
+    gelu_backward(dhidden, hidden, (size_t)N * C);
+}
+
 static int argmax(const float* x, int V) {
     int best = 0;
     for (int v = 1; v < V; v++) { if (x[v] > x[best]) { best = v; } }
@@ -441,14 +453,12 @@ static void value_backward_params(float* dweight, float* dbias, // added to
 // All that the backward of a block reads, the block's output left out.
 static void block_hidden(const BlockActs* a, const float* x, const BlockParams* w, float* scratch, int B, int T, int C, int NH) {
     int N = B * T;
-    size_t NC = (size_t)N * C;
     layernorm_forward(a->ln1, a->ln1_mean, a->ln1_rstd, x, w->ln1w, w->ln1b, N, C);
     matmul_forward(a->qkv, a->ln1, w->qkvw, w->qkvb, N, C, 3*C);
     attention_forward(a->atty, a->lse, a->qkv, scratch, B, T, C, NH);
     matmul_forward_residual(a->residual2, x, a->atty, w->attprojw, w->attprojb, N, C, C);
     layernorm_forward(a->ln2, a->ln2_mean, a->ln2_rstd, a->residual2, w->ln2w, w->ln2b, N, C);
-    matmul_forward(a->fch, a->ln2, w->fcw, w->fcb, N, C, 4*C);
-    gelu_forward(a->fch_gelu, a->fch, 4*NC);
+    matmul_forward_gelu(a->fch_gelu, a->fch, a->ln2, w->fcw, w->fcb, N, C, 4*C);
 }
 
 static void block_forward(const BlockActs* a, const float* x, const BlockParams* w, float* scratch, int B, int T, int C, int NH) {
@@ -463,10 +473,8 @@ static void block_backward(const BlockParamGrads* g, const BlockGrads* d, float*
                            const BlockParams* w, const BlockActs* a, const float* x,
                            Drpt* drpt, float* scratch, int B, int T, int C, int NH) {
     int N = B * T;
-    size_t NC = (size_t)N * C;
-    matmul_backward_input(d->fch, d->fcproj, w->fcprojw, N, 4*C, C);
+    matmul_backward_input_gelu(d->fch, d->fcproj, w->fcprojw, a->fch, N, 4*C, C);
     drpt_site(drpt, "fcproj", g->fcprojw, g->fcprojb, d->fcproj, a->fch_gelu, 4*C, C);
-    gelu_backward(d->fch, a->fch, 4*NC);
     matmul_backward_input(d->ln2, d->fch, w->fcw, N, C, 4*C);
     drpt_site(drpt, "fc", g->fcw, g->fcb, d->fch, a->ln2, C, 4*C);
     layernorm_backward_input(d->attproj, d->fcproj, d->ln2, a->residual2, w->ln2w, a->ln2_mean, a->ln2_rstd, N, C);
@@ -674,7 +682,7 @@ void gpt2_backward(GPT2* model, const int* tokens, const int* targets, const flo
 
 const float* gpt2_losses(const GPT2* model) { return model->losses; }
 
-void gpt2_update(GPT2* model, const Config* c, double lr, int step) {
+void gpt2_update(GPT2* model, const Config* c, double lr, int number) {
     gradient_clip(model->clip, model->grads, model->num_params, c->clip);
     for (int i = 0; i < NUM_TENSORS; i++) {
         const Tensor* t = &model->tensor[i];
@@ -685,7 +693,7 @@ void gpt2_update(GPT2* model, const Config* c, double lr, int step) {
             sgd_update(model->params + at, model->grads + at, size, (float)lr, decay, model->clip);
         } else {
             AdamW a = { (float)lr, (float)c->beta1, (float)c->beta2, (float)c->eps, decay };
-            adamw_update(model->params + at, model->grads + at, model->m + at, model->v + at, size, a, model->clip, step);
+            adamw_update(model->params + at, model->grads + at, model->m + at, model->v + at, size, a, model->clip, number);
         }
     }
 }

@@ -124,10 +124,13 @@ static void layernorm_backward_input(Real* dinp, const Real* dstream, const Real
 // tiles of the others: S is never longer than a tile is wide. What it reads stands in shared memory, HS channels a row, those beyond hs
 // zero; a row is 4 floats longer than that, so that the 128-bit reads of neighbouring rows meet different banks.
 //
+// A head of more than WIDEST channels has as many blocks as it has pieces of HS: each forms its own piece of the output, and goes over all of
+// them for S, its own last, so that this is what then stands in shared memory.
+//
 // The threads form a square of ACROSS columns and TILE/4 rows. Thread (x,y) owns of a tile of S the rows y*4 .. y*4+3 and the columns
 // x + ACROSS*k, and of an output (TILE,HS) the same rows and columns: that is what it keeps in registers. The ACROSS threads of a row
 // are half a warp, so that a row's largest and its sum are found by shuffles.
-enum { ACROSS = 16, OWN = 4 };
+enum { ACROSS = 16, OWN = 4, WIDEST = 128 }; // of HS the largest
 #if defined(BF16) && !defined(PLAIN_ATTENTION)
 static constexpr bool TENSOR_CORES = true;
 #else
@@ -142,24 +145,27 @@ template <int HS, int TILE> struct AttentionTile {
 };
 #define ATTENTION_TILE \
     typedef AttentionTile<HS, TILE> A; \
-    int x = threadIdx.x, y = threadIdx.y, C3 = 3 * C, NH = (int)gridDim.y; \
-    size_t head = (size_t)blockIdx.y * hs, row = (size_t)blockIdx.z * T, stats = ((size_t)blockIdx.z * NH + blockIdx.y) * T; \
-    float scale = 1.0f / sqrtf((float)hs); \
-    (void)C3; (void)stats; (void)head; (void)row
+    int x = threadIdx.x, y = threadIdx.y, C3 = 3 * C, first = blockIdx.x * TILE; \
+    int pieces = HS < WIDEST ? 1 : (hs + HS - 1) / HS, mine = blockIdx.y % pieces; \
+    size_t number = blockIdx.y / pieces, head = number * hs, row = (size_t)blockIdx.z * T, stats = ((size_t)blockIdx.z * (gridDim.y / pieces) + number) * T; \
+    float scale = 1.0f / sqrtf((float)hs)
 
-// tile = scale times rows [first, first+TILE) of x, zero past T and hs.
-template <int HS, int TILE> static __device__ void load_tile(float* tile, const Real* x, int first, int T, int hs, int stride, float scale) {
+// tile = scale times a piece of rows [first, first+TILE) of x, zero past T and hs.
+template <int HS, int TILE> static __device__ void load_tile(float* tile, const Real* x, int piece, int first, int T, int hs, int stride, float scale) {
     typedef AttentionTile<HS, TILE> A;
     for (int i = threadIdx.y * ACROSS + threadIdx.x; i < TILE * HS; i += ACROSS * A::DOWN) {
-        int r = i / HS, c = i % HS;
-        tile[r * A::ROW + c] = first + r < T && c < hs ? scale * (float)x[(size_t)(first + r) * stride + c] : 0.0f;
+        int r = i / HS, c = i % HS, channel = piece * HS + c;
+        tile[r * A::ROW + c] = first + r < T && channel < hs ? scale * (float)x[(size_t)(first + r) * stride + channel] : 0.0f;
     }
 }
 
-// s[i][k] = <row y*4+i of a, row x+16*k of b>
-template <int HS, int TILE> static __device__ void rows_by_rows(float s[OWN][AttentionTile<HS, TILE>::KEYS], const float* a, const float* b) {
+template <int HS, int TILE> static __device__ void clear(float s[OWN][AttentionTile<HS, TILE>::KEYS]) {
+    for (int i = 0; i < OWN; i++) { for (int k = 0; k < AttentionTile<HS, TILE>::KEYS; k++) { s[i][k] = 0.0f; } }
+}
+
+// s[i][k] += <row y*4+i of a, row x+16*k of b>
+template <int HS, int TILE> static __device__ void add_rows_by_rows(float s[OWN][AttentionTile<HS, TILE>::KEYS], const float* a, const float* b) {
     typedef AttentionTile<HS, TILE> A;
-    for (int i = 0; i < OWN; i++) { for (int k = 0; k < A::KEYS; k++) { s[i][k] = 0.0f; } }
     #pragma unroll 4
     for (int c = 0; c < HS; c += 4) {
         float4 p[OWN];
@@ -193,32 +199,36 @@ template <int HS, int TILE> static __device__ void share(float* to, float s[OWN]
     }
 }
 
-// Writes the channels that the thread owns of rows [first, first+TILE).
+// Writes the channels that the thread owns of a piece of rows [first, first+TILE).
 template <int HS, int TILE> static __device__ void store_tile(Real* to, float own[OWN][AttentionTile<HS, TILE>::CHANNELS],
-                                                              int first, int T, int hs, int stride, float scale) {
+                                                              int piece, int first, int T, int hs, int stride, float scale) {
     typedef AttentionTile<HS, TILE> A;
     for (int i = 0; i < OWN; i++) {
         int t = first + threadIdx.y * OWN + i;
-        for (int w = 0, c = threadIdx.x; t < T && c < hs && w < A::CHANNELS; w++, c += ACROSS) { to[(size_t)t * stride + c] = (Real)(scale * own[i][w]); }
+        for (int w = 0, c = piece * HS + threadIdx.x; t < T && c < hs && w < A::CHANNELS; w++, c += ACROSS) { to[(size_t)t * stride + c] = (Real)(scale * own[i][w]); }
     }
 }
 
-// grid (T / TILE, NH, B), block (ACROSS, TILE / OWN), shared: q, k, v and S
+// grid (T / TILE, NH * pieces, B), block (ACROSS, TILE / OWN), shared: q, k, v and S
 template <int HS, int TILE> static __global__ void attention_forward_kernel(Real* out, float* lse, const Real* qkv, int T, int C, int hs) {
     ATTENTION_TILE;
     extern __shared__ float4 tiles[];
     float *q = (float*)tiles, *k = q + A::SIZE, *v = k + A::SIZE, *P = v + A::SIZE;
     const Real* base = qkv + row * C3 + head;
-    int first = blockIdx.x * TILE;
     float s[OWN][A::KEYS], acc[OWN][A::CHANNELS] = {{0.0f}}, largest[OWN], sum[OWN];
     for (int i = 0; i < OWN; i++) { largest[i] = -INFINITY; sum[i] = 0.0f; }
-    load_tile<HS, TILE>(q, base, first, T, hs, C3, scale);
+    if (pieces == 1) { load_tile<HS, TILE>(q, base, 0, first, T, hs, C3, scale); }
     for (int u = 0; u <= first; u += TILE) {
-        __syncthreads(); // the last tiles have been read
-        load_tile<HS, TILE>(k, base + C, u, T, hs, C3, 1.0f);
-        load_tile<HS, TILE>(v, base + 2*C, u, T, hs, C3, 1.0f);
-        __syncthreads();
-        rows_by_rows<HS, TILE>(s, q, k);
+        clear<HS, TILE>(s);
+        for (int i = 1; i <= pieces; i++) {
+            int piece = (mine + i) % pieces;
+            __syncthreads(); // the last tiles have been read
+            if (pieces > 1) { load_tile<HS, TILE>(q, base, piece, first, T, hs, C3, scale); }
+            load_tile<HS, TILE>(k, base + C, piece, u, T, hs, C3, 1.0f);
+            if (piece == mine) { load_tile<HS, TILE>(v, base + 2*C, piece, u, T, hs, C3, 1.0f); }
+            __syncthreads();
+            add_rows_by_rows<HS, TILE>(s, q, k);
+        }
         for (int i = 0; i < OWN; i++) {
             int t = first + y * OWN + i;
             float top = largest[i], added = 0.0f;
@@ -240,9 +250,9 @@ template <int HS, int TILE> static __global__ void attention_forward_kernel(Real
     for (int i = 0; i < OWN; i++) {
         int t = first + y * OWN + i;
         for (int w = 0; w < A::CHANNELS; w++) { acc[i][w] /= sum[i]; }
-        if (x == 0 && t < T) { lse[stats + t] = largest[i] + logf(sum[i]); }
+        if (x == 0 && mine == 0 && t < T) { lse[stats + t] = largest[i] + logf(sum[i]); }
     }
-    store_tile<HS, TILE>(out + row * C + head, acc, first, T, hs, C, 1.0f);
+    store_tile<HS, TILE>(out + row * C + head, acc, mine, first, T, hs, C, 1.0f);
 }
 
 // along (B,NH,T) = dout . out of each query's head. One warp a query. grid (T / WARPS, NH, B), block (WARP, WARPS)
@@ -256,24 +266,34 @@ static __global__ void attention_along_kernel(float* along, const Real* dout, co
     if (threadIdx.x == 0) { along[((size_t)blockIdx.z * gridDim.y + blockIdx.y) * T + t] = sum; }
 }
 
-// dq of a tile of queries: dq += dS k over the tiles of keys. grid (T / TILE, NH, B), block (ACROSS, TILE / OWN), shared: q, dout, k, v and dS
+// dq of a tile of queries: dq += dS k over the tiles of keys. grid (T / TILE, NH * pieces, B), block (ACROSS, TILE / OWN), shared: q, dout, k, v and dS
 template <int HS, int TILE> static __global__ void __launch_bounds__(ACROSS * TILE / OWN, 2)
 attention_backward_queries_kernel(Real* dqkv, const Real* dout, const Real* qkv, const float* lse, const float* along, int T, int C, int hs) {
     ATTENTION_TILE;
     extern __shared__ float4 tiles[];
     float *q = (float*)tiles, *d = q + A::SIZE, *k = d + A::SIZE, *v = k + A::SIZE, *dS = v + A::SIZE;
-    const Real* base = qkv + row * C3 + head;
-    int first = blockIdx.x * TILE;
+    const Real *base = qkv + row * C3 + head, *dhead = dout + row * C + head;
     float s[OWN][A::KEYS], dp[OWN][A::KEYS], dq[OWN][A::CHANNELS] = {{0.0f}};
-    load_tile<HS, TILE>(q, base, first, T, hs, C3, scale);
-    load_tile<HS, TILE>(d, dout + row * C + head, first, T, hs, C, 1.0f);
+    if (pieces == 1) {
+        load_tile<HS, TILE>(q, base, 0, first, T, hs, C3, scale);
+        load_tile<HS, TILE>(d, dhead, 0, first, T, hs, C, 1.0f);
+    }
     for (int u = 0; u <= first; u += TILE) {
-        __syncthreads(); // the last tiles have been read
-        load_tile<HS, TILE>(k, base + C, u, T, hs, C3, 1.0f);
-        load_tile<HS, TILE>(v, base + 2*C, u, T, hs, C3, 1.0f);
-        __syncthreads();
-        rows_by_rows<HS, TILE>(s, q, k);
-        rows_by_rows<HS, TILE>(dp, d, v);
+        clear<HS, TILE>(s);
+        clear<HS, TILE>(dp);
+        for (int i = 1; i <= pieces; i++) {
+            int piece = (mine + i) % pieces;
+            __syncthreads(); // the last tiles have been read
+            if (pieces > 1) {
+                load_tile<HS, TILE>(q, base, piece, first, T, hs, C3, scale);
+                load_tile<HS, TILE>(d, dhead, piece, first, T, hs, C, 1.0f);
+            }
+            load_tile<HS, TILE>(k, base + C, piece, u, T, hs, C3, 1.0f);
+            load_tile<HS, TILE>(v, base + 2*C, piece, u, T, hs, C3, 1.0f);
+            __syncthreads();
+            add_rows_by_rows<HS, TILE>(s, q, k);
+            add_rows_by_rows<HS, TILE>(dp, d, v);
+        }
         for (int i = 0; i < OWN; i++) {
             int t = first + y * OWN + i, seen = min(t, T - 1);
             for (int j = 0; j < A::KEYS; j++) {
@@ -285,28 +305,38 @@ attention_backward_queries_kernel(Real* dqkv, const Real* dout, const Real* qkv,
         __syncthreads(); // all of dS is there
         add_rows<HS, TILE>(dq, dS, k);
     }
-    store_tile<HS, TILE>(dqkv + row * C3 + head, dq, first, T, hs, C3, scale);
+    store_tile<HS, TILE>(dqkv + row * C3 + head, dq, mine, first, T, hs, C3, scale);
 }
 
 // dk and dv of a tile of keys: dv += P' dout and dk += dS' q over the tiles of queries; the rows of S are keys here.
-// grid (T / TILE, NH, B), block (ACROSS, TILE / OWN), shared: q, dout, k, v and P, then dS
+// grid (T / TILE, NH * pieces, B), block (ACROSS, TILE / OWN), shared: q, dout, k, v and P, then dS
 template <int HS, int TILE> static __global__ void __launch_bounds__(ACROSS * TILE / OWN, 2)
 attention_backward_keys_kernel(Real* dqkv, const Real* dout, const Real* qkv, const float* lse, const float* along, int T, int C, int hs) {
     ATTENTION_TILE;
     extern __shared__ float4 tiles[];
     float *q = (float*)tiles, *d = q + A::SIZE, *k = d + A::SIZE, *v = k + A::SIZE, *P = v + A::SIZE;
-    const Real* base = qkv + row * C3 + head;
-    int first = blockIdx.x * TILE;
+    const Real *base = qkv + row * C3 + head, *dhead = dout + row * C + head;
     float s[OWN][A::KEYS], dp[OWN][A::KEYS], dk[OWN][A::CHANNELS] = {{0.0f}}, dv[OWN][A::CHANNELS] = {{0.0f}};
-    load_tile<HS, TILE>(k, base + C, first, T, hs, C3, 1.0f);
-    load_tile<HS, TILE>(v, base + 2*C, first, T, hs, C3, 1.0f);
+    if (pieces == 1) {
+        load_tile<HS, TILE>(k, base + C, 0, first, T, hs, C3, 1.0f);
+        load_tile<HS, TILE>(v, base + 2*C, 0, first, T, hs, C3, 1.0f);
+    }
     for (int t = first; t < T; t += TILE) {
-        __syncthreads(); // the last tiles have been read
-        load_tile<HS, TILE>(q, base, t, T, hs, C3, scale);
-        load_tile<HS, TILE>(d, dout + row * C + head, t, T, hs, C, 1.0f);
-        __syncthreads();
-        rows_by_rows<HS, TILE>(s, k, q);
-        rows_by_rows<HS, TILE>(dp, v, d);
+        clear<HS, TILE>(s);
+        clear<HS, TILE>(dp);
+        for (int i = 1; i <= pieces; i++) {
+            int piece = (mine + i) % pieces;
+            __syncthreads(); // the last tiles have been read
+            if (pieces > 1) {
+                load_tile<HS, TILE>(k, base + C, piece, first, T, hs, C3, 1.0f);
+                load_tile<HS, TILE>(v, base + 2*C, piece, first, T, hs, C3, 1.0f);
+            }
+            load_tile<HS, TILE>(q, base, piece, t, T, hs, C3, scale);
+            load_tile<HS, TILE>(d, dhead, piece, t, T, hs, C, 1.0f);
+            __syncthreads();
+            add_rows_by_rows<HS, TILE>(s, k, q);
+            add_rows_by_rows<HS, TILE>(dp, v, d);
+        }
         for (int j = 0; j < A::KEYS; j++) {
             int query = t + x + ACROSS * j, seen = min(query, T - 1);
             float log_sum = lse[stats + seen], a = along[stats + seen];
@@ -323,8 +353,8 @@ attention_backward_keys_kernel(Real* dqkv, const Real* dout, const Real* qkv, co
         __syncthreads(); // all of dS is there
         add_rows<HS, TILE>(dk, P, q);
     }
-    store_tile<HS, TILE>(dqkv + row * C3 + head + C, dk, first, T, hs, C3, 1.0f);
-    store_tile<HS, TILE>(dqkv + row * C3 + head + 2*C, dv, first, T, hs, C3, 1.0f);
+    store_tile<HS, TILE>(dqkv + row * C3 + head + C, dk, mine, first, T, hs, C3, 1.0f);
+    store_tile<HS, TILE>(dqkv + row * C3 + head + 2*C, dv, mine, first, T, hs, C3, 1.0f);
 }
 
 // More than 48 KiB of shared memory has to be asked for.
@@ -335,7 +365,7 @@ template <class Kernel> static void allow_shared(Kernel kernel, size_t bytes) {
 template <int HS, int TILE> static void attention_forward_launch(Real* out, float* lse, const Real* qkv, int B, int T, int C, int NH) {
     typedef AttentionTile<HS, TILE> A;
     size_t shared = sizeof(float) * (3 * A::SIZE + A::S_SIZE);
-    dim3 grid(blocks_of((size_t)T, TILE), (unsigned)NH, (unsigned)B), block(ACROSS, A::DOWN);
+    dim3 grid(blocks_of((size_t)T, TILE), (unsigned)NH * blocks_of((size_t)(C / NH), HS), (unsigned)B), block(ACROSS, A::DOWN);
     allow_shared(attention_forward_kernel<HS, TILE>, shared);
     attention_forward_kernel<HS, TILE><<<grid, block, shared>>>(out, lse, qkv, T, C, C / NH);
     LAUNCHED();
@@ -345,7 +375,7 @@ template <int HS, int TILE> static void attention_backward_launch(Real* dqkv, co
                                                                   const float* along, int B, int T, int C, int NH) {
     typedef AttentionTile<HS, TILE> A;
     size_t shared = sizeof(float) * (4 * A::SIZE + A::S_SIZE);
-    dim3 grid(blocks_of((size_t)T, TILE), (unsigned)NH, (unsigned)B), block(ACROSS, A::DOWN);
+    dim3 grid(blocks_of((size_t)T, TILE), (unsigned)NH * blocks_of((size_t)(C / NH), HS), (unsigned)B), block(ACROSS, A::DOWN);
     allow_shared(attention_backward_queries_kernel<HS, TILE>, shared);
     attention_backward_queries_kernel<HS, TILE><<<grid, block, shared>>>(dqkv, dout, qkv, lse, along, T, C, C / NH);
     LAUNCHED();
@@ -359,11 +389,10 @@ static size_t attention_scratch_size(int B, int T, int NH) { return (size_t)B * 
 static void attention_forward(Real* out, float* lse, // lse (B,NH,T)
                               const Real* qkv, float*, int B, int T, int C, int NH) {
     int hs = C / NH;
-    check(hs <= 128, "heads of %d channels: the GPU trainer has kernels for up to 128", hs);
     if constexpr (TENSOR_CORES) { attention_mma_forward(out, lse, qkv, B, T, C, NH); }
     else if (hs <= 32) { attention_forward_launch<32, 32>(out, lse, qkv, B, T, C, NH); }
     else if (hs <= 64) { attention_forward_launch<64, 64>(out, lse, qkv, B, T, C, NH); }
-    else { attention_forward_launch<128, 32>(out, lse, qkv, B, T, C, NH); }
+    else { attention_forward_launch<WIDEST, 32>(out, lse, qkv, B, T, C, NH); }
 }
 
 static void attention_backward(Real* dqkv, const Real* dout, const Real* qkv, const Real* out, const float* lse,
@@ -375,7 +404,7 @@ static void attention_backward(Real* dqkv, const Real* dout, const Real* qkv, co
     if constexpr (TENSOR_CORES) { attention_mma_backward(dqkv, dout, qkv, lse, scratch, B, T, C, NH); }
     else if (hs <= 32) { attention_backward_launch<32, 32>(dqkv, dout, qkv, lse, scratch, B, T, C, NH); }
     else if (hs <= 64) { attention_backward_launch<64, 64>(dqkv, dout, qkv, lse, scratch, B, T, C, NH); }
-    else { attention_backward_launch<128, 32>(dqkv, dout, qkv, lse, scratch, B, T, C, NH); }
+    else { attention_backward_launch<WIDEST, 32>(dqkv, dout, qkv, lse, scratch, B, T, C, NH); }
 }
 
 #define GELU_A 1.5957691216057308f // 2 sqrt(2/pi)
@@ -434,9 +463,23 @@ static void residual_forward(Real* out, // added to
     LAUNCHED();
 }
 
-// The stream is what the product begins with.
+// The stream is what the product begins with. A kernel for this sum and the layer normalisation behind it would move more: both write the sum
+// and what is normalised, but it reads the product and the stream, and not the sum alone.
 static void matmul_forward_residual(Real* out, const Real* stream, const Real* inp, const Real* weight, const Real* bias, int N, int C, int OC) {
     product_onto(matrix(out, N, OC), stream, matrix(inp, N, C), turned(weight, OC, C), bias);
+}
+
+// GELU in the product itself, where the GPU is faster that way.
+static void matmul_forward_gelu(Real* out, Real* hidden, const Real* inp, const Real* weight, const Real* bias, int N, int C, int OC) {
+    if (product_gelu(matrix(out, N, OC), hidden, matrix(inp, N, C), turned(weight, OC, C), bias)) { return; }
+    matmul_forward(hidden, inp, weight, bias, N, C, OC);
+    gelu_forward(out, hidden, (size_t)N * OC);
+}
+
+static void matmul_backward_input_gelu(Real* dhidden, const Real* dout, const Real* weight, const Real* hidden, int N, int C, int OC) {
+    if (product_gelu_backward(matrix(dhidden, N, C), hidden, matrix(dout, N, OC), matrix(weight, OC, C))) { return; }
+    matmul_backward_input(dhidden, dout, weight, N, C, OC);
+    gelu_backward(dhidden, hidden, (size_t)N * C);
 }
 
 // A row of logits is long and read twice: the fewer rows are at work at a time, the more of them are still in the second-level cache then.
@@ -469,8 +512,8 @@ static __device__ bool is_argmax(const Real* x, int target, int V) {
 }
 
 // One block a row. grid (N), block (ROW_THREADS)
-template <int W> static __global__ void cross_entropy_forward_kernel(float* losses, unsigned char* hits, const Real* logits, const int* targets,
-                                                                     const float* weight, int V, int stride) {
+template <int W> static __global__ void __launch_bounds__(ROW_THREADS)
+cross_entropy_forward_kernel(float* losses, unsigned char* hits, const Real* logits, const int* targets, const float* weight, int V, int stride) {
     size_t n = blockIdx.x;
     const Real* x = logits + n * stride;
     int target = targets[n];
@@ -491,8 +534,8 @@ static void cross_entropy_forward(float* losses, unsigned char* hits, const Real
 }
 
 // One block a row. grid (N), block (ROW_THREADS)
-template <int W> static __global__ void cross_entropy_backward_kernel(float* losses, Real* logits, const int* targets, const float* weight,
-                                                                      int V, int stride) {
+template <int W> static __global__ void __launch_bounds__(ROW_THREADS)
+cross_entropy_backward_kernel(float* losses, Real* logits, const int* targets, const float* weight, int V, int stride) {
     size_t n = blockIdx.x;
     Real* x = logits + n * stride;
     float w = weight[n];
@@ -579,14 +622,12 @@ static void value_backward_params(float* dweight, float* dbias, // added to
 // All that the backward of a block reads, the block's output left out.
 static void block_hidden(const BlockActs* a, const Real* x, const BlockParams* w, float* scratch, int B, int T, int C, int NH) {
     int N = B * T;
-    size_t NC = (size_t)N * C;
     layernorm_forward(a->ln1, a->ln1_mean, a->ln1_rstd, x, w->ln1w, w->ln1b, N, C);
     matmul_forward(a->qkv, a->ln1, w->qkvw, w->qkvb, N, C, 3*C);
     attention_forward(a->atty, a->lse, a->qkv, scratch, B, T, C, NH);
     matmul_forward_residual(a->residual2, x, a->atty, w->attprojw, w->attprojb, N, C, C);
     layernorm_forward(a->ln2, a->ln2_mean, a->ln2_rstd, a->residual2, w->ln2w, w->ln2b, N, C);
-    matmul_forward(a->fch, a->ln2, w->fcw, w->fcb, N, C, 4*C);
-    gelu_forward(a->fch_gelu, a->fch, 4*NC);
+    matmul_forward_gelu(a->fch_gelu, a->fch, a->ln2, w->fcw, w->fcb, N, C, 4*C);
 }
 
 static void block_forward(const BlockActs* a, const Real* x, const BlockParams* w, float* scratch, int B, int T, int C, int NH) {
@@ -601,10 +642,8 @@ static void block_backward(const BlockParamGrads* g, const BlockGrads* d, Real* 
                            const BlockParams* w, const BlockActs* a, const Real* x,
                            Drpt* drpt, float* scratch, int B, int T, int C, int NH) {
     int N = B * T;
-    size_t NC = (size_t)N * C;
-    matmul_backward_input(d->fch, d->fcproj, w->fcprojw, N, 4*C, C);
+    matmul_backward_input_gelu(d->fch, d->fcproj, w->fcprojw, a->fch, N, 4*C, C);
     drpt_site(drpt, "fcproj", g->fcprojw, g->fcprojb, d->fcproj, a->fch_gelu, 4*C, C);
-    gelu_backward(d->fch, a->fch, 4*NC);
     matmul_backward_input(d->ln2, d->fch, w->fcw, N, C, 4*C);
     drpt_site(drpt, "fc", g->fcw, g->fcb, d->fch, a->ln2, C, 4*C);
     layernorm_backward_input(d->attproj, d->fcproj, d->ln2, a->residual2, w->ln2w, a->ln2_mean, a->ln2_rstd, N, C);
@@ -872,7 +911,7 @@ void gpt2_backward(GPT2* model, const int* tokens, const int* targets, const flo
 
 const float* gpt2_losses(const GPT2* model) { return model->losses; }
 
-void gpt2_update(GPT2* model, const Config* c, double lr, int step) {
+void gpt2_update(GPT2* model, const Config* c, double lr, int number) {
     gradient_clip(model->clip, model->grads, model->num_params, c->clip);
     for (int i = 0; i < NUM_TENSORS; i++) {
         const Tensor* t = &model->tensor[i];
@@ -883,7 +922,7 @@ void gpt2_update(GPT2* model, const Config* c, double lr, int step) {
             sgd_update(model->params + at, model->grads + at, size, (float)lr, decay, model->clip);
         } else {
             AdamW a = { (float)lr, (float)c->beta1, (float)c->beta2, (float)c->eps, decay };
-            adamw_update(model->params + at, model->grads + at, model->m + at, model->v + at, size, a, model->clip, step);
+            adamw_update(model->params + at, model->grads + at, model->m + at, model->v + at, size, a, model->clip, number);
         }
     }
     round_weights(model);
@@ -912,8 +951,7 @@ struct Decoder {
     float *stats, *S;                 // S (room,NH,T)
     int* position;                    // (3,N) of the N at hand: tokens, rows, places; or what is copied from where to where
     int* host_position;               // (3,room)
-    Real* rounded;                    // (rows,V) the logits on the host, as the GPU has them
-    float* host;                      // (rows,V)
+    float *wide, *host;               // (rows,V) the logits as floats, and on the host, where the GPU writes them by itself
     Pieces pieces;
 };
 
@@ -934,16 +972,15 @@ Decoder* decoder_create(const GPT2Config* c, int rows, int T) {
     d->S = TAKE_ARRAY(&d->pieces, float, room * NH * (size_t)T, what);
     d->position = TAKE_ARRAY(&d->pieces, int, 3 * room, what);
     d->host_position = (int*)host_alloc(3 * room, sizeof(int));
-    d->rounded = (Real*)host_alloc(B * V, sizeof(Real));
-    d->host = (float*)host_alloc(B * V, sizeof(float));
+    d->wide = TAKE_ARRAY(&d->pieces, float, B * V, what);
+    CUDA(cudaMallocHost((void**)&d->host, sizeof(float) * B * V));
     return d;
 }
 
 void decoder_free(Decoder* d) {
     free_pieces(&d->pieces);
     free(d->host_position);
-    free(d->rounded);
-    free(d->host);
+    CUDA(cudaFreeHost(d->host));
     free(d);
 }
 
@@ -1008,16 +1045,21 @@ static void cache_update(Real* keys, Real* values, const Real* qkv, const int* r
     LAUNCHED();
 }
 
-// One warp a head of a position: a lane takes every 32nd place, then every 32nd channel. grid (N, NH), block (WARP)
-static __global__ void attention_decode_kernel(Real* atty, float* S, const Real* qkv, const Real* keys, const Real* values,
-                                               const int* rows, const int* places, int T, int C, int hs) {
-    int lane = threadIdx.x, n = blockIdx.x, t = places[n];
+// One warp a head of a position: a lane takes every 32nd place; then W channels of every `teams`-th, as a team of lanes takes them all, and
+// the first team adds up what the others found. grid (N, NH), block (WARP)
+template <int W> static __global__ void attention_decode_kernel(Real* atty, float* S, const Real* qkv, const Real* keys, const Real* values,
+                                                                const int* rows, const int* places, int T, int C, int hs) {
+    __shared__ float part[WARP][W];
+    int lane = threadIdx.x, n = blockIdx.x, t = places[n], members = min(hs / W, (int)WARP), teams = WARP / members, team = lane / members;
     size_t head = (size_t)blockIdx.y * hs, row = (size_t)rows[n] * T * C + head;
     const Real *q = qkv + (size_t)n * 3*C + head, *k = keys + row, *v = values + row;
     float *s = S + ((size_t)n * gridDim.y + blockIdx.y) * T, scale = 1.0f / sqrtf((float)hs), largest = -INFINITY, sum = 0.0f;
     for (int u = lane; u <= t; u += WARP) {
         float dot = 0.0f;
-        for (int c = 0; c < hs; c++) { dot += (float)q[c] * (float)k[(size_t)u * C + c]; }
+        for (int c = 0; c < hs; c += W) {
+            Pack<W> a = load<W>(q + c), b = load<W>(k + (size_t)u * C + c);
+            for (int i = 0; i < W; i++) { dot += (float)a.at[i] * (float)b.at[i]; }
+        }
         s[u] = scale * dot;
         largest = fmaxf(largest, s[u]);
     }
@@ -1028,17 +1070,30 @@ static __global__ void attention_decode_kernel(Real* atty, float* S, const Real*
     }
     sum = warp_sum(sum);
     __syncwarp(); // all of s is there
-    for (int c = lane; c < hs; c += WARP) {
-        float out = 0.0f;
-        for (int u = 0; u <= t; u++) { out += s[u] * (float)v[(size_t)u * C + c]; }
-        atty[(size_t)n * C + head + c] = (Real)(out / sum);
+    for (int first = 0; first < hs; first += members * W) { // once, or all lanes are one team
+        int c = first + lane % members * W;
+        float out[W] = {0.0f};
+        for (int u = team; team < teams && c < hs && u <= t; u += teams) {
+            Pack<W> x = load<W>(v + (size_t)u * C + c);
+            for (int i = 0; i < W; i++) { out[i] += s[u] * (float)x.at[i]; }
+        }
+        for (int i = 0; i < W; i++) { part[lane][i] = out[i]; }
+        __syncwarp(); // all parts are there
+        Pack<W> all;
+        for (int i = 0; i < W; i++) {
+            for (int other = 1; other < teams; other++) { out[i] += part[other * members + lane % members][i]; }
+            all.at[i] = (Real)(out[i] / sum);
+        }
+        if (team == 0 && c < hs) { store<W>(atty + (size_t)n * C + head + c, all); }
     }
 }
 
 static void attention_decode(Real* atty, float* S, const Real* qkv, const Real* keys, const Real* values,
                              const int* rows, const int* places, int T, int N, int C, int NH) {
     dim3 grid((unsigned)N, (unsigned)NH);
-    attention_decode_kernel<<<grid, WARP>>>(atty, S, qkv, keys, values, rows, places, T, C, C / NH);
+    int hs = C / NH;
+    if (hs % WIDE == 0) { attention_decode_kernel<WIDE><<<grid, WARP>>>(atty, S, qkv, keys, values, rows, places, T, C, hs); }
+    else { attention_decode_kernel<1><<<grid, WARP>>>(atty, S, qkv, keys, values, rows, places, T, C, hs); }
     LAUNCHED();
 }
 
@@ -1074,6 +1129,12 @@ void gpt2_prefill(const GPT2* model, Decoder* d, const int* tokens, const int* r
     }
 }
 
+// One thread a number. grid (n / THREADS), block (THREADS)
+static __global__ void widen_kernel(float* out, const Real* x, size_t n) {
+    size_t i = (size_t)blockIdx.x * THREADS + threadIdx.x;
+    if (i < n) { out[i] = (float)x[i]; }
+}
+
 const float* gpt2_decode(const GPT2* model, Decoder* d, const int* tokens, const int* rows, const int* places, int B) {
     int C = model->config.channels;
     size_t count = (size_t)B * (size_t)model->config.vocab_size;
@@ -1081,8 +1142,9 @@ const float* gpt2_decode(const GPT2* model, Decoder* d, const int* tokens, const
     blocks_decode(model, d, tokens, rows, places, B);
     layernorm_forward(d->lnf, d->stats, d->stats + d->rows, d->x, model->weight.lnfw, model->weight.lnfb, B, C);
     matmul_forward_rows(d->logits, d->lnf, model->weight.wte, NULL, B, C, model->config.vocab_size);
-    device_read(d->rounded, d->logits, sizeof(Real) * count);
-    for (size_t i = 0; i < count; i++) { d->host[i] = (float)d->rounded[i]; }
+    widen_kernel<<<blocks_of(count, THREADS), THREADS>>>(d->wide, d->logits, count);
+    LAUNCHED();
+    device_read(d->host, d->wide, sizeof(float) * count);
     return d->host;
 }
 

@@ -1,7 +1,9 @@
 """bench_gpu.py -- the GPU trainer's step and PyTorch's of the same model, in turns on one GPU: dev/bench/gpu.md.
 
-    python3 dev/bench_gpu.py [--programs build/cuda/bench_gpu build/cuda_bf16/bench_gpu] [--rounds 5] [--out dev/bench/gpu.md] [--small]
+    python3 dev/bench_gpu.py [--programs build/cuda/bench_gpu build/cuda_bf16/bench_gpu] [--rounds 5] [--seconds S] [--out dev/bench/gpu.md] [--small]
 
+Each line is written as soon as it is measured, what tells most first: bf16 before TF32, plain training before the methods. After S seconds
+nothing new is begun. It ends with 1 if one of the trainer's measurements failed, or was left out.
 --small times a model that fits anything; it shows that the measurement works, and nothing else.
 """
 import argparse
@@ -9,51 +11,71 @@ import datetime
 import statistics
 import subprocess
 import sys
+import tempfile
+import threading
+import time
 
 # Products of the tensor cores without sparsity, TFLOP/s, as NVIDIA states them: what MFU is a share of.
 PEAKS = {"H100": {"bf16": 989.4, "tf32": 494.7}, "H200": {"bf16": 989.4, "tf32": 494.7}, "A100": {"bf16": 312.0, "tf32": 156.0}}
 
 SIZES = {"124M": ("d12", 12, 12, 768, 50257, 1024), "tiny": ("L2,H2,C32,V96,T64", 2, 2, 32, 96, 64)}
 
-# In a small measurement nothing is learnt from more.
-SMALL_METHODS = ["full", "subset", "cone", "inside"]
-METHODS = ["full", "target", "mix", "random", "subset", "filter", "greedy", "span", "cone", "simplex", "capped", "agem", "agem_mirror",
-           "gem", "pcgrad", "cagrad", "trust", "inside", "outside"]
+LONGEST = 300  # seconds for an answer: compiling PyTorch's step takes one or two minutes
+
+# In a small measurement nothing is learnt from more than the first three. One of each kind comes first.
+METHODS = ["subset", "cone", "inside", "target", "span", "greedy", "mix", "random", "filter", "simplex", "capped", "agem", "agem_mirror",
+           "gem", "pcgrad", "cagrad", "trust", "outside"]
 
 
 class Contender:
     """A process that answers lines."""
 
     def __init__(self, command):
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.errors = tempfile.TemporaryFile(mode="w+")  # not a pipe: who fills one that nobody reads stands still
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, text=True)
 
-    def ask(self, line):
-        """The answer, or None if it ended instead."""
+    def lines(self, line, most):
+        """The answer, up to `most` lines or an empty one; none if it ended instead, or took too long."""
+        timer = threading.Timer(LONGEST, self.process.kill)
+        timer.start()
         try:
             self.process.stdin.write(line + "\n")
             self.process.stdin.flush()
+            rows = []
+            while len(rows) < most and (row := self.process.stdout.readline().strip()):
+                rows.append(row)
+            return rows
         except BrokenPipeError:
-            return None
-        return self.process.stdout.readline().strip() or None
+            return []
+        finally:
+            timer.cancel()
+
+    def text(self, line):
+        """The answer, or None."""
+        answer = self.lines(line, 1)
+        return answer[0] if answer else None
 
     def number(self, line):
-        answer = self.ask(line)
+        answer = self.text(line)
         return float(answer) if answer else None
 
     def table(self, line):
-        rows = []
-        row = self.ask(line)
-        while row:
-            rows.append(row.rsplit(",", 1))
-            row = self.process.stdout.readline().strip()
+        """Names and numbers, up to an empty line."""
+        rows = (row.rsplit(",", 1) for row in self.lines(line, 1000))
         return [(name, float(ms)) for name, ms in rows]
 
     def end(self):
-        """What it complained of."""
-        self.process.stdin.close()
+        """What it complained of, if it ended before it was asked to."""
+        try:
+            self.process.stdin.close()
+        except BrokenPipeError:
+            pass
         self.process.wait()
-        said = self.process.stderr.read().strip().splitlines()
-        return said[-1] if self.process.returncode and said else ""
+        self.errors.seek(0)
+        said = self.errors.read().strip().splitlines()
+        if self.process.returncode == 0:
+            return ""
+        return said[-1].replace("|", "/") if said else ""
 
 
 class Bench:
@@ -61,7 +83,23 @@ class Bench:
         self.args = args
         self.size = "tiny" if args.small else "124M"
         self.steps = "steps 1" if args.small else "steps 10"
-        self.lines = []
+        self.began = time.monotonic()
+        self.failed = 0
+        self.file = None
+
+    def over(self):
+        """No time for another measurement."""
+        return self.args.seconds is not None and time.monotonic() - self.began > self.args.seconds
+
+    def say(self, *lines):
+        """Into the file, whose last contents stay until there is a first line."""
+        self.file = self.file or open(self.args.out, "w", encoding="utf-8")
+        for out in (self.file, sys.stdout):
+            print(*lines, sep="\n", file=out, flush=True)
+
+    def fail(self, row, why, columns):
+        self.failed += 1
+        self.say(f"| {row} | {why} |" + " |" * columns)
 
     def ours(self, precision, n, m, T, options=""):
         program = self.args.programs[precision == "bf16"]
@@ -90,90 +128,101 @@ class Bench:
         N = rows * T
         return 6 * N * (12 * layers * channels * channels + vocabulary * channels) + 6 * layers * N * T * channels
 
-    def say(self, *lines):
-        self.lines.extend(lines)
-        print(*lines, sep="\n", flush=True)
-
     def peak(self, device, precision):
         return next((peak[precision] for name, peak in PEAKS.items() if name in device), None)
 
-    def plain(self, device, rates, B, T):
-        """Plain steps of both precisions beside PyTorch's."""
-        for precision in ("bf16", "tf32"):
-            ours = self.ours(precision, B, 0, T)
-            answers = self.rounds({"ours": (ours, False), "torch": (self.torch(precision, B, T), True)}, self.steps)
-            memory = ours.number("memory")
-            if answers["ours"] is None:
-                self.say(f"| {B} x {T} | {precision} | {ours.end() or 'ended'} | | | | | | |")
-                continue
-            ms = statistics.median(answers["ours"])
-            rate = self.flops(B, T) / ms / 1e9
-            peak = self.peak(device, precision)
-            mfu = f"{100 * rate / peak:.1f} %" if peak else "?"
-            torch = statistics.median(answers["torch"]) if answers["torch"] else None
-            faster = f"{statistics.median(t / o for t, o in zip(answers['torch'], answers['ours'])):.2f}x" if torch else ""
-            self.say(f"| {B} x {T} | {precision} | {ms:.2f} | {1e3 * B * T / ms:,.0f} | {mfu} | {100 * rate / rates[precision]:.1f} % | "
-                     f"{memory:,.0f} | {torch and f'{torch:.2f}' or 'not at hand'} | {faster} |")
+    def plain(self, device, precision, large_product, B, T):
+        """Plain steps beside PyTorch's."""
+        row = f"{B} x {T}"
+        if self.over():
+            return self.fail(row, "left out: no time", 6)
+        ours, torch = self.ours(precision, B, 0, T), self.torch(precision, B, T)
+        answers = self.rounds({"ours": (ours, False), "torch": (torch, True)}, self.steps)
+        memory = ours.number("memory")
+        why, missing = ours.end(), torch.end()
+        if not answers["ours"]:
+            return self.fail(row, why or "ended", 6)
+        ms = statistics.median(answers["ours"])
+        rate = self.flops(B, T) / ms / 1e9
+        peak = self.peak(device, precision)
+        mfu = f"{100 * rate / peak:.1f} %" if peak else "?"
+        share = f"{100 * rate / large_product:.1f} %" if large_product else "?"
+        theirs = f"{statistics.median(answers['torch']):.2f}" if answers["torch"] else missing or "not at hand"
+        faster = f"{statistics.median(t / o for t, o in zip(answers['torch'], answers['ours'])):.2f}x" if answers["torch"] else ""
+        self.say(f"| {row} | {ms:.2f} | {1e3 * B * T / ms:,.0f} | {mfu} | {share} | {memory or float('nan'):,.0f} | {theirs} | {faster} |")
 
-    def methods(self, n, m, T):
+    def methods(self, precision, n, m, T):
         """The regularizer's steps as multiples of a plain step on the same rows, in turns with it."""
-        for precision in ("bf16", "tf32"):
-            plain = self.ours(precision, n + m, 0, T)
-            for method in (SMALL_METHODS if self.args.small else METHODS)[1:]:
-                options = f"--method {method}" + (" --rank 64" if method in ("inside", "outside") else "")
-                contender = self.ours(precision, n, m, T, options)
-                answers = self.rounds({"plain": (plain, False), method: (contender, False)}, self.steps)
-                memory, more = plain.number("memory"), contender.number("memory")
-                if answers[method] is None or answers["plain"] is None:
-                    self.say(f"| {method} | {precision} | {contender.end() or 'ended'} | | |")
-                    continue
+        plain = None
+        for method in METHODS[:3] if self.args.small else METHODS:
+            if self.over():
+                self.fail(method, "left out: no time", 2)
+                continue
+            plain = plain or self.ours(precision, n + m, 0, T)
+            contender = self.ours(precision, n, m, T, f"--method {method}" + (" --rank 64" if method in ("inside", "outside") else ""))
+            answers = self.rounds({"plain": (plain, False), method: (contender, False)}, self.steps)
+            memory, more = plain.number("memory"), contender.number("memory")
+            why = contender.end()
+            if not answers["plain"]:
+                why = plain.end() or "ended"
+                self.fail(method, f"the plain step: {why}", 2)
+                plain = None
+            elif not answers[method] or not memory or not more:
+                self.fail(method, why or "ended", 2)
+            else:
                 ratio = statistics.median(a / b for a, b in zip(answers[method], answers["plain"]))
-                self.say(f"| {method} | {precision} | {statistics.median(answers[method]):.2f} | {ratio:.3f} | {more / memory:.3f} |")
-                contender.end()
+                self.say(f"| {method} | {statistics.median(answers[method]):.2f} | {ratio:.3f} | {more / memory:.3f} |")
+        if plain:
             plain.end()
 
-    def operations(self, B, T):
-        tables = {}
-        for precision in ("bf16", "tf32"):
-            contender = self.ours(precision, B, 0, T)
-            tables[precision] = dict(contender.table("operations" + self.steps[5:]))
-            contender.end()
-        for name in tables["bf16"]:
-            self.say(f"| {name} | {tables['bf16'][name]:.3f} | {tables['tf32'].get(name, float('nan')):.3f} |")
+    def operations(self, precision, B, T):
+        if self.over():
+            return self.fail("all", "left out: no time", 0)
+        contender = self.ours(precision, B, 0, T)
+        table = contender.table("operations" + self.steps[5:])
+        why = contender.end()
+        if not table or why:
+            return self.fail("all", why or "ended", 0)
+        for name, ms in table:
+            self.say(f"| {name} | {ms:.3f} |")
+
+    def precision(self, precision):
+        side, sizes, (n, m, T) = (64, [(4, 16), (2, 16)], (3, 1, 16)) if self.args.small else (8192, [(32, 1024), (8, 1024)], (8, 1, 512))
+        contender = self.ours(precision, 1, 0, 16)
+        device, rate = contender.text("device"), contender.number(f"product {side}")
+        why = contender.end()
+        if device is None:
+            self.failed += 1
+            print(f"bench_gpu.py: {precision}: {why or 'no answer from the trainer'}", file=sys.stderr)
+            return
+        if self.file is None:
+            self.say("# The training step on a GPU", "",
+                     f"{device}; {datetime.date.today()}; medians of {self.args.rounds} rounds of {self.steps[6:]} steps, contenders in turns. "
+                     "PyTorch: compiled, flash attention, fused AdamW. FLOP of a step: 6 N (12 L C^2 + V C) + 6 L N T C. "
+                     "MFU is a share of what NVIDIA states for the chip.")
+        said = f"{rate:.0f} TFLOP/s" if rate else f"not measured: {why or 'ended'}"
+        self.say("", f"## Plain training, {self.size}, {precision}", "", f"A product of {side} x {side} matrices: {said}.", "",
+                 "| rows x T | ms | tokens/s | MFU | of the large product | MiB | PyTorch ms | faster |", "|---|---:|---:|---:|---:|---:|---:|---:|")
+        for B, rows in sizes:
+            self.plain(device, precision, rate, B, rows)
+        self.say("", f"## Methods by layer, {precision}, n = {n}, m = {m}, T = {T}", "",
+                 "| method | ms | of a plain step on the same rows | memory of it |", "|---|---:|---:|---:|")
+        self.methods(precision, n, m, T)
+        B, rows = sizes[0]
+        self.say("", f"## Operations, {precision}, {B} x {rows}", "", "| operation | ms |", "|---|---:|")
+        self.operations(precision, B, rows)
 
     def run(self):
-        side, (B, T), large, (n, m, rows) = (64, (2, 16), (4, 16), (3, 1, 16)) if self.args.small else (8192, (8, 1024), (32, 1024), (8, 1, 512))
-        rates = {}
         for precision in ("bf16", "tf32"):
-            contender = self.ours(precision, 1, 0, 16)
-            device = contender.ask("device")
-            if device is None:
-                sys.exit(f"bench_gpu.py: {contender.end() or 'no answer from the trainer'}")
-            rates[precision] = contender.number(f"product {side}")
-            contender.end()
-        self.say("# The training step on a GPU", "",
-                 f"{device}; {datetime.date.today()}; medians of {self.args.rounds} rounds of {self.steps[6:]} steps, contenders in turns. "
-                 f"A product of {side} x {side} matrices: {rates['bf16']:.0f} TFLOP/s in bf16, {rates['tf32']:.0f} in TF32.", "",
-                 f"## Plain training, {self.size}", "",
-                 "| rows x T | precision | ms | tokens/s | MFU | of the large product | MiB | PyTorch ms | faster |",
-                 "|---|---|---:|---:|---:|---:|---:|---:|---:|")
-        self.plain(device, rates, B, T)
-        self.plain(device, rates, *large)
-        self.say("", "PyTorch: compiled, flash attention, fused AdamW. FLOP of a step: 6 N (12 L C^2 + V C) + 6 L N T C. "
-                 "MFU is a share of what NVIDIA states for the chip.", "",
-                 f"## Methods by layer, n = {n}, m = {m}, T = {rows}", "",
-                 "| method | precision | ms | of a plain step on the same rows | memory of it |", "|---|---|---:|---:|---:|")
-        self.methods(n, m, rows)
-        self.say("", f"## Operations, {B} x {T}", "", "| ms | bf16 | TF32 |", "|---|---:|---:|")
-        self.operations(B, T)
-        with open(self.args.out, "w", encoding="utf-8") as file:
-            file.write("\n".join(self.lines) + "\n")
+            self.precision(precision)
+        sys.exit(1 if self.failed else 0)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--programs", nargs=2, default=["build/cuda/bench_gpu", "build/cuda_bf16/bench_gpu"], help="with fp32, with bf16")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, help="after which nothing new is begun")
     parser.add_argument("--out", default="dev/bench/gpu.md")
     parser.add_argument("--python", default=sys.executable, help="of PyTorch")
     parser.add_argument("--small", action="store_true")

@@ -22,6 +22,7 @@ import sys
 import tempfile
 from types import SimpleNamespace
 
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # read when NumPy is loaded; its threads would only wait for one another
 import numpy as np
 
 from gpt2_numpy import count, random_model, tensors, write_examples, write_model
@@ -476,7 +477,6 @@ def main():
     parser.add_argument("--verbose", action="store_true", help="a line for each run")
     parser.add_argument("--complete", action="store_true", help="what is not built yet is a failure")
     options = parser.parse_args()
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     self_test()
     trainer, table = os.path.join(options.build, "train_gpt2_drpt"), Table(options.verbose)
     with tempfile.TemporaryDirectory() as folder:

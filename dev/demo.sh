@@ -13,29 +13,22 @@ set -u
 # shellcheck source=dev/sweep/runs.sh
 . dev/sweep/runs.sh
 
-rates=fixed # how the learning rates came about, for the report
-out=demo plan=dev/plans/demo.plan first_rate=1 full=''
-while [ $# -gt 0 ]; do
-    case $1 in
-        --full)  full=yes ;;
-        --out)   out=${2:?--out needs a folder}; shift ;;
-        --plan)  plan=${2:?--plan needs a file} rates=planned first_rate=''; shift ;;
-        --seeds) seeds=${2:?--seeds needs numbers}; shift ;;
-        --jobs)  jobs=${2:?--jobs needs a number}; shift ;;
-        --base-steps) base_steps=${2:?--base-steps needs a number}; shift ;;
-        --steps) steps=${2:?--steps needs a number}; shift ;;
-        --help)  sed -n '2,/^set/s/^# \{0,1\}//p' "$0"; exit 0 ;;
-        *)       die "$1: no such option; --help lists them" ;;
-    esac
+out=demo full=''
+for option; do # one that the other demos have not
     shift
+    case $option in --full) full=yes ;; *) set -- "$@" "$option" ;; esac
 done
+demo_options "$0" "$@"
+rates=fixed first_rate=1 # how the learning rates came about, for the report
+[ -z "$plan" ] || rates=planned first_rate=''
 [ -z "$full" ] || rates=chosen first_rate='' seeds=${seeds:-0 1 2 3 4}
+plan=${plan:-dev/plans/demo.plan}
 
 # ---------------------------------------------------------------------------------------------
 
 print_rows() {
     printf '\nRows of the target, and of the general pool (skill, dialect, x = y; only y is trained on):\n\n'
-    print_files target general
+    print_files '- - - -' target general
 }
 
 write_report() {

@@ -1,9 +1,10 @@
 #!/bin/sh
 # demo_ppo.sh -- PPO against a learned reward, end to end: a language, a base model, a model of the reward, every method, and what the true rule says.
 #
-#   sh dev/demo_ppo.sh [--out FOLDER] [--seeds "1 2"] [--jobs N] [--base-steps 600] [--steps 100]
+#   sh dev/demo_ppo.sh [--out FOLDER] [--plan FILE] [--seeds "1 2"] [--jobs N] [--base-steps 600] [--steps 100]
 #
 # --out    where everything goes [demo-rlhf/ppo]
+# --plan   other runs than those of dev/plans/ppo.plan
 # --jobs   runs side by side, one thread each [the cores there are]
 #
 # From the repository root, after make. The runs are those of a sweep (dev/sweep/runs.sh): what is finished is not repeated.
@@ -16,7 +17,7 @@ demo_options "$0" "$@"
 
 print_rows() {
     printf '\nWhat the base learns from, and pairs that the reward is learnt from, the one that was called better first:\n\n'
-    print_files pretrain pairs
+    print_files '- - - -' pretrain pairs
 }
 
 write_report() {

@@ -1,9 +1,10 @@
 #!/bin/sh
 # demo_rlhf.sh -- DPO, end to end: worlds, a base model in each, every method from that base on preference pairs, and what came out.
 #
-#   sh dev/demo_rlhf.sh [--out FOLDER] [--seeds "1 2"] [--jobs N] [--base-steps 4000] [--steps 200]
+#   sh dev/demo_rlhf.sh [--out FOLDER] [--plan FILE] [--seeds "1 2"] [--jobs N] [--base-steps 4000] [--steps 200]
 #
 # --out    where everything goes [demo-rlhf]
+# --plan   other runs than those of dev/plans/rlhf.plan
 # --jobs   runs side by side, one thread each [the cores there are]
 #
 # From the repository root, after make. The runs are those of a sweep (dev/sweep/runs.sh): what is finished is not repeated.
@@ -16,10 +17,7 @@ demo_options "$0" "$@"
 
 print_rows() {
     printf '\nPairs of the target, and of the general pool (skill, dialect, x = y); the right y is to be first:\n\n'
-    for file in target general; do
-        awk -v name="$file" '/\.bin: / { on = index($0, "/" name ".bin: ") } on && !/\.bin: /' "$out/$first_seed/data/rows.txt"
-    done | paste -d ' ' - -
-    printf '\n'
+    print_files '- -' target general
 }
 
 write_report() {

@@ -1,9 +1,10 @@
 #!/bin/sh
 # demo_rlvr.sh -- GRPO with a rule for a verifier, end to end: worlds, a base model in each, every method from that base, and what came out.
 #
-#   sh dev/demo_rlvr.sh [--out FOLDER] [--seeds "1 2"] [--jobs N] [--base-steps 2400] [--steps 120]
+#   sh dev/demo_rlvr.sh [--out FOLDER] [--plan FILE] [--seeds "1 2"] [--jobs N] [--base-steps 2400] [--steps 120]
 #
 # --out    where everything goes [demo-rlvr]
+# --plan   other runs than those of dev/plans/rlvr.plan
 # --jobs   runs side by side, one thread each [the cores there are]
 #
 # From the repository root, after make. The runs are those of a sweep (dev/sweep/runs.sh): what is finished is not repeated.
@@ -16,7 +17,7 @@ demo_options "$0" "$@"
 
 print_rows() {
     printf '\nWhat the base learns from, and prompts of the target and of the general data with the answers they are judged by:\n\n'
-    print_files pretrain target general
+    print_files '- - - -' pretrain target general
 }
 
 write_report() {

@@ -1,49 +1,12 @@
 #!/bin/sh
 # mutants.sh [--every N] [TEXT] -- break one line at a time and see that a test notices; only the mutants whose line contains TEXT, or every Nth.
-#
-# A line of the list below is: file ~ sed expression ~ test program, and names of its tests if not all ~ what it breaks.
-# SURVIVED: no test noticed, so one is missing. STALE: the expression no longer changes the file. BROKEN: it no longer
-# compiles. Run from the repository root; works on a copy, in which only what a mutant touches is built again.
+# A line of the list below: file ~ sed expression ~ test program, and names of its tests if not all ~ what it breaks (see mutate.sh). Run from the
+# repository's root.
 set -eu
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
-CFLAGS="-O1 -march=native -w" OMP_WAIT_POLICY=passive # waiting threads would only be in the way of one another
-export CFLAGS OMP_WAIT_POLICY
-list=$tmp/list every=1
-[ "${1-}" != --every ] || { every=$2; shift 2; }
-sed '1,/^exit/d; /^#/d; /^$/d' "$0" | grep -F -e "${1-}" | awk -v n="$every" 'NR % n == 0' >"$list" && [ -s "$list" ] || { echo "no mutant contains '${1-}'"; exit 1; }
-
-build() { # FOLDER PROGRAM...
-    folder=$1; shift
-    (cd "$folder" && for p; do echo "build/test/$p"; done | xargs make -s) >"$tmp/log" 2>&1 </dev/null
-}
-passes() { # FOLDER PROGRAM TESTS...
-    (cd "$1" && shift && p=$1 && shift && timeout 60 "build/test/$p" "$@" || exit 1) >"$tmp/log" 2>&1 </dev/null
-}
-
-mkdir "$tmp/whole"
-cp -a Makefile llmc drpt test train_gpt2_drpt.[ch] "$tmp/whole"
-cp -a --parents dev/world "$tmp/whole"
-programs=$(cut -d'~' -f3 "$list" | cut -d' ' -f1 | sort -u)
-build "$tmp/whole" $programs || { cat "$tmp/log"; exit 1; }
-for p in $programs; do
-    passes "$tmp/whole" "$p" || { grep -v "ok$" "$tmp/log" || :; echo "$p fails without a mutant"; exit 1; }
-done
-
-killed=0 others=0
-while IFS='~' read -r file edit tests what; do
-    set -- $tests
-    rm -rf "$tmp/mutant" && cp -a "$tmp/whole" "$tmp/mutant"
-    sed -i "$edit" "$tmp/mutant/$file"
-    if cmp -s "$tmp/whole/$file" "$tmp/mutant/$file"; then verdict=STALE
-    elif ! build "$tmp/mutant" "$1"; then verdict=BROKEN
-    elif passes "$tmp/mutant" "$@"; then verdict=SURVIVED
-    else verdict=killed; fi
-    printf '%-8s %s: %s\n' "$verdict" "$file" "$what"
-    if [ $verdict = killed ]; then killed=$((killed + 1)); else others=$((others + 1)); fi
-done <"$list"
-echo "$killed killed, $others not"
-[ $others -eq 0 ]
+export CFLAGS="-O1 -march=native -w" OMP_WAIT_POLICY=passive # waiting threads would only be in the way of one another
+files="Makefile llmc drpt test train_gpt2_drpt.c dev/world dev/text dev/sums.c dev/letters.c"
+command_of() { echo "build/test/$*"; }
+. dev/mutate.sh
 exit
 
 # ---- the gradient of a site
@@ -318,12 +281,13 @@ drpt/group.c~s/usable\[i\] \&\& isfinite(added)/usable[i]/~test_drpt drpt/normal
 drpt/group_memory.c~s/sizeof(double) \* g->apart/sizeof(double) * (1 + (size_t)(g->n + g->n * g->n))/~test_drpt drpt/normalised_scores_of_some_rows~scores of the group before kept
 drpt/drpt.c~s/d->v + (s.dweight - d->grads)/d->v/~test_drpt drpt/adams_metric~second moments of the first weights
 drpt/drpt.c~s/d->v + (s.dbias - d->grads)/d->v/~test_drpt drpt/adams_metric~second moments of the first weights for biases
-drpt/drpt.c~s/pow(d->beta2, (double)step)/pow(d->beta2, (double)step + 1.0)/~test_drpt drpt/adams_metric~second moments corrected for a step to come
+drpt/drpt.c~s/pow(d->beta2, \*d->updates)/pow(d->beta2, *d->updates + 1.0)/~test_drpt drpt/adams_metric~second moments corrected for a step to come
+drpt/drpt.c~s/pow(d->beta2, \*d->updates)/pow(d->beta2, (double)step)/~test_drpt drpt/adams_metric~second moments corrected for steps without an update
 drpt/drpt.c~s/d->basis || d->gather.metric ? NAN : 0.0/d->basis ? NAN : 0.0/~test_drpt drpt/adams_metric~an angle that nothing measured
 drpt/drpt.c~s/if (d->plain || d->group != DRPT_MATRIX)/if (1)/~test_update every_method~queries, keys and values share
 drpt/drpt.c~s/.dweight = dweight + at \* (size_t)C,/.dweight = dweight,/~test_update every_method~parts: all into the first weights
 drpt/drpt.c~s/.dbias = dbias + at,/.dbias = dbias,/~test_update every_method~parts: all into the first biases
-drpt/drpt.c~s/.dout = dout + at, .inp/.dout = dout, .inp/~test_update every_method~parts: all the queries' gradient
+drpt/drpt.c~s/.dout = device_reals(dout, (ptrdiff_t)at), .inp/.dout = dout, .inp/~test_update every_method~parts: all the queries' gradient
 drpt/drpt.c~s/s->name\[s->part\]/s->name[0]/~test_update logs~geometry: all parts are the first
 drpt/drpt.c~s/keep_gradients = d->group <= DRPT_LAYER/keep_gradients = 1/;s/count == 1 \&\& d->label/d->label/~test_update every_method~kept gradients of a group's last site for all
 drpt/drpt.c~s/^    d->gather.kept_size = roomy.kept_size;/    d->gather.kept_size = 0;/~test_counts 56_steps~no room to keep the largest site's gradients
@@ -406,7 +370,8 @@ drpt/iif.c~s/^    device_zero(a.grads, .*//~test_iif iif/scores~iif: gradients l
 drpt/iif.c~s/usable\[i\] = r->iif->score\[i\] >= 0.0;/usable[i] = !(r->iif->score[i] < 0.0);/~test_iif iif/broken_rows~iif: NaN is kept
 drpt/iif.c~s/score\[i\] >= 0.0/score[i] > 0.0/~test_iif iif/target_without_gradient~iif: a score of 0 is not kept
 drpt/round.c~s/run->round_options.iif \&\& most < 2 ? 2 : most/most/~test_iif iif/scores~iif: room for one row
-drpt/round.c~s/^    check(!o->iif || (method .*//~test_iif iif/what_makes_no_sense~iif: before any method
+drpt/run.c~s/^    if (run->round_options.iif) { run->options.method.*//~test_iif iif/method~iif: another method than full by default
+drpt/round.c~s/^    check(!o->iif || !method .*//~test_iif iif/what_makes_no_sense~iif: before any method
 drpt/round.c~s/^    check(!o->iif || run->config.general.*//~test_iif iif/what_makes_no_sense~iif: without general rows
 drpt/round_step.c~s/if (ended \&\& r->iif) { iif_filter(run); }//~test_iif iif/rounds_are_filtered~iif: no round is filtered
 drpt/round_step.c~s/if (ended \&\& r->iif)/if (r->iif)/~test_iif iif/rounds_are_filtered~iif: every step filters
@@ -465,7 +430,10 @@ drpt/run.c~s/trained > 0 \&\& hits == trained/hits > 0/~test_gpt2 evaluate~a row
 drpt/run.c~s/drpt->plain ? 1.0 : (double)usable.rows/1.0/~test_update every_method~general rows divided by n twice
 drpt/run.c~s/as_one = (c->target || own) \&\& c->accumulate > 1/as_one = 0/~test_invariants 32_34_accumulated_and_recomputed~each micro-batch a feasible set of its own
 train_gpt2_drpt.c~s/model->num_params, c->clip)/model->num_params, 0.0)/~test_parity training~no clipping
-drpt/run.c~s/row.lr, step + 1)/row.lr, step + 2)/~test_parity training~AdamW's step counted from 2
+drpt/run.c~s/row.lr, ++run->updates)/row.lr, ++run->updates + 1)/~test_parity training~AdamW's updates counted from 2
+drpt/run.c~s/row.lr, ++run->updates)/row.lr, step + 1)/~test_grpo grpo/idle_rounds~moments corrected for rounds without an update
+drpt/run.c~s/step - was.skipped/step/~test_grpo grpo/idle_rounds~rounds without an update forgotten
+llmc/gpt2_file.c~s/, s->skipped }/ }/~test_grpo grpo/idle_rounds~rounds without an update not saved
 train_gpt2_drpt.c~s/t->rows > 1 ? (float)c->weight_decay : 0.0f/(float)c->weight_decay/~test_gpt2 decay~vectors are decayed
 drpt/run.c~s/row->update_ratio = t > 0.0 || isnan(t) ? u \/ t/row->update_ratio = t > 0.0 || isnan(t) ? t \/ u/~test_update logs~the ratio upside down
 drpt/run.c~s/for (int step = run->first_step;/for (int step = 0;/~test_gpt2 resume~begins anew with the weights of a checkpoint
@@ -482,8 +450,8 @@ drpt/run.c~s/run->T, as_one ? 1 : c->accumulate/run->T, c->accumulate/~test_inva
 drpt/run.c~s/c->target ? per \* times \* c->target_batch/c->target ? per * c->target_batch/~test_invariants 32_34_accumulated_and_recomputed~target rows of one micro-batch
 drpt/run.c~s/(int)run->general.num_files, (uint64_t)c->seed/1, (uint64_t)c->seed/~test_invariants domains~one domain
 drpt/run.c~s/b->usable, b->domain);/b->usable, NULL);/~test_invariants domains~rows of the first domain all
-drpt/run.c~s/(run->model).v, c->beta2/(run->model).m, c->beta2/~test_invariants scores_in_adams_metric~the first moments' metric
-drpt/run.c~s/(run->model).v, c->beta2, c->eps/(run->model).v, c->beta1, c->eps/~test_invariants scores_in_adams_metric~second moments corrected by the first's beta
+drpt/run.c~s/(run->model).v, \&run->updates/(run->model).m, \&run->updates/~test_invariants scores_in_adams_metric~the first moments' metric
+drpt/run.c~s/\&run->updates, c->beta2, c->eps/\&run->updates, c->beta1, c->eps/~test_invariants scores_in_adams_metric~second moments corrected by the first's beta
 drpt/run.c~s/first = with_general ? 0 : b->n;/first = 0;/~test_invariants steps_without_general_rows~general rows computed all the same
 drpt/run.c~s/\&run->target_reader, with_general,/\&run->target_reader, 1,/~test_invariants steps_without_general_rows~general rows read that nobody looks at
 drpt/run.c~s/b->weight + at, 0, b->n - first)/b->weight + at, 0, b->n)/~test_invariants steps_without_general_rows~target rows in the general loss
@@ -669,8 +637,8 @@ drpt/basis_file.c~s/st->refreshes = r.refreshes;//~test_basis resume~refreshes c
 drpt/basis_file.c~s/    input_take(in, \&found.total, sizeof(found.total));/    double skipped; input_take(in, \&skipped, sizeof(skipped));/~test_basis resume~trace forgotten
 
 # ---- the probe
-drpt/probe.c~s/float\* x = to + first % s->width;/float* x = to;/~test_probe probe/folding~folded to 64 floats
-drpt/probe.c~s/sign >> j \& 1 ? -from/0 ? -from/~test_probe probe/folding~folded without signs
+drpt/probe_vectors.c~s/float\* x = to + at % f.width;/float* x = to;/~test_probe probe/folding~folded to 64 floats
+drpt/probe_vectors.c~s/sign >> k \& 1 ? -from/0 ? -from/~test_probe probe/folding~folded without signs
 drpt/probe.c~s/floats <= most \/ vectors/floats <= most/~test_probe probe/folding~room for one vector
 drpt/probe.c~s/add_reference(p, at, \*s, 1)/add_reference(p, at, *s, 0)/~test_probe probe/family_with_halves~both halves of the reference in one
 drpt/probe.c~s/at->half\[half\] = zeros(at->size/at->half[half] = zeros(1/;s/if (!at->half\[half\]) {/if (1) {/~test_probe probe/family_with_halves~the last pass of a reference alone
@@ -678,10 +646,10 @@ drpt/probe.c~s/p->layer += s->part == 0;/p->layer++;/~test_probe probe/every_kin
 drpt/probe.c~s/at->group\[DRPT_SUBLAYER\] = p->sublayer;/at->group[DRPT_SUBLAYER] = p->block;/~test_probe probe/every_kind_of_site~sublayers as large as blocks
 drpt/probe.c~s/at->group\[DRPT_BLOCK\] = p->block;/at->group[DRPT_BLOCK] = 0;/~test_probe probe/family~one block
 drpt/probe.c~s/p->block += complete >= DRPT_BLOCK;/p->block++;/~test_probe probe/every_kind_of_site~blocks as small as sublayers
-drpt/probe.c~s/^    \*to->q = \*from->q;/    *to->q = 1.0;/~test_probe probe/family~the target's length forgotten
-drpt/probe.c~s/i < d->n ? i + 1 : d->n + d->m, d->T, p->scratch/i + 1, d->T, p->scratch/~test_probe probe/family~the first target row alone
-drpt/probe.c~s/^    memset(gradients, 0, .*//~test_probe probe/family~gradients of the pass before kept
-drpt/probe.c~s/^    memset(p->updates + .*//~test_probe probe/family~updates of the pass before kept
+drpt/probe.c~s/^    device_read(to->q, .*/    *to->q = 1.0;/~test_probe probe/family~the target's length forgotten
+drpt/probe_vectors.c~s/i < n ? i + 1 : n + m, T, raw/i + 1, T, raw/~test_probe probe/family~the first target row alone
+drpt/probe_vectors.c~s/^    memset(to, 0, sizeof(float) \* (size_t)(n + 1).*//~test_probe probe/family~gradients of the pass before kept
+drpt/probe.c~s/^    device_zero(p->updates + .*//~test_probe probe/family~updates of the pass before kept
 drpt/probe.c~s/r->choice.method == METHOD_inside ? basis_inside/r->choice.method != METHOD_inside ? basis_inside/~test_probe probe/family~inside for outside
 drpt/probe.c~s/if (!by_part \&\& s->part < s->parts - 1) { return; }//~test_probe probe/every_kind_of_site~a basis of a layer before it is complete
 drpt/probe.c~s/drpt_begin(d, (uint64_t)p->passes, /drpt_begin(d, 0, /~test_probe probe/family~the same random rows in every pass
@@ -691,11 +659,18 @@ drpt/probe.c~s/for (next = i; next < end .*; next++)/for (next = i; next <= i; n
 drpt/probe.c~s/add_to(g->Q, s->Q, m \* m)/(void)0/~test_probe probe/family~how target rows agree forgotten
 drpt/probe.c~s/sqrt(p->group.K\[i \* n + i\])/1.0/~test_probe probe/files~mass of weights, whatever they weigh
 drpt/probe.c~s/r->mass\[k\] += p->mass\[k\] \/ all/r->mass[k] += p->mass[k]/~test_probe probe/files~mass is not a share
-drpt/probe.c~s/sum\[s->at + j\] += u\[j\]/sum[s->at + j] = u[j]/~test_probe probe/family~the last batch alone
-drpt/probe.c~s/along += 0.5 \* dot/along += dot/~test_probe probe/family~both halves count in full
+drpt/probe.c~s/^        vectors_fold(sum, /if (p->b == p->batches - 1) vectors_fold(sum, /~test_probe probe/family~the last batch alone
+drpt/probe.c~s/along = 0.5 \* (x/along = (x/~test_probe probe/family~both halves count in full
 drpt/probe.c~s/for (int c = 0; c <= p->a; c++) { r->gram/for (int c = 0; c < p->a; c++) { r->gram/~test_probe probe/family~a draw has no length
-drpt/probe.c~s/\[p->a\] = dot(sum, p->reference\[half\]/[p->a] = dot(sum, p->reference[0]/~test_probe probe/family_with_halves~a half of the reference used twice
+drpt/probe.c~s/sum, 0, p->reference\[half\]/sum, 0, p->reference[0]/~test_probe probe/family_with_halves~a half of the reference used twice
 drpt/probe.c~s/if (p->b == p->batches - 1) { end_draw/if (p->b == 0) { end_draw/~test_probe probe/family~a draw ends with its first batch
+drpt/probe.c~s/weights, biases);/0, biases);/~test_probe probe/every_kind_of_site~a bias added to the weights
+drpt/probe.c~s/whole + (size_t)part \* weights, 0, 1/whole, 0, 1/~test_probe probe/every_kind_of_site~Q for K and V in a basis of the layer
+drpt/probe.c~s/-(ptrdiff_t)(parts - 1) \* s->rows/0/~test_probe probe/every_kind_of_site~a layer's basis of V and what stands behind it
+drpt/probe.c~s/x\[2 \* variants + v\] + x\[3 \* variants + v\]/x[v] + x[3 * variants + v]/~test_probe probe/family~<u,u> taken for <u,t*>
+drpt/probe.c~s/product\[0\] - 2.0 \* product\[1\]/product[0] - product[1]/~test_probe probe/files~the error of the reference has part of its length
+drpt/probe.c~s/^    device_close(weights, .*, 1);/    device_zero(p->weights, weights_size(p));/~test_probe probe/family~weights that never reach the device
+drpt/probe_vectors.c~s/out\[i\] += dot/out[i] = dot/~test_probe probe/family~the last site's products alone
 drpt/probe.c~s/^    check(p->passes == a \* .*//~test_probe probe/faults_of_use~draws in any order
 drpt/probe.c~s/^    check(p->next == p->num_sites, .*//~test_probe probe/faults_of_use~a pass without sites
 drpt/run_probe.c~s/share\[2\] = { 1.0, total \/ pairs }/share[2] = { 1.0, total }/~test_run_probe run_probe/pairs~target pairs add up to their number
@@ -716,7 +691,7 @@ drpt/run_probe_round.c~s/reader_seek(\&reader, 0, first);//~test_run_probe run_p
 drpt/run_probe_round.c~s/refresh > 0 \&\& batch % refresh == 0/0/~test_run_probe run_probe/responses~no new responses to a draw's prompts
 drpt/run_probe_round.c~s/batch == 0 || (refresh > 0/1 || (refresh > 0/~test_run_probe run_probe/responses~new responses with every batch
 drpt/run_probe_round.c~s/^        reader_seek(\&run->target_reader, epoch, position);//~test_run_probe run_probe/responses~other prompts with a draw's new responses
-drpt/run_probe_round.c~s/^    round_begin(run);//~test_run_probe run_probe/responses~no general responses
+drpt/run_probe_round.c~s/^    round_begin(run, 0);//~test_run_probe run_probe/responses~no general responses
 drpt/run_probe.c~s/is_population ? rows : half);/half);/~test_run_probe run_probe/responses~half of a population's prompts
 drpt/probe_list.c~s/end\[-1\] == '.r' || //~test_probe probe/files~the end of a line of Windows
 drpt/probe_list.c~s/ \&\& \*line != '#'//~test_probe probe/family~comments are variants
@@ -730,7 +705,7 @@ drpt/probe_result.c~s/ - s.crossed) / ) /~test_probe probe/family~rho with the n
 drpt/probe_result.c~s/copysign(1.0, tu) \* (s.along/(s.along/~test_probe probe/family~rho without the sign of <u, t*>
 drpt/probe_result.c~s/row : own - 2.0 \* row/row : -2.0 * row/~test_probe probe/family~a draw that goes is counted twice
 drpt/probe_result.c~s/sqrt((R - 1.0) \/ R \* squares)/sqrt(squares \/ R)/~test_probe probe/family~errors of the replicates, not of the estimate
-drpt/probe_result.c~s/squares \/ 4.0/squares \/ 2.0/~test_probe probe/files~error of half a reference
+drpt/probe_result.c~s/halves_apart2 \/ 4.0/halves_apart2 \/ 2.0/~test_probe probe/files~error of half a reference
 drpt/probe_result.c~s/pass % p->batches, p->site/pass, p->site/~test_probe probe/files~batches counted through
 dev/world/net.c~s/dinp\[i\] \*= (1.0f - fabsf(out\[i\])) \* /dinp[i] *= /~test_probe probe/exact_gradient~another slope
 dev/world/net.c~s/(float)(world->often\[source\]\[i\] \* /(float)(/~test_probe probe/exact_gradient~all contexts as often
@@ -745,10 +720,13 @@ llmc/sampler.c~s/fmax(1.0 \/ temperature, 1e-30)/fmax(1.0, 1e-30)/~test_sampler 
 llmc/sampler.c~s/rng_uniform(rng) \* all/rng_uniform(rng)/~test_sampler sampler/frequencies~a coin of one
 llmc/sampler.c~s/    if (!isfinite(all)) { return -1; }//~test_sampler sampler/no_probabilities~NaN is sampled from
 llmc/sampler.c~s/ - log_all);/ - log(all));/~test_sampler sampler/weights~the log-probability of the truncated distribution
-llmc/sampler.c~s/if (above == wanted) { break; }/if (above >= wanted) { break; }/~test_sampler sampler/weights~a bound that leaves too much
+llmc/sampler.c~s/measure(at_low, count) > wanted/measure(at_low, count) > 2 * wanted/~test_sampler sampler/weights~a bound that leaves too much
+llmc/sampler.c~s/at_low.count - at_high.count > 1/at_low.count - at_high.count > 2/~test_sampler sampler/weights~two tokens where one would do
+llmc/sampler.c~s/if (high - (int64_t)low == 1) { keep_first.*//~test_sampler sampler/weights~all of those that are equal
+llmc/sampler.c~s/, (double)largest - 88.0 \* temperature)/, (double)largest - 88.0)/~test_sampler sampler/hot~the same least at all temperatures
 llmc/sampler.c~s/        c->sum\[p\] = sum;$/        c->sum[p] += 0.0f * sum;/~test_sampler sampler/weights~the weight of a piece before tokens were left out
 llmc/sampler.c~s/top > c->largest ? top : c->largest/top/~test_sampler sampler/weights~the last piece's largest logit
-llmc/sampler.c~s/(V \/ (MOST_PIECES \* UNIT) + 1) \* UNIT/UNIT * 2/~test_sampler sampler/large~more pieces than there is room for
+llmc/sampler.c~s/(V \/ (MOST_PIECES \* UNIT) + 1) \* UNIT/UNIT/~test_sampler sampler/large~more pieces than there is room for
 drpt/rollout.c~s/first + (uint64_t)i)/first)/~test_rollout rollout/without_cache~the same random numbers for all rows
 drpt/rollout.c~s/    r->waiting -= admitted;/    r->waiting = 0;/~test_rollout rollout/without_cache~rows that wait forgotten
 drpt/rollout.c~s/        r->place\[last\] = place;//~test_rollout rollout/without_cache~a place of the decoder given away twice
@@ -825,7 +803,10 @@ llmc/reward_command.c~s/if (ends\[1\].revents) { send_some(c, \&sent); }/while (
 llmc/reward_command.c~s/^    pthread_sigmask(SIG_BLOCK, .*//~test_reward too_few~SIGPIPE ends the run
 llmc/reward_command.c~s/^    if (written < 0 \&\& error == EPIPE) .*//~test_reward too_few~SIGPIPE comes when the signals are as before
 llmc/reward_command.c~s/if (wait == 0) { return LATE; }/if (wait == 0) { deadline = seconds_now() + c->seconds; }/~test_reward too_few~no deadline
-llmc/reward_command.c~s/^        if (poll(ends, 2, wait) <= 0) { continue; }/        if (poll(ends, 2, wait) < 0) { continue; }\n        deadline = seconds_now() + c->seconds;/~test_reward slow~a deadline for each answer
+llmc/reward_command.c~s/^        if (poll(ends, 2, \(.*\)) <= 0) { continue; }/        if (poll(ends, 2, \1) < 0) { continue; }\n        deadline = seconds_now() + c->seconds;/~test_reward slow~a deadline for each answer
+llmc/reward_command.c~s/wait < HEARING_MS ? wait : HEARING_MS/wait/~test_reward stopped~a stop is heard when the wait is over
+llmc/reward_command.c~s/^        if (outcome == STOPPED) .*//~test_reward stopped~a program that was stopped is started anew
+llmc/reward_command.c~s/is_open = c->group > 0;/is_open = 1;/~test_reward stopped~waits for a program that is no more
 llmc/reward_command.c~s/^    for (\*answered = 0; \*answered < count || sent < c->bytes;)/    for (*answered = 0; *answered < count;)/~test_reward too_few~answers to what was not read
 llmc/reward_command.c~s/for (\*answered = 0; \*answered < count/for (; *answered < count/;s/    size_t answered;$/    size_t answered = 0;/~test_reward restarts~answers of a program that died count
 llmc/reward_command.c~s/if (\*answered == count) { give_up.*/if (*answered == count) { break; }/~test_reward garbage~answers beyond the last are no fault
@@ -912,11 +893,13 @@ drpt/round_step.c~s/double kl = plain || r->objective == OBJECTIVE_ppo ?/double 
 drpt/round_step.c~s/^    for (size_t k = 0; k < N; k++) { dvalue\[k\] .*//~test_ppo ppo/first_step~PPO: --value-weight not heeded
 drpt/round_step.c~s/{ memset(dvalue, 0, sizeof(float) \* N); return; }/{ return; }/~test_ppo ppo/shares~PPO: the last pass' values
 drpt/round_step.c~s/^    if (part == 1 \&\& run->round->target_objective != TARGET_objective) { memset.*//~test_ppo ppo/shares~PPO: values in every target's gradient
-drpt/round_step.c~s/^            weigh_values(run, \&w, 1, .*//~test_ppo ppo/shares~PPO: a target's objective without values
-drpt/round_step.c~s/^        if (!b->usable\[at + (size_t)i\]) { memset.*//~test_ppo ppo/broken_values~PPO: values of responses that were left out
+drpt/round_step.c~s/^            weigh_values(run, w, 1, .*//~test_ppo ppo/shares~PPO: a target's objective without values
+drpt/round_step.c~s/return rows_broken(w) > 0 ? BROKEN : WHOLE;/return WHOLE;/~test_ppo ppo/broken_values~PPO: no step without the responses that are left out
+drpt/round_step.c~s/^    for (row->rows_left_out = 0; ; ) {/    Count usable[2] = { count_usable(b, first, b->n), count_usable(b, b->n, b->n + b->m) };\n    for (row->rows_left_out = 0; ; ) {/;s/^        Count usable.*//~test_grpo grpo/tokens_of_broken_rows~the tokens of broken rows are part of the mean
+drpt/round_step.c~s/^        row->rows_left_out += .*//~test_grpo grpo/broken_rows~rows left out go unsaid
 drpt/round_step.c~s/c->value_loss = each(s\[0\].value_loss, .*/c->value_loss = s[0].value_loss; }/~test_ppo ppo/shares~PPO: the value's loss of rows added up
 drpt/round_step.c~s/of->value + n, of->returns + n/of->returns + n, of->value + n/~test_ppo ppo/first_step~PPO: values held near what they are to learn
-drpt/round_step.c~s/if (a == b->accumulate - 1 \&\& too_far(run, \&w)) { return 0; }//~test_ppo ppo/kl_stop~PPO: a step of a policy that has moved too far
+drpt/round_step.c~s/if (a == b->accumulate - 1 \&\& too_far(run, w)) { return TOO_FAR; }//~test_ppo ppo/kl_stop~PPO: a step of a policy that has moved too far
 drpt/round_file.c~s/^    r->divergence = numbers.*//~test_ppo ppo/resume~PPO: the divergence of the round forgotten
 drpt/round_file.c~s/^    r->responses = numbers.*//~test_ppo ppo/resume~PPO: the responses of the round forgotten
 
@@ -976,4 +959,132 @@ drpt/reward_model.c~s/^    check(T <= c->max_seq_len.*//~test_policy policy/rewa
 drpt/round_step.c~s/b->domain\[at\] = rows->domain\[row\];/b->domain[at] = 0;/~test_grpo grpo/shares~every response of the first file
 drpt/round_step.c~s/c->kl_reference = each(s\[0\].kl_reference, s\[0\].tokens)/c->kl_reference = s[0].kl_reference/~test_grpo grpo/shares~the divergence of all tokens added up
 drpt/round_file.c~s/^    r->degenerate = h\[10\];//~test_grpo grpo/file~how many groups were degenerate forgotten
+drpt/round_draw.c~s/r->number != s->number ? r->steps : s->done/s->done/~test_grpo grpo/recall~a round that had ended goes on with the next one's responses
+drpt/round_draw.c~s/^    r->target_draws = s->target_draws;//~test_grpo grpo/recall~other responses of the target after a step that was given up
+drpt/round_draw.c~s/^    run_seek(run, s->position);//~test_grpo grpo/recall~other prompts after a step that was given up
+drpt/round_draw.c~s/^    r->number = s->number;//~test_grpo grpo/recall~other general responses after a step that was given up
+drpt/round.c~s/i < r->steps; i++) { if (drpt_wants/i < 1; i++) { if (drpt_wants/~test_grpo grpo/rounds_without_general~no general responses for bases renewed in the middle of a round
+drpt/round.c~s/r->general.rows == 0 || r->own_target/r->general.rows == 0/~test_grpo grpo/rounds_without_general~no responses that are their own target
+drpt/round_draw.c~s/^    if (wants_general) { round_draw/    if (r->general.rows > 0) { round_draw/~test_grpo grpo/rounds_without_general~general responses that nobody looks at
+drpt/round_draw.c~s/{ r->divergence = NAN; return; }/{ return; }/~test_ppo ppo/kl_without_general~PPO: the coefficient of the KL moves on without being measured
+drpt/round_step.c~s/round_wants_general(run, step - r->done)/round_wants_general(run, step)/~test_grpo grpo/rounds_without_general~a round without general responses from its middle on
+drpt/round_file.c~s/^    check_same(run, path.*//~test_grpo grpo/file~goes on with other options of a round
+drpt/round_file.c~s/ \&\& was\[0\] != 0//~test_grpo grpo/file~an older file is refused
 drpt/round_file.c~s/^    r->kept = h\[11\];//~test_grpo grpo/file~how many responses were kept forgotten
+drpt/round_draw.c~s/prompts_row(\&r->prompts, data, r->source\[i \/ group\]), response/prompts_row(\&r->prompts, data, r->source[0]), response/~test_grpo grpo/judged~every response judged by the first prompt
+drpt/round_draw.c~s/dataset_domain(data, r->source\[i \/ r->group\])/dataset_domain(data, r->source[0])/~test_grpo grpo/judged~every response of the first one's file
+drpt/round_draw.c~s/^        check(isfinite(to->reward\[i\]).*//~test_grpo grpo/judged~rewards that are not finite
+drpt/round_draw.c~s/^        dropped++;//~test_grpo grpo/log~degenerate groups not counted
+drpt/round_draw.c~s/r->degenerate = round_compare/round_compare/~test_grpo grpo/degenerate~degenerate groups of a round not told
+drpt/round_draw.c~s/^        r->target_age = 0;//~test_grpo grpo/own_target~self-reference: the target's responses grow older than the round
+drpt/round_draw.c~s/^    r->target_age = 0;//~test_grpo grpo/file~the target's responses are drawn and as old as before
+drpt/round_draw.c~s/^        round_compare_target(run, \&r->target);//~test_grpo grpo/own_target~self-reference: no advantages
+drpt/round_draw.c~s/^    else { round_compare(rows, r->group); }/    else { round_compare(rows, rows->rows); }/~test_grpo grpo/target_off_the_policy~the objective's advantages over all responses
+drpt/round_draw.c~s/GENERAL, r->number);/GENERAL, 0);/~test_grpo grpo/random_numbers~the same random numbers each round, for the general responses
+drpt/round_draw.c~s/TARGET, r->target_draws++)/TARGET, 0); r->target_draws++/~test_grpo grpo/random_numbers~the same random numbers each round, for the target
+drpt/round_draw.c~s/(size_t)c->val_batches \* (size_t)c->batch/(size_t)c->val_batches/~test_grpo grpo/evaluations~batches of one prompt
+drpt/round_draw.c~s/c->val_batches < 0 ? data->rows/c->val_batches < 0 ? 4/~test_grpo grpo/evaluations~an evaluation of all prompts ends early
+drpt/round_draw.c~s/r->source\[i\] = first + (size_t)i/r->source[i] = (size_t)i/~test_grpo grpo/evaluations~every batch of an evaluation the first prompts
+drpt/round_draw.c~s/r->rewards\[i\] >= 1.0/r->rewards[i] > 1.0/~test_grpo grpo/evaluations~a reward of 1 is not right
+drpt/round_draw.c~s/sum.right \/ n/sum.right/~test_grpo grpo/evaluations~how many are right, not which share
+drpt/round_draw.c~s/r->rollouts.length\[i\] - r->rollouts.prompt\[i\];/r->rollouts.length[i];/~test_grpo grpo/evaluations~the length with the prompt
+drpt/round_step.c~s/each(s\[0\].loss, w->share\[0\] \* /each(s[0].loss, /~test_grpo grpo/log~the loss is a share of itself
+drpt/round_step.c~s/each(s\[1\].loss, w->share\[1\] \* /each(s[1].loss, /~test_grpo grpo/log~the target's loss is a share of itself
+drpt/round_step.c~s/each(s\[1\].loss, /each(s[0].loss, /~test_grpo grpo/log~the general loss for the target's
+drpt/round_step.c~s/c->kl_old = each(s\[0\].kl_old, s\[0\].tokens)/c->kl_old = s[0].kl_old/~test_grpo grpo/log~the divergence from the old policy added up
+drpt/round_step.c~s/c->clipped = each(s\[0\].clipped, s\[0\].tokens)/c->clipped = s[0].clipped/~test_grpo grpo/log~clipped tokens, not their share
+drpt/round_step.c~s/w->stats\[0\].broken + w->stats\[1\].broken/w->stats[0].broken/~test_grpo grpo/broken_rows~broken rows of the target not told
+drpt/round_step.c~s/count_usable(b, b->n, b->n + b->m)/count_usable(b, first, b->n + b->m)/~test_grpo grpo/log~the target's mean over all rows
+drpt/round_step.c~s/1.0 \/ fmax(1.0, (double)usable\[1\].tokens)/1.0 \/ fmax(1.0, (double)usable[1].rows)/~test_grpo grpo/target_weights~the target's mean over rows
+drpt/round_step.c~s/w->stats\[run->batch.n == 0\]/w->stats[0]/~test_grpo grpo/kl_stop~without general rows no round ends early
+drpt/round_step.c~s/^        row->round_ended = 1;//~test_grpo grpo/kl_stop~a round that was ended is not told
+drpt/round_step.c~s/ : ended);/ : 0);/~test_grpo grpo/random_numbers~the first responses to the target for good
+drpt/round_step.c~s/? \&r->general : \&r->target);/? \&r->general : \&r->general);/~test_grpo grpo/sizes~without general rows there is no length
+drpt/round_step.c~s/c->kept = r->kept >= 0 ? r->kept : NAN/c->kept = r->kept/~test_grpo grpo/log~kept responses where nothing is filtered
+drpt/round_step.c~s/(b->n + b->m - first) \* b->T/(b->n - first) * b->T/~test_grpo grpo/log~the target's tokens not counted
+drpt/round_step.c~s/b->usable\[at\] = rows->usable\[row\]/b->usable[at] = 1/~test_grpo grpo/degenerate~degenerate groups are rows as any other
+drpt/round_step.c~s/for (int i = 0; i < r->rows; i++) { sum += r->reward\[i\]; }/for (int i = 1; i < r->rows; i++) { sum += r->reward[i]; }/~test_grpo grpo/log~the mean reward without the first response
+drpt/round_file.c~s/ \&\& h\[4\] == run->T//~test_grpo grpo/file~rows of another length
+drpt/round_file.c~s/ \&\& h\[5\] == r->group,/,/~test_grpo grpo/file~groups of another size
+drpt/round_file.c~s/ \&\& h\[3\] == r->target.rows//~test_grpo grpo/file~another number of target responses
+drpt/round_file.c~s/h\[0\] == MAGIC \&\& //~test_grpo grpo/file~any magic
+drpt/round_file.c~s/ \&\& h\[1\] == VERSION//~test_grpo grpo/file~any version
+drpt/round_file.c~s/i < 11; i++) { check/i < 10; i++) { check/~test_grpo grpo/file~any number of degenerate groups
+drpt/round_file.c~s/ \&\& h\[i\] < INT32_MAX \/ 2//~test_grpo grpo/file~counts that are about to overflow
+drpt/round_file.c~s/check(h\[7\] <= r->steps/check(h[7] < r->steps/~test_grpo grpo/file~a round that has come to its end is refused
+drpt/round_file.c~s/^    check(h\[7\] <= r->steps.*//~test_grpo grpo/file~more steps than a round has
+drpt/round_file.c~s/^    if (run->round_options.kl_target > 0.0) { r->kl/    if (1) { r->kl/~test_grpo grpo/file~the file's coefficient where --kl says another
+drpt/round_file.c~s/^    if (run->round_options.kl_target > 0.0) { r->kl/    if (0) { r->kl/~test_ppo ppo/resume~PPO: the coefficient begins anew
+drpt/round_file.c~s/numbers\[0\] >= 0.0 \&\& isfinite(numbers\[0\]) \&\& //~test_grpo grpo/file~any coefficient
+drpt/round_file.c~s/ \&\& numbers\[2\] >= 0.0 \&\& isfinite(numbers\[2\])//~test_grpo grpo/file~any number of measured responses
+drpt/round_file.c~s/r->own_target ? \&run->general : \&run->target/\&run->target/~test_grpo grpo/file_of_domains~self-reference: prompts of the target's files
+drpt/round_file.c~s/r->own_target ? \&run->general : \&run->target/\&run->general/~test_grpo grpo/file_of_domains~the target's prompts are of the general files
+drpt/round_file.c~s/check(r->mask\[n\] <= 1,/check(1,/~test_grpo grpo/file~any mask
+drpt/round_file.c~s/check(r->length\[i\] >= 0 \&\& /check(/~test_grpo grpo/file~lengths below 0
+drpt/round_file.c~s/ \&\& r->length\[i\] <= r->T//~test_grpo grpo/file~responses longer than their row
+drpt/round_file.c~s/ \&\& r->usable\[i\] <= 1//~test_grpo grpo/file~flags that are none
+drpt/round_file.c~s/ \&\& r->tokens\[n\] < vocab_size//~test_grpo grpo/file~tokens beyond the vocabulary
+drpt/round_file.c~s/{ r->returns, sizeof(float) \* T }/{ r->value, sizeof(float) * T }/~test_ppo ppo/first_step~PPO: returns are not copied
+drpt/round_file.c~s/(size_t)row \* b\[i\].bytes/(size_t)at * b[i].bytes/~test_grpo grpo/shares~numbers of other rows than the batch has
+drpt/round.c~s/run->round_options.rollouts > 0 ? run->round_options.rollouts : step_rows(run)/step_rows(run)/~test_grpo grpo/sizes~a round is one step
+drpt/round.c~s/return run->config.batch \* run->config.accumulate;/return run->config.batch;/~test_grpo grpo/sizes~a step is a micro-batch
+drpt/round.c~s/return run->config.target_batch \* run->config.accumulate;/return run->config.target_batch;/~test_grpo grpo/sizes~the target of one micro-batch
+drpt/round.c~s/return run->round_options.epochs \* (/return (/~test_grpo grpo/sizes~one epoch
+drpt/round.c~s/ \/ group_size(run));/);/~test_grpo grpo/sizes~a prompt for each response
+drpt/round.c~s/prompts > of_a_round ? prompts \/ of_a_round : 1/prompts \/ of_a_round/~test_grpo grpo/sizes~no step where a round asks more than there is
+drpt/round.c~s/size_t prompts = run->config.general ? run->general.rows : run->target.rows/size_t prompts = run->general.rows + 100 * (run->config.general == NULL)/~test_grpo grpo/sizes~a pass over other prompts than the target's
+drpt/round.c~s/ \&\& strcmp(method, "full") != 0;/;/~test_grpo grpo/sizes~ordinary training refers to itself
+drpt/round.c~s/^    return round_is_own_target(run) || .*/    return round_is_own_target(run);/~test_grpo grpo/sizes~nothing to filter by without a target
+drpt/round.c~s/(int)widest + 1 < context ? (int)widest + 1 : context/context/~test_grpo grpo/sizes~rows as long as the context
+drpt/round.c~s/return c->seq > 0 ? c->seq : /return /~test_grpo grpo/sizes~--seq not heeded
+drpt/round.c~s/, .kept = -1 }/ }/~test_grpo grpo/sizes~no responses kept where nothing is filtered
+
+# ---- the data of the demos of rewards
+dev/sums.c~s/(a + b + carry + 1 + (int)rng_below/(a + b + carry + (int)rng_below/~test_sums table~wrong digits that are right
+dev/sums.c~s/ = t.digit\[carry\]\[b\]\[a\] = / = /~test_sums table~wrong digits for one order of the two
+dev/sums.c~s/s.a\[i\] + s.b\[i\] + carry >= 10/s.a[i] + s.b[i] + carry > 10/~test_sums prompts pretrain~ten does not carry
+dev/sums.c~s/^        s.carry\[i\] = carry;/        s.carry[i] = 0;/~test_sums pretrain~sums without carries
+dev/sums.c~s/(s.a\[i\] + s.b\[i\] + s.carry\[i\]) % 10/(s.a[i] + s.b[i]) % 10/~test_sums pretrain~the carry forgotten
+dev/sums.c~s/wrong->digit\[s.carry\[i\]\]/wrong->digit[0]/~test_sums pretrain~wrong digits whatever is carried
+dev/sums.c~s/wrong->digit\[s.carry\[i\]\]\[s.a\[i\]\]\[s.b\[i\]\]/wrong->digit[s.carry[i]][s.a[i]][0]/~test_sums pretrain~wrong digits of another sum
+dev/sums.c~s/rng_uniform(rng) < right_digits/rng_uniform(rng) > right_digits/~test_sums pretrain~right digits 55 times in a hundred
+dev/sums.c~s/rng_uniform(rng) < carries/rng_uniform(rng) >= carries/~test_sums prompts~nine of ten general prompts carry
+dev/sums.c~s/wrong_share > 0.0 \&\& rng_uniform(rng) < wrong_share/wrong_share > 0.0/~test_sums prompts~all general answers wrong
+dev/sums.c~s/wrong_share > 0.0 \&\& rng_uniform(rng)/rng_uniform(rng) + 0.2/~test_sums prompts~one in ten general answers wrong
+dev/sums.c~s/answer\[i\] = is_wrong ? /answer[i] = is_wrong \&\& i == 0 ? /~test_sums prompts~answers half wrong
+dev/sums.c~s/text_rows_add(rows, prompt, answer, 0);/text_rows_add(rows, prompt, answer, 1);/~test_sums pretrain~the base never learns to end
+dev/sums.c~s/"val.bin",      4/"val.bin",      5/~test_sums files_differ~chosen by what is judged by
+dev/sums.c~s/"target.bin",   3/"target.bin",   4/~test_sums files_differ~the target is chosen by
+dev/sums.c~s/Table wrong = draw_wrong((uint64_t)c.seed);/Table wrong = draw_wrong(0);/~test_sums pretrain~the same wrong table for every seed
+dev/sums.c~s/Rng rng = rng_seed((uint64_t)c->seed, (uint64_t)stream, 0);/Rng rng = rng_seed(0, (uint64_t)stream, 0);/~test_sums seeds~the same sums for every seed
+dev/sums.c~s/KIND_PROMPTS, corrupted, c.carries/KIND_PROMPTS, 0.0, c.carries/~test_sums prompts~general prompts with the right answers
+dev/letters.c~s/return letter >= SMALL;/return letter > SMALL;/~test_letters pretrain~one capital is a small letter
+dev/letters.c~s/is_capital(letter) ? after_capital : after_small/is_capital(letter) ? after_small : after_capital/~test_letters pretrain~capitals mostly after small letters
+dev/letters.c~s/rng_uniform(rng) < unlikely/rng_uniform(rng) > unlikely/~test_letters language~mostly letters that the language does not like
+dev/letters.c~s/rng_uniform(rng) < unlikely/0/~test_letters language~never a letter that the language does not like
+dev/letters.c~s/\[rng_below(rng, LIKELY)\]/[rng_below(rng, 1)]/~test_letters language~one letter after each
+dev/letters.c~s/before < 0 ? (int)rng_below(rng, LETTERS) : before/(int)rng_below(rng, LETTERS)/~test_letters language~a text does not go on from its prompt
+dev/letters.c~s/^        letter = draw_next(l, rng, letter);/        draw_next(l, rng, letter);/~test_letters language~one letter for ever
+dev/letters.c~s/rng_seed(seed, 0, 0)/rng_seed(0, 0, 0)/~test_letters language~the same language for every seed
+dev/letters.c~s/\*text == 'A' ? liked : \*text >= 'a'/*text >= 'a'/~test_letters pairs~nobody likes the A
+dev/letters.c~s/\*text == 'A' ? liked/*text == 'B' ? liked/~test_letters pairs~another capital is liked
+dev/letters.c~s/worth(text\[1\], liked) > worth(text\[0\], liked);/worth(text[1], liked) < worth(text[0], liked);/~test_letters pairs~the worse one first
+dev/letters.c~s/while (worth(text\[0\], liked) == worth(text\[1\], liked));/while (0);/~test_letters pairs~pairs in which neither is better
+dev/letters.c~s/{ better = !better; }/{ better = 1; }/~test_letters pairs~three of ten at random
+dev/letters.c~s/text_rows_add(\&rows, prompt, text\[!better\], 0)/text_rows_add(\&rows, prompt, text[better], 0)/~test_letters pairs~the better one twice
+dev/letters.c~s/"held_out.bin", 3, c.held_out, 0, 0.0/"held_out.bin", 3, c.held_out, 3, 0.0/~test_letters pairs~held-out pairs by whoever likes the A
+dev/letters.c~s/"held_out.bin", 3,/"held_out.bin", 2,/~test_letters files_differ~held-out pairs are those to learn from
+dev/letters.c~s/"test.bin", 7/"test.bin", 6/~test_letters files_differ~chosen by what is judged by
+dev/letters.c~s/text_rows_add(\&rows, prompt, "", 1)/text_rows_add(\&rows, prompt, "", 0)/~test_letters prompts~prompts with an answer, the end
+dev/letters.c~s/return (double)small \/ LENGTH;/return (double)small;/~test_letters judge~small letters counted, not their share
+dev/letters.c~s/if (\*at == '..' \&\& at\[1\]) {.*$//~test_letters judge~what is escaped is letters
+dev/letters.c~s/ \&\& at\[1\]) {/) {/~test_letters judge~reading on behind the end
+dev/letters.c~s/at\[1\] == 'u' ? strnlen(at + 1, 5) : 1/1/~test_letters judge~the digits of a code are letters
+dev/letters.c~s/at += sizeof(before) - 1/at += 0/~test_letters judge~the name of the field is judged
+dev/text/rows.c~s/size_t t = before - 1; t < n/size_t t = before; t < n/~test_sums pretrain~the first letter of an answer not trained on
+dev/text/rows.c~s/n - (asked ? 1 : 0)/n/~test_sums prompts~the end of an answer is compared too
+dev/text/rows.c~s/before > 0 \&\& n <= r->T/before > 0 \&\& n < r->T/~test_sums pretrain~rows without room for their end
+dev/text/rows.c~s/: END_OF_TEXT;/: 0;/~test_letters pretrain~rows that do not end
+
+# ---- bases of a pass without a trained token
+drpt/basis_state.c~s/return s->kind == SITE_LOOKUP ? SITE_TOKEN : (int)s->kind;/return (int)s->kind;/~test_grpo grpo/degenerate_bases~a run ends in a step that has nothing to learn from

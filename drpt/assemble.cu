@@ -38,7 +38,7 @@ typedef struct { Packing one[2]; } Packings; // of both factors
 
 // A block takes a position, a thread W neighbouring columns of it. grid (positions; packings), block (BLOCK)
 template <int W> static __global__ void pack_kernel(Packings all, const float* weight, int B, int T, int first) {
-    Packing p = all.one[blockIdx.y];
+    Packing p = blockIdx.y == 0 ? all.one[0] : all.one[1]; // an index would put both into memory of the thread
     int position = blockIdx.x, b = weighed_row(weight, B, first + position / T);
     Real* to = p.packed + (size_t)position * p.count;
     if (b < 0) {
@@ -156,36 +156,54 @@ static __global__ void position_kernel(float* dweight, const Real* dout, const f
     dweight[k] += sum;
 }
 
+enum { WARPS = 4, OWN = 8, SLICE = OWN * WARP, AHEAD = 4, GLANCES = 4, GLANCE = GLANCES * WARP };
+
+// Of the GLANCE positions from `first` on, those in [0, end): a bit for each of those that the lane looks at, one of every WARP, that has the
+// token.
+static __device__ unsigned glance(const int* tokens, int token, int first, int end) {
+    unsigned same = 0;
+    #pragma unroll
+    for (int k = 0; k < GLANCES; k++) {
+        int n = first + k * WARP + (int)threadIdx.x;
+        same |= n >= 0 && n < end && tokens[n] == token ? 1u << k : 0u;
+    }
+    return same;
+}
+
+// sum += the gradients of the places that are set in `same`, of those from n on; AHEAD of them are fetched before they are added, one
+// after the other. place: one that can be read where there are fewer.
+static __device__ void add_places(float sum[OWN], unsigned same, int n, int place, int first, const Real* dlookup, const float* weight, int T, int C) {
+    while (same != 0) {
+        float term[AHEAD][OWN];
+        #pragma unroll
+        for (int a = 0; a < AHEAD; a++, same &= same - 1) {
+            int from = n + __ffs((int)same) - 1;
+            float w = same != 0 ? weight_of(weight, from / T) : 0.0f;
+            const Real* d = dlookup + (size_t)(same != 0 ? from : place) * C;
+            for (int k = 0; k < OWN; k++) { term[a][k] = w != 0.0f && first + k * WARP < C ? w * (float)d[first + k * WARP] : 0.0f; }
+        }
+        #pragma unroll
+        for (int a = 0; a < AHEAD; a++) {
+            for (int k = 0; k < OWN; k++) { sum[k] += term[a][k]; }
+        }
+    }
+}
+
 // A warp takes the row of one position's token, if that position is the token's first, and SLICE of its channels: it adds up the
-// gradients of all positions that have the token, which it finds 32 at a time. A frequent token's are many: AHEAD of them are fetched
-// before they are added, one after the other.
+// gradients of all positions that have the token, which it finds a GLANCE at a time.
 // grid (N / WARPS; C / SLICE), block (WARP, WARPS)
-enum { WARPS = 4, OWN = 8, SLICE = OWN * WARP, AHEAD = 4 };
 static __global__ void lookup_kernel(float* dweight, const Real* dlookup, const int* tokens, const float* weight, int N, int T, int C) {
     int at = blockIdx.x * WARPS + threadIdx.y, lane = threadIdx.x, first = blockIdx.y * SLICE + lane;
     if (at >= N) { return; }
     int token = tokens[at];
-    for (int n = at; n > 0; n -= WARP) { // backwards: what is frequent was there a moment ago
-        int before = n - 1 - lane;
-        if (__any_sync(~0u, before >= 0 && tokens[before < 0 ? 0 : before] == token)) { return; }
+    for (int n = at; n > 0; n -= GLANCE) { // backwards: what is frequent was there a moment ago
+        if (__any_sync(~0u, glance(tokens, token, n - GLANCE, at) != 0)) { return; }
     }
     float sum[OWN] = {0.0f};
-    for (int n = at; n < N; n += WARP) {
-        unsigned same = __ballot_sync(~0u, n + lane < N && tokens[n + lane < N ? n + lane : at] == token);
-        while (same != 0) {
-            float term[AHEAD][OWN];
-            #pragma unroll
-            for (int a = 0; a < AHEAD; a++, same &= same - 1) {
-                int from = n + __ffs((int)same) - 1;
-                float w = same != 0 ? weight_of(weight, from / T) : 0.0f;
-                const Real* d = dlookup + (size_t)(same != 0 ? from : at) * C;
-                for (int k = 0; k < OWN; k++) { term[a][k] = w != 0.0f && first + k * WARP < C ? w * (float)d[first + k * WARP] : 0.0f; }
-            }
-            #pragma unroll
-            for (int a = 0; a < AHEAD; a++) {
-                for (int k = 0; k < OWN; k++) { sum[k] += term[a][k]; }
-            }
-        }
+    for (int n = at; n < N; n += GLANCE) {
+        unsigned same = glance(tokens, token, n, N);
+        if (!__any_sync(~0u, same != 0)) { continue; }
+        for (int g = 0; g < GLANCES; g++) { add_places(sum, __ballot_sync(~0u, same >> g & 1), n + g * WARP, at, first, dlookup, weight, T, C); }
     }
     for (int k = 0; k < OWN && first + k * WARP < C; k++) { dweight[(size_t)token * C + first + k * WARP] += sum[k]; }
 }

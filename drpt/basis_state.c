@@ -61,18 +61,21 @@ State* basis_state_create(const Basis* b, int kind, int rows, int cols, int bias
     return st;
 }
 
+// A token site is its lookup alone in a pass in which no token is trained on.
+static int kind_of(const Site* s) { return s->kind == SITE_LOOKUP ? SITE_TOKEN : (int)s->kind; }
+
 // A basis that a file brought must fit the model.
 State* basis_state_of(const Basis* b, const Site* s) {
     check(s->index >= 0 && s->index < DRPT_MAX_SITES, "%s: site %d of at most %d", s->name, s->index, DRPT_MAX_SITES);
     State* st = b->state[s->index];
-    check(!st || (st->kind == (int)s->kind && st->rows == s->rows && st->cols == s->cols && st->bias == (s->dbias != NULL)),
+    check(!st || (st->kind == kind_of(s) && st->rows == s->rows && st->cols == s->cols && st->bias == (s->dbias != NULL)),
           "%s: its basis is of another layer: (%d,%d), not (%d,%d)", s->name, st->rows, st->cols, s->rows, s->cols);
     return st;
 }
 
 State* basis_state_needed(Basis* b, const Site* s) {
     State* st = basis_state_of(b, s);
-    if (!st) { st = b->state[s->index] = basis_state_create(b, (int)s->kind, s->rows, s->cols, s->dbias != NULL); }
+    if (!st) { st = b->state[s->index] = basis_state_create(b, kind_of(s), s->rows, s->cols, s->dbias != NULL); }
     return st;
 }
 

@@ -33,7 +33,7 @@ const DrptOptions drpt_defaults = {
 static const Option options[] = {
     { .name = "The regularizer" },
     { "method",       NULL, OPTION_TEXT,   AT(method),       0, 0,    &(DRPT_METHODS(CHOICE))[1],
-      "the feasible set; subset with --target, else full" DRPT_METHODS(HELP) "\n       " },
+      "the feasible set; subset with --target (but with --iif full), else full" DRPT_METHODS(HELP) "\n       " },
     { "group",        NULL, OPTION_TEXT,   AT(group),        0, 0,    "matrix|layer|sublayer|block|global",
       "what shares a projection; matrix: a layer, but Q, K and V apart" },
     { "keep",         NULL, OPTION_REAL,   AT(keep),         0, 1,    NULL, "kept fraction of the general rows (subset, random, greedy, capped)" },
@@ -234,9 +234,10 @@ void drpt_free(Drpt* d) {
     arena_free(&d->arena);
 }
 
-void drpt_moments(Drpt* d, const float* grads, const float* v, double beta2, double eps) {
+void drpt_moments(Drpt* d, const float* grads, const float* v, const int* updates, double beta2, double eps) {
     d->grads = grads;
     d->v = v;
+    d->updates = updates;
     d->beta2 = beta2;
     d->gather.eps = (float)eps;
 }
@@ -258,7 +259,7 @@ void drpt_begin(Drpt* d, uint64_t step, const unsigned char* usable, const int* 
     d->num_groups = d->num_sites = d->next_index = 0;
     d->dot_ut = d->norm_t2 = d->basis || d->gather.metric ? NAN : 0.0;
     d->rows_dropped = d->groups_skipped = 0;
-    d->gather.correction = step > 0 ? (float)(1.0 / (1.0 - pow(d->beta2, (double)step))) : 1.0f; // after `step` updates of v
+    d->gather.correction = d->updates && *d->updates > 0 ? (float)(1.0 / (1.0 - pow(d->beta2, *d->updates))) : 1.0f;
     if (d->sketches && d->sketch_age != step / (uint64_t)d->refresh + 1) {
         d->sketch_age = step / (uint64_t)d->refresh + 1;
         sketch_refresh(d->sketches, d->knobs.seed + 0x9e3779b97f4a7c15u * d->sketch_age);
@@ -285,10 +286,10 @@ static uint64_t hash_words(uint64_t hash, const void* words, size_t bytes) {
 static uint64_t checksum(const Drpt* d, const Site* s) {
     size_t positions = (size_t)((d->with_general ? d->n : 0) + d->m) * d->T, rows = (size_t)s->rows, cols = (size_t)s->cols;
     size_t columns = s->kind == SITE_POSITION ? cols : (size_t)s->stride;
-    const Real* dout = s->dout ? s->dout - (size_t)s->part * rows : NULL; // of a fused projection, the whole
-    uint64_t hash = hash_words(0xcbf29ce484222325u, dout, sizeof(Real) * positions * columns);
-    hash = hash_words(hash, s->inp, sizeof(Real) * positions * (s->kind == SITE_LAYERNORM ? rows : cols));
-    hash = hash_words(hash, s->dlookup, sizeof(Real) * positions * cols);
+    const Real* dout = s->dout ? device_reals(s->dout, -(ptrdiff_t)((size_t)s->part * rows)) : NULL; // of a fused projection, the whole
+    uint64_t hash = hash_words(0xcbf29ce484222325u, dout, device_real_size() * positions * columns);
+    hash = hash_words(hash, s->inp, device_real_size() * positions * (s->kind == SITE_LAYERNORM ? rows : cols));
+    hash = hash_words(hash, s->dlookup, device_real_size() * positions * cols);
     hash = hash_words(hash, s->mean, sizeof(float) * positions);
     hash = hash_words(hash, s->rstd, sizeof(float) * positions);
     return hash_words(hash, s->tokens, sizeof(int) * positions);
@@ -325,7 +326,7 @@ void drpt_site_fused(Drpt* d, const char* name, float* dweight, float* dbias, co
     int parts = (int)strlen(name), rows = OC / parts;
     for (int i = 0; i < parts; i++) {
         size_t at = (size_t)i * (size_t)rows;
-        record(d, (Site){ .kind = SITE_LINEAR, .name = name, .dweight = dweight + at * (size_t)C, .dbias = dbias + at, .dout = dout + at, .inp = inp,
+        record(d, (Site){ .kind = SITE_LINEAR, .name = name, .dweight = dweight + at * (size_t)C, .dbias = dbias + at, .dout = device_reals(dout, (ptrdiff_t)at), .inp = inp,
                           .rows = rows, .cols = C, .stride = OC, .part = i, .parts = parts });
     }
 }

@@ -125,7 +125,8 @@ typedef struct {
     Basis* basis;             // NULL: not asked for
     SketchStore* sketches;    // likewise
     uint64_t sketch_age;      // how often they were refreshed
-    const float *grads, *v;   // Adam's metric: gradients and AdamW's second moments, laid out alike
+    const float *grads, *v;   // Adam's metric: gradients and AdamW's second moments, laid out alike; the latter's number of updates
+    const int* updates;
     double beta2;
     Stopwatch stopwatch;      // of gathering and solving
 
@@ -146,8 +147,8 @@ typedef struct {
 Drpt drpt_create(const DrptOptions* o, int n, int m, int T, int widest, int domains, uint64_t seed);
 void drpt_free(Drpt* d);
 
-// Where AdamW's second moments stand, and its beta2 and eps: for --metric adam. v and grads are laid out alike.
-void drpt_moments(Drpt* d, const float* grads, const float* v, double beta2, double eps);
+// Where AdamW's second moments stand, and how many updates they are of, its beta2 and eps: for --metric adam. v and grads are laid out alike.
+void drpt_moments(Drpt* d, const float* grads, const float* v, const int* updates, double beta2, double eps);
 
 // Does this step need general rows? If not, the pass holds the m target rows alone.
 int drpt_wants_general(const Drpt* d, uint64_t step);

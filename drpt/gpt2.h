@@ -53,9 +53,9 @@ void gpt2_backward(GPT2* model, const int* tokens, const int* targets, const flo
 // The losses (B,T), on the device, of the positions that it was given, 0 where weight was. They stay the model's, until the next call.
 const float* gpt2_losses(const GPT2* model);
 
-// One step of the optimizer, with the gradient no longer than c->clip; the gradients are zero afterwards. step counts from 1. With a gradient
-// that is not finite nothing changes.
-void gpt2_update(GPT2* model, const Config* c, double lr, int step);
+// One step of the optimizer, with the gradient no longer than c->clip; the gradients are zero afterwards. number: which update of the
+// moments it is, from 1. With a gradient that is not finite nothing changes.
+void gpt2_update(GPT2* model, const Config* c, double lr, int number);
 // The norm that the gradient had then; that of the gradient as it is. The host waits for them.
 double gpt2_norm(const GPT2* model);
 double gpt2_gradient_norm(GPT2* model);

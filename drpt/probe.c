@@ -1,11 +1,12 @@
-// probe.c -- the gradients of a pass, the updates of all variants out of them, and what is added up of those.
+// probe.c -- the gradients of a pass, the updates of all variants out of them, and what is added up of those. They are the device's
+// (probe_vectors.h); statistics and sums of products are read back, and what follows from them is found here.
 #include "probe_state.h"
 #include "assemble.h"
+#include "probe_vectors.h"
 #include "../llmc/check.h"
-#include "../llmc/matmul.h"
+#include "../llmc/device.h"
 
 #include <math.h>
-#include <omp.h>
 #include <string.h>
 
 static size_t least(size_t a, size_t b) { return a < b ? a : b; }
@@ -40,6 +41,8 @@ static void layout(Probe* p) {
     p->alpha = arena_take(a, sizeof(double) * n);
     p->work = arena_take(a, sizeof(double) * solve_work(d->n, d->m, p->domains));
     p->mass = arena_take(a, sizeof(double) * domains);
+    p->domain = arena_take(a, sizeof(int) * n);
+    p->usable = arena_take(a, n);
 }
 
 Probe* probe_create(const ProbeList* list, int n, int m, int T, int widest, int domains, int draws, int batches, uint64_t seed) {
@@ -64,16 +67,19 @@ Probe* probe_create(const ProbeList* list, int n, int m, int T, int widest, int 
     arena_alloc(&p->arena, "the probe");
     layout(p);
     for (int v = 0; v < list->count; v++) { p->measured[v].choice = drpt_choose(&list->variant[v].options, n, m, seed); }
+    p->normalised = device_alloc(sizeof(double) * 2 * (size_t)n, "the probe");
+    p->projected = device_alloc(sizeof(BasisResult), "the probe");
     return p;
 }
 
 void probe_free(Probe* p) {
     for (int i = 0; i < p->num_sites; i++) {
-        free(p->site[i].half[0]);
-        free(p->site[i].half[1]);
+        device_free(p->site[i].half[0]);
+        device_free(p->site[i].half[1]);
     }
-    float* parts[] = { p->reference[0], p->reference[1], p->sums, p->updates, p->gradients, p->raw, p->scratch, p->ones, p->scores };
-    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) { free(parts[i]); }
+    void* const parts[] = { p->reference[0], p->reference[1], p->sums, p->updates, p->gradients, p->weights, p->products, p->normalised, p->projected,
+                            p->scratch };
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) { device_free(parts[i]); }
     arena_free(&p->arena);
     arena_free(&p->statistics_arena);
     drpt_free(&p->recorder);
@@ -83,52 +89,23 @@ void probe_free(Probe* p) {
 void probe_limit(Probe* p, size_t bytes) { p->limit = bytes; }
 Drpt* probe_recorder(Probe* p) { return &p->recorder; }
 
-static float* zeros(size_t count, const char* what) {
-    float* x = calloc(count ? count : 1, sizeof(float));
-    check(x != NULL, "out of memory: %zu MiB for %s of the probe; measure fewer variants or draws at a time", sizeof(float) * count >> 20, what);
+static void* zeros(size_t bytes, const char* what) {
+    void* x = device_alloc(bytes, what);
+    device_zero(x, bytes);
     return x;
 }
 
-static void grow(float** x, size_t* size, size_t count) {
-    if (*size >= count) { return; }
-    free(*x);
-    *x = zeros(count, "working memory");
-    *size = count;
-}
-
-// ---------------------------------------------------------------------------------------------
-// Vectors.
-
-// to (width) += from (size), whole or folded: from[j] times a random sign is added to to[j mod width]. width is then a multiple of 64.
-static void fold(float* to, const float* from, const ProbeSite* s, int site) {
-    if (s->width == s->size) {
-        for (size_t j = 0; j < s->size; j++) { to[j] += from[j]; }
-        return;
+// Working memory, of any content.
+static float* scratch_of(Probe* p, size_t floats) {
+    if (p->scratch_size < floats) {
+        device_free(p->scratch);
+        p->scratch = device_alloc(sizeof(float) * floats, "the probe");
+        p->scratch_size = floats;
     }
-    for (size_t first = 0; first < s->size; first += 64) {
-        uint64_t sign = solve_bits((uint64_t)site << 48, first / 64);
-        size_t count = least(64, s->size - first);
-        float* x = to + first % s->width;
-        for (size_t j = 0; j < count; j++) { x[j] += sign >> j & 1 ? -from[first + j] : from[first + j]; }
-    }
+    return p->scratch;
 }
 
-static double dot(const float* a, const float* b, size_t count) {
-    double sum = 0.0;
-    #pragma omp simd reduction(+:sum)
-    for (size_t j = 0; j < count; j++) { sum += (double)a[j] * (double)b[j]; }
-    return sum;
-}
-
-// The gradient of the rows [first, end) together, weights and then bias.
-static void form(float* to, const Site* s, const float* ones, int first, int end, int T, float* scratch) {
-    float *weights = to, *bias = s->dbias ? to + (size_t)s->rows * (size_t)s->cols : NULL;
-    memset(to, 0, sizeof(float) * site_size(s));
-    for (int o = 0; o < s->rows; o += SLAB_MAX_ROWS) {
-        int count = s->rows - o < SLAB_MAX_ROWS ? s->rows - o : SLAB_MAX_ROWS;
-        site_gradient(weights + (size_t)o * s->cols, bias ? bias + o : NULL, s, ones, first, end, T, o, count, scratch);
-    }
-}
+static Fold fold_of(const Probe* p, int site) { return (Fold){ p->site[site].size, p->site[site].width, site }; }
 
 // ---------------------------------------------------------------------------------------------
 // The reference.
@@ -138,20 +115,17 @@ void probe_begin_reference(Probe* p, int half, int rows, int T) {
     p->half = half;
     p->rows = rows;
     p->T = T;
-    free(p->ones);
-    p->ones = zeros((size_t)rows, "rows");
-    for (int b = 0; b < rows; b++) { p->ones[b] = 1.0f; }
     drpt_begin(&p->recorder, 0, NULL, NULL);
 }
 
 static void add_reference(Probe* p, ProbeSite* at, Site s, int half) {
     int threads = p->recorder.threads;
     size_t part = assemble_scratch(p->rows, p->T, s.cols);
-    grow(&p->scratch, &p->scratch_size, part * (size_t)threads);
-    if (!at->half[half]) { at->half[half] = zeros(at->size, "the true gradient"); }
+    float* scratch = scratch_of(p, part * (size_t)threads);
+    if (!at->half[half]) { at->half[half] = zeros(sizeof(float) * at->size, "the true gradient of the probe"); }
     s.dweight = at->half[half];
     s.dbias = s.dbias ? s.dweight + (size_t)s.rows * (size_t)s.cols : NULL;
-    drpt_assemble(&s, NULL, p->rows, p->rows, p->T, p->scratch, part, threads);
+    drpt_assemble(&s, NULL, p->rows, p->rows, p->T, scratch, part, threads);
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -182,44 +156,36 @@ static ProbeSite* meet(Probe* p, const Site* s) {
     return at;
 }
 
-// The first n of a site's gradients are those of the general rows, the last is t.
-static void form_all(Probe* p, const ProbeSite* at, const Site* s, int site) {
-    const Drpt* d = &p->recorder;
-    float* gradients = p->gradients + (size_t)(d->n + 1) * at->at;
-    size_t scratch = (size_t)d->m * (size_t)d->T * SLAB_MAX_ROWS;
-    memset(gradients, 0, sizeof(float) * (size_t)(d->n + 1) * at->width);
-    grow(&p->scratch, &p->scratch_size, scratch * (size_t)d->threads);
-    grow(&p->raw, &p->raw_size, at->size * (size_t)d->threads);
-    #pragma omp parallel for schedule(static) num_threads(d->threads)
-    for (int i = 0; i <= d->n; i++) {
-        float* raw = p->raw + (size_t)omp_get_thread_num() * at->size;
-        form(raw, s, p->ones, i, i < d->n ? i + 1 : d->n + d->m, d->T, p->scratch + (size_t)omp_get_thread_num() * scratch);
-        fold(gradients + (size_t)i * at->width, raw, at, site);
-    }
-}
-
 static void keep_statistics(ProbeSite* at, const Statistics* from, int n, int m) {
     size_t rows = (size_t)n, targets = (size_t)m;
     Statistics* to = &at->statistics;
-    memcpy(to->K, from->K, sizeof(double) * rows * rows);
-    memcpy(to->s, from->s, sizeof(double) * rows);
-    *to->q = *from->q;
+    device_read(to->K, from->K, sizeof(double) * rows * rows);
+    device_read(to->s, from->s, sizeof(double) * rows);
+    device_read(to->q, from->q, sizeof(double));
     if (to->S) {
-        memcpy(to->S, from->S, sizeof(double) * rows * targets);
-        memcpy(to->Q, from->Q, sizeof(double) * targets * targets);
+        device_read(to->S, from->S, sizeof(double) * rows * targets);
+        device_read(to->Q, from->Q, sizeof(double) * targets * targets);
     }
-    check(isfinite(*from->q), "the probe: the target's gradient in %s is not finite; look for broken values in the model or the data", at->name);
+    check(isfinite(*to->q), "the probe: the target's gradient in %s is not finite; look for broken values in the model or the data", at->name);
     for (size_t i = 0; i < rows; i++) {
-        check(isfinite(from->K[i * rows + i]), "the probe: a general gradient in %s is not finite; look for broken values in the model or the data", at->name);
+        check(isfinite(to->K[i * rows + i]), "the probe: a general gradient in %s is not finite; look for broken values in the model or the data", at->name);
     }
 }
 
-// The part of a fused site in the update of the whole, which is its weights and then its biases.
-static void fold_part(float* to, const float* whole, const Site* s, const ProbeSite* at, int site, float* raw) {
-    size_t weights = (size_t)s->rows * (size_t)s->cols, part = (size_t)s->part;
-    memcpy(raw, whole + part * weights, sizeof(float) * weights);
-    if (s->dbias) { memcpy(raw + weights, whole + (size_t)s->parts * weights + part * (size_t)s->rows, sizeof(float) * (size_t)s->rows); }
-    fold(to, raw, at, site);
+// The first n of a site's gradients are those of the general rows, the last is t.
+static void form(Probe* p, const ProbeSite* at, const Site* s, int site) {
+    const Drpt* d = &p->recorder;
+    size_t floats = vectors_form_scratch(s, d->n, d->m, d->T, d->threads);
+    vectors_form(p->gradients + (size_t)(d->n + 1) * at->at, s, fold_of(p, site), d->n, d->m, d->T, scratch_of(p, floats), floats, d->threads);
+}
+
+// The part of a site that is one of `parts`, in the update of the whole, which is its weights and then its biases.
+static void add_part(Probe* p, const float* whole, const Site* s, int v, int site, int part, int parts) {
+    const ProbeSite* at = &p->site[site];
+    size_t weights = (size_t)s->rows * (size_t)s->cols, biases = s->dbias ? (size_t)s->rows : 0;
+    float* to = p->updates + (size_t)p->list->count * at->at + (size_t)v * at->width;
+    vectors_fold(to, 0, whole + (size_t)part * weights, 0, 1, fold_of(p, site), 0, weights);
+    vectors_fold(to, 0, whole + (size_t)parts * weights + (size_t)part * biases, 0, 1, fold_of(p, site), weights, biases);
 }
 
 // A basis is built of this pass' general rows alone. A layer that is several matrices is projected when its last part comes.
@@ -229,27 +195,17 @@ static void project_on_basis(Probe* p, const Site* s, int v) {
     int by_part = r->choice.group == DRPT_MATRIX, parts = by_part ? 1 : s->parts;
     if (!by_part && s->part < s->parts - 1) { return; }
     Site whole = *s;
-    ptrdiff_t back = (ptrdiff_t)(parts - 1) * s->rows;
     whole.rows *= parts;
-    if (whole.dout) { whole.dout -= back; }
+    if (s->dout) { whole.dout = device_reals(s->dout, -(ptrdiff_t)(parts - 1) * s->rows); }
     if (!by_part) { whole.parts = 1; whole.part = 0; whole.index = p->layer; } // as if recorded by layer: a basis starts from it
     size_t size = site_size(&whole);
-    grow(&p->raw, &p->raw_size, 2 * size);
-    memset(p->raw, 0, sizeof(float) * size);
-    whole.dweight = p->raw;
-    whole.dbias = s->dbias ? p->raw + (size_t)whole.rows * (size_t)whole.cols : NULL;
-    BasisReport report;
-    double norm2;
-    basis_refresh(r->basis, &whole, d->n, d->T, d->rows.usable, &report);
-    (r->choice.method == METHOD_inside ? basis_inside : basis_outside)(r->basis, &whole, d->n, d->n + d->m, d->T, &norm2);
-    for (int part = 0; part < parts; part++) {
-        int site = p->next - parts + part;
-        const ProbeSite* at = &p->site[site];
-        Site piece = *s;
-        piece.parts = parts;
-        piece.part = part;
-        fold_part(p->updates + (size_t)p->list->count * at->at + (size_t)v * at->width, p->raw, &piece, at, site, p->raw + size);
-    }
+    whole.dweight = scratch_of(p, size);
+    whole.dbias = s->dbias ? whole.dweight + (size_t)whole.rows * (size_t)whole.cols : NULL;
+    device_zero(whole.dweight, sizeof(float) * size);
+    basis_refresh(r->basis, &whole, d->n, d->T, d->rows.usable, &p->projected->report);
+    basis_refresh_end(r->basis);
+    (r->choice.method == METHOD_inside ? basis_inside : basis_outside)(r->basis, &whole, d->n, d->n + d->m, d->T, &p->projected->norm2);
+    for (int part = 0; part < parts; part++) { add_part(p, whole.dweight, s, v, p->next - parts + part, part, parts); }
 }
 
 void probe_site(Probe* p, const Site* s) {
@@ -264,9 +220,9 @@ void probe_site(Probe* p, const Site* s) {
     drpt_gather_sites(d, s, 1);
     keep_statistics(at, &d->groups.statistics, d->n, d->m);
     float* scores = p->scores + ((size_t)p->passes * (size_t)p->num_sites + (size_t)site) * (size_t)d->n;
-    for (int i = 0; i < d->n; i++) { scores[i] = (float)d->groups.statistics.s[i]; }
-    form_all(p, at, s, site);
-    memset(p->updates + (size_t)p->list->count * at->at, 0, sizeof(float) * (size_t)p->list->count * at->width);
+    for (int i = 0; i < d->n; i++) { scores[i] = (float)at->statistics.s[i]; }
+    form(p, at, s, site);
+    device_zero(p->updates + (size_t)p->list->count * at->at, sizeof(float) * (size_t)p->list->count * at->width);
     for (int v = 0; v < p->list->count; v++) {
         if (p->measured[v].basis) { project_on_basis(p, s, v); }
     }
@@ -296,8 +252,34 @@ static void layout_statistics(Probe* p) {
         s->q = arena_take(&p->statistics_arena, sizeof(double));
         s->S = with_rows ? arena_take(&p->statistics_arena, sizeof(double) * n * m) : NULL;
         s->Q = with_rows ? arena_take(&p->statistics_arena, sizeof(double) * m * m) : NULL;
-        p->site[i].weight = arena_take(&p->statistics_arena, sizeof(float) * (n + 1) * (size_t)p->list->count);
     }
+    p->scores = arena_take(&p->statistics_arena, sizeof(float) * (size_t)p->draws * (size_t)p->batches * (size_t)p->num_sites * n);
+}
+
+static size_t weights_size(const Probe* p) { return sizeof(float) * (size_t)p->num_sites * (size_t)(p->recorder.n + 1) * (size_t)p->list->count; }
+
+// What is asked of the vectors: at the end of a pass of each variant four numbers, and one; at that of a draw products with all draws and both
+// halves of t*. There are two draws at least.
+static size_t products_size(const Probe* p) { return sizeof(double) * ((size_t)p->list->count * (size_t)(p->draws + 2) + 1); }
+
+// The halves of t* as vectors, and what is between them.
+static void fold_reference(Probe* p) {
+    double product[3] = { 0.0, 0.0, 0.0 };
+    for (int half = 0; half < 2; half++) {
+        p->reference[half] = zeros(sizeof(float) * p->size, "the reference of the probe");
+        for (int i = 0; i < p->num_sites; i++) {
+            ProbeSite* s = &p->site[i];
+            vectors_fold(p->reference[half] + s->at, 0, s->half[half], 0, 1, fold_of(p, i), 0, s->size);
+            device_free(s->half[half]);
+            s->half[half] = NULL;
+        }
+    }
+    vectors_products(p->products, p->reference[0], 0, p->reference[0], 0, p->size, 1);
+    vectors_products(p->products + 1, p->reference[0], 0, p->reference[1], 0, p->size, 1);
+    vectors_products(p->products + 2, p->reference[1], 0, p->reference[1], 0, p->size, 1);
+    device_read(product, p->products, sizeof(product));
+    p->t_norm2 = product[1];
+    p->halves_apart2 = product[0] - 2.0 * product[1] + product[2];
 }
 
 // The model is known now: the reference becomes vectors, and there is room for the sums.
@@ -314,31 +296,18 @@ static void layout_vectors(Probe* p) {
     layout_statistics(p);
     arena_alloc(&p->statistics_arena, "the probe's statistics");
     layout_statistics(p);
-    p->sums = zeros(variants * R * p->size, "the sums");
-    p->updates = zeros(variants * p->size, "the updates");
-    p->gradients = zeros((n + 1) * p->size, "the gradients");
-    p->scores = zeros(R * (size_t)p->batches * (size_t)p->num_sites * n, "the scores");
-    for (int half = 0; half < 2; half++) {
-        p->reference[half] = zeros(p->size, "the reference");
-        for (int i = 0; i < p->num_sites; i++) {
-            ProbeSite* s = &p->site[i];
-            fold(p->reference[half] + s->at, s->half[half], s, i);
-            free(s->half[half]);
-            s->half[half] = NULL;
-        }
-    }
-    p->t_norm2 = dot(p->reference[0], p->reference[1], p->size);
+    p->sums = zeros(sizeof(float) * variants * R * p->size, "the sums of the probe");
+    p->updates = zeros(sizeof(float) * variants * p->size, "the updates of the probe");
+    p->gradients = zeros(sizeof(float) * (n + 1) * p->size, "the gradients of the probe");
+    p->weights = zeros(weights_size(p), "the weights of the probe");
+    p->products = zeros(products_size(p), "the products of the probe");
+    fold_reference(p);
 }
 
 void probe_begin(Probe* p, int a, int b, const unsigned char* usable, const int* domain) {
     Drpt* d = &p->recorder;
     check(p->passes == a * p->batches + b && a < p->draws && b < p->batches, "draw %d, batch %d: out of order", a, b);
-    if (!p->sums) {
-        layout_vectors(p);
-        free(p->ones);
-        p->ones = zeros((size_t)(d->n + d->m), "rows");
-        for (int i = 0; i < d->n + d->m; i++) { p->ones[i] = 1.0f; }
-    }
+    if (!p->sums) { layout_vectors(p); }
     p->half = -1;
     p->a = a;
     p->b = b;
@@ -353,6 +322,16 @@ void probe_begin(Probe* p, int a, int b, const unsigned char* usable, const int*
 
 static void add_to(double* to, const double* from, size_t count) {
     for (size_t i = 0; i < count; i++) { to[i] += from[i]; }
+}
+
+// The scores of the group get those of a layer, by their mean magnitude.
+static void add_normalised(Probe* p, const double* layer) {
+    size_t n = (size_t)p->recorder.n;
+    double *s = p->normalised, *score = s + n;
+    device_write(s, layer, sizeof(double) * n);
+    device_write(score, p->group.score, sizeof(double) * n);
+    group_add_normalised(score, s, NULL, p->recorder.rows.usable, (int)n);
+    device_read(p->group.score, score, sizeof(double) * n);
 }
 
 // The statistics of sites [first, end) together; scores normalised layer by layer are what some variants rank by.
@@ -375,12 +354,21 @@ static void sum_group(Probe* p, int first, int end, int normalise) {
     for (int i = first, next; i < end; i = next) {
         memset(p->alpha, 0, sizeof(double) * n);
         for (next = i; next < end && p->site[next].group[DRPT_LAYER] == p->site[i].group[DRPT_LAYER]; next++) { add_to(p->alpha, p->site[next].statistics.s, n); }
-        group_add_normalised(g->score, p->alpha, NULL, p->recorder.rows.usable, p->recorder.n);
+        add_normalised(p, p->alpha);
     }
 }
 
-// The weights of a variant in all sites, and the mass they put on each domain.
-static void solve_variant(Probe* p, int v) {
+// Which rows can be used, and where they are from: the recorder has it on the device.
+static Rows rows_of_pass(const Probe* p) {
+    Rows rows = p->recorder.rows;
+    size_t n = (size_t)rows.n;
+    if (rows.usable) { device_read(p->usable, rows.usable, n); rows.usable = p->usable; }
+    if (rows.domain) { device_read(p->domain, rows.domain, sizeof(int) * n); rows.domain = p->domain; }
+    return rows;
+}
+
+// The weights of a variant in all sites (sites, n+1, variants), and the mass they put on each domain.
+static void solve_variant(Probe* p, int v, Rows rows, float* weights) {
     const Drpt* d = &p->recorder;
     Measured* r = &p->measured[v];
     size_t n = (size_t)d->n, variants = (size_t)p->list->count;
@@ -393,68 +381,87 @@ static void solve_variant(Probe* p, int v) {
         for (end = first; end < p->num_sites && p->site[end].group[by] == p->site[first].group[by]; ) { end++; }
         knobs.seed = drpt_group_seed(knobs.seed, d->step, (uint64_t)group);
         sum_group(p, first, end, r->choice.normalise);
-        drpt_solve(p->alpha, &beta, r->choice.method, &p->group, d->rows, solve_needs(r->choice.method, knobs) | NEEDS_S, knobs, p->work);
+        drpt_solve(p->alpha, &beta, r->choice.method, &p->group, rows, solve_needs(r->choice.method, knobs) | NEEDS_S, knobs, p->work);
         for (size_t i = 0; i < n; i++) {
             double part = fabs(p->alpha[i]) * sqrt(p->group.K[i * n + i]);
-            p->mass[d->rows.domain ? d->rows.domain[i] : 0] += part;
+            p->mass[rows.domain ? rows.domain[i] : 0] += part;
             all += part;
         }
         for (int i = first; i < end; i++) {
-            for (size_t k = 0; k < n; k++) { p->site[i].weight[k * variants + (size_t)v] = (float)p->alpha[k]; }
-            p->site[i].weight[n * variants + (size_t)v] = (float)beta;
+            float* weight = weights + (size_t)i * (n + 1) * variants + (size_t)v;
+            for (size_t k = 0; k < n; k++) { weight[k * variants] = (float)p->alpha[k]; }
+            weight[n * variants] = (float)beta;
         }
     }
     for (int k = 0; k < p->domains && all > 0.0; k++) { r->mass[k] += p->mass[k] / all; }
     r->passes += all > 0.0;
 }
 
-// The updates of a variant, which lie site by site, into its sums.
-static void add_update(Probe* p, int v) {
-    const Drpt* d = &p->recorder;
-    Measured* r = &p->measured[v];
-    float* sum = p->sums + ((size_t)v * (size_t)p->draws + (size_t)p->a) * p->size;
-    double u2 = 0.0, ut = 0.0, t2 = 0.0, along = 0.0;
+// The updates of all variants, site by site: what the weights add to those that bases have made; then into the sums, and what is
+// measured of them. Products: of each variant <u,u>, <u,t> and <u, half of t*>, and <t,t>.
+static void add_updates(Probe* p) {
+    int n = p->recorder.n, variants = p->list->count;
+    size_t count = (size_t)variants;
+    double *uu = p->products, *ut = uu + count, *along[2] = { ut + count, ut + 2 * count }, *tt = ut + 3 * count;
+    device_zero(p->products, products_size(p));
     for (int i = 0; i < p->num_sites; i++) {
         const ProbeSite* s = &p->site[i];
-        const float* u = p->updates + (size_t)p->list->count * s->at + (size_t)v * s->width;
-        const float* t = p->gradients + (size_t)(d->n + 1) * s->at + (size_t)d->n * s->width;
-        for (size_t j = 0; j < s->width; j++) { sum[s->at + j] += u[j]; }
-        u2 += dot(u, u, s->width);
-        ut += dot(u, t, s->width);
-        t2 += dot(t, t, s->width);
-        for (int half = 0; half < 2; half++) { along += 0.5 * dot(u, p->reference[half] + s->at, s->width); }
+        const float *weight = p->weights + (size_t)i * (size_t)(n + 1) * count, *g = p->gradients + (size_t)(n + 1) * s->at, *t = g + (size_t)n * s->width;
+        float *u = p->updates + count * s->at, *sum = p->sums + (size_t)p->a * p->size + s->at;
+        vectors_combine(u, weight, g, n + 1, s->width, variants);
+        vectors_fold(sum, (size_t)p->draws * p->size, u, s->width, variants, (Fold){ s->width, s->width, i }, 0, s->width);
+        vectors_products(uu, u, s->width, u, s->width, s->width, variants);
+        vectors_products(ut, u, s->width, t, 0, s->width, variants);
+        for (int half = 0; half < 2; half++) { vectors_products(along[half], u, s->width, p->reference[half] + s->at, 0, s->width, variants); }
+        vectors_products(tt, t, 0, t, 0, s->width, 1);
     }
-    double t_true = sqrt(fmax(0.0, p->t_norm2));
-    r->norm2[p->a] += u2;
-    r->cos_t[p->a] += u2 * t2 > 0.0 ? ut / sqrt(u2 * t2) : 0.0;
-    r->cos_true[p->a] += u2 * t_true > 0.0 ? along / (sqrt(u2) * t_true) : 0.0;
 }
 
-// The last batch of a draw has been added: its sum is multiplied with those of the draws before, and with t*.
-static void end_draw(Probe* p, int v) {
-    Measured* r = &p->measured[v];
-    const float *sums = p->sums + (size_t)v * (size_t)p->draws * p->size, *sum = sums + (size_t)p->a * p->size;
-    for (int c = 0; c <= p->a; c++) { r->gram[p->a * p->draws + c] = r->gram[c * p->draws + p->a] = dot(sum, sums + (size_t)c * p->size, p->size); }
-    for (int half = 0; half < 2; half++) { r->along[half][p->a] = dot(sum, p->reference[half], p->size); }
+static void measure_updates(Probe* p) {
+    int variants = p->list->count;
+    double *x = device_open(p->products, products_size(p)), t2 = x[4 * variants], t_true = sqrt(fmax(0.0, p->t_norm2));
+    for (int v = 0; v < variants; v++) {
+        Measured* r = &p->measured[v];
+        double u2 = x[v], ut = x[variants + v], along = 0.5 * (x[2 * variants + v] + x[3 * variants + v]);
+        r->norm2[p->a] += u2;
+        r->cos_t[p->a] += u2 * t2 > 0.0 ? ut / sqrt(u2 * t2) : 0.0;
+        r->cos_true[p->a] += u2 * t_true > 0.0 ? along / (sqrt(u2) * t_true) : 0.0;
+    }
+    device_close(x, p->products, products_size(p), 0);
+}
+
+// The last batch of a draw has been added: its sums are multiplied with those of the draws before, and with t*.
+static void end_draw(Probe* p) {
+    int variants = p->list->count;
+    size_t draws = (size_t)p->draws, row = draws + 2, all = draws * p->size; // row: of the products of a variant
+    device_zero(p->products, products_size(p));
+    for (int v = 0; v < variants; v++) {
+        const float *sums = p->sums + (size_t)v * all, *sum = sums + (size_t)p->a * p->size;
+        double* product = p->products + (size_t)v * row;
+        vectors_products(product, sums, p->size, sum, 0, p->size, p->a + 1);
+        for (int half = 0; half < 2; half++) { vectors_products(product + draws + half, sum, 0, p->reference[half], 0, p->size, 1); }
+    }
+    double* x = device_open(p->products, products_size(p));
+    for (int v = 0; v < variants; v++) {
+        Measured* r = &p->measured[v];
+        const double* product = x + (size_t)v * row;
+        for (int c = 0; c <= p->a; c++) { r->gram[p->a * p->draws + c] = r->gram[c * p->draws + p->a] = product[c]; }
+        for (int half = 0; half < 2; half++) { r->along[half][p->a] = product[draws + (size_t)half]; }
+    }
+    device_close(x, p->products, products_size(p), 0);
 }
 
 static void end_pass(Probe* p) {
-    const Drpt* d = &p->recorder;
-    int variants = p->list->count;
-    for (int v = 0; v < variants; v++) {
+    Rows rows = rows_of_pass(p);
+    float* weights = device_open(p->weights, weights_size(p));
+    for (int v = 0; v < p->list->count; v++) {
         if (is_basis(p->measured[v].choice.method)) { basis_free(p->measured[v].basis); p->measured[v].basis = NULL; }
-        else { solve_variant(p, v); }
+        else { solve_variant(p, v, rows, weights); }
     }
-    for (int i = 0; i < p->num_sites; i++) {
-        const ProbeSite* s = &p->site[i];
-        matmul_backward_params(p->updates + (size_t)variants * s->at, NULL, s->weight, p->gradients + (size_t)(d->n + 1) * s->at,
-                               d->n + 1, (int)s->width, variants);
-    }
-    #pragma omp parallel for schedule(static) num_threads(d->threads)
-    for (int v = 0; v < variants; v++) {
-        add_update(p, v);
-        if (p->b == p->batches - 1) { end_draw(p, v); }
-    }
+    device_close(weights, p->weights, weights_size(p), 1);
+    add_updates(p);
+    measure_updates(p);
+    if (p->b == p->batches - 1) { end_draw(p); }
     p->passes++;
 }
 

@@ -71,10 +71,10 @@ typedef struct { PROBE_ESTIMATES(PROBE_FIELD) } ProbeResult;
 ProbeResult probe_result(const Probe* p, int variant);
 double probe_t_norm2(const Probe* p); // |t*|^2
 
-// sum_b u_ab: all sites one after the other as they were recorded, a site the weights and then the bias. A large model's are folded: floats
-// of a site are added up under random signs to a fixed number, which leaves inner products as they were on average.
-const float* probe_sum(const Probe* p, int variant, int a);
-size_t probe_size(const Probe* p);    // floats of it
+// sum (probe_size()) = sum_b u_ab: all sites one after the other as they were recorded, a site the weights and then the bias. A large model's
+// are folded: floats of a site are added up under random signs to a fixed number, which leaves inner products as they were on average.
+void probe_sum(const Probe* p, float* sum, int variant, int a);
+size_t probe_size(const Probe* p);
 int probe_is_folded(const Probe* p);
 
 // probe.csv (a row a variant), replicates.csv (the estimates without one draw: errors of any difference) and scores.csv (<g_i,t> of every

@@ -1,12 +1,16 @@
 // probe_result.c -- estimates and their errors out of a probe's sums, and the files they are written to.
 #include "probe_state.h"
 #include "../llmc/check.h"
+#include "../llmc/device.h"
 #include "../llmc/files.h"
 
 #include <math.h>
 #include <string.h>
 
-const float* probe_sum(const Probe* p, int variant, int a) { return p->sums + ((size_t)variant * (size_t)p->draws + (size_t)a) * p->size; }
+void probe_sum(const Probe* p, float* sum, int variant, int a) {
+    device_read(sum, p->sums + ((size_t)variant * (size_t)p->draws + (size_t)a) * p->size, sizeof(float) * p->size);
+}
+
 size_t probe_size(const Probe* p) { return p->size; }
 double probe_t_norm2(const Probe* p) { return p->t_norm2; }
 
@@ -107,16 +111,10 @@ static Output open_in(const char* folder, const char* name) {
     return out;
 }
 
-static double reference_error(const Probe* p) {
-    double squares = 0.0;
-    for (size_t j = 0; j < p->size; j++) { squares += pow((double)p->reference[0][j] - (double)p->reference[1][j], 2.0); }
-    return squares / 4.0 / p->t_norm2;
-}
-
 static void write_table(const Probe* p, const char* folder) {
     Output out = open_in(folder, "probe.csv");
     size_t parameters = 0;
-    double error = reference_error(p);
+    double error = p->halves_apart2 / 4.0 / p->t_norm2;
     for (int i = 0; i < p->num_sites; i++) { parameters += p->site[i].size; }
     fprintf(out.file, "label,method,group,options,n,m,draws,batches,parameters,t_norm2,reference_error");
 #define HEAD(name) fprintf(out.file, "," #name "," #name "_se");

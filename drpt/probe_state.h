@@ -10,9 +10,8 @@ typedef struct {
     char name[32];
     int block, group[DRPT_GLOBAL + 1]; // group: the number of the one it is in, for each --group
     size_t size, at, width;            // floats of its gradient; where it begins in a vector, and how many it takes there
-    float* half[2];                    // its part of t*, whole, until the first draw
+    float* half[2];                    // its part of t*, whole, until the first draw; on the device
     Statistics statistics;             // of the pass
-    float* weight;                     // (n+1, variants) of g_1..g_n and t
 } ProbeSite;
 
 // Sums over passes. S_a = sum_b u_ab.
@@ -37,17 +36,24 @@ struct Probe {
     Measured* measured;                // (variants)
     size_t size, width, limit;         // of a vector; of a folded site; bytes
 
+    // On the device.
     float *reference[2];               // vectors: the halves of t*
     float* sums;                       // (variants,draws) vectors
     float* updates;                    // of the pass: site by site (variants,width)
     float* gradients;                  // of the pass: site by site (n+1,width)
-    float *raw, *scratch;              // per thread: a gradient before it is folded; to form it
-    size_t raw_size, scratch_size;
-    float* ones;
+    float* weights;                    // of the pass: site by site (n+1,variants) of g_1..g_n and t
+    double* products;                  // of vectors, on their way to the host
+    double* normalised;                // (2,n): s of a layer; what such add up to
+    BasisResult* projected;
+    float* scratch;
+    size_t scratch_size;
+
     float* scores;                     // (passes,sites,n)
     Statistics group;                  // sums of its sites'
     double *alpha, *work, *mass;
-    double t_norm2;                    // NaN before the first draw
+    unsigned char* usable;             // (n) of the pass
+    int* domain;                       // (n)
+    double t_norm2, halves_apart2;     // |t*|^2, NaN before the first draw; of the two estimates of t*
     Arena arena, statistics_arena;
 };
 

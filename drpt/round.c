@@ -71,6 +71,13 @@ static int steps_of_a_round(const Run* run) {
 
 int round_least_rows(const Run* run, int most) { return run->round_options.iif && most < 2 ? 2 : most; }
 
+int round_wants_general(const Run* run, int step) {
+    const Round* r = run->round;
+    if (r->general.rows == 0 || r->own_target) { return r->general.rows > 0; }
+    for (int i = 0; i < r->steps; i++) { if (drpt_wants_general(&run->drpt, (uint64_t)step + (uint64_t)i)) { return 1; } }
+    return 0;
+}
+
 int round_steps_of_a_pass(const Run* run) {
     size_t prompts = run->config.general ? run->general.rows : run->target.rows;
     size_t of_a_round = (size_t)((run->config.general ? round_rows(run) : target_rows(run)) / group_size(run));
@@ -116,7 +123,7 @@ static void check_target_options(const Run* run) {
     check(ratios || o->kl_stop == 0.0, "--kl-stop: without --general it needs --target-objective objective; %s has no ratios to measure", of);
     check(ratios || in_rewards || o->kl == 0.0, "--kl: without --general nothing of --target-objective %s counts the divergence", of);
     check(!o->iif || run->config.general, "--iif: needs --general, whose responses it filters");
-    check(!o->iif || (method ? strcmp(method, "full") == 0 : !run->config.target), "--iif: is followed by ordinary training; give --method full");
+    check(!o->iif || !method || strcmp(method, "full") == 0, "--iif: is followed by ordinary training; leave --method %s out, or give --method full", method);
 }
 
 static int has_judge(const Run* run) { return run->reward_options.rule || run->reward_options.command; }

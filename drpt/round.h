@@ -9,7 +9,8 @@
 // A round is in progress when a checkpoint is written, and stands in a file beside it, round_00000012.bin (round_file.c): header of 256
 // int32, [0] 20260612, [1] version 1, [2] general rows R, [3] target rows M (R of self-reference), [4] T, [5] responses to a prompt, [6] rounds
 // begun, [7] steps of this one that are done, [8] steps since the target's responses were drawn, [9] how often they were, [10] degenerate
-// groups, [11] rows that --iif kept; 8 doubles, [0] the coefficient of the KL, [1] the round's mean divergence of a response
+// groups, [11] rows that --iif kept, and what the run must go on with: [12] --epochs (0, in older files: nothing is said), [13] --objective, [14]
+// --target-objective, numbered as in their enums, [15] --iif, [16] 1 if there is --kl, [17] --refresh of bases, 0 without; 8 doubles, [0] the coefficient of the KL, [1] the round's mean divergence of a response
 // from the reference, [2] of how many responses; and then for the general and for the target rows: tokens, int32
 // (rows,T); mask, bytes (rows,T); old, reference, value, advantage, returns, float (rows,T); reward, float (rows); length, domain,
 // int32 (rows); usable, bytes (rows).
@@ -21,6 +22,7 @@
 #include "reward_model.h"
 #include "rollout.h"
 #include "../llmc/batch.h"
+#include "../llmc/gpt2_file.h"
 #include "../llmc/objective.h"
 #include "../llmc/runlog.h"
 
@@ -60,6 +62,13 @@ typedef struct {
     Arena arena;
 } RoundRows;
 
+// Where a round and the readers stand, and what the next round is to know of this one.
+typedef struct {
+    int number, done, target_age, target_draws, degenerate, kept;
+    double kl, divergence, responses;
+    DataPosition position;
+} RoundState;
+
 typedef struct Round {
     Objective objective;
     TargetObjective target_objective;
@@ -85,6 +94,7 @@ typedef struct Round {
     int number, done;         // rounds begun; steps of the last one that are done
     int target_age, target_draws;
     int degenerate, kept;     // of the round: groups where no response is better than another; rows kept by --iif, -1 without
+    RoundState before;        // the step at hand
 } Round;
 
 int objective_has_rounds(const char* name);
@@ -97,6 +107,9 @@ int round_is_own_target(const struct Run* run);
 int round_steps_of_a_pass(const struct Run* run);
 int round_least_rows(const struct Run* run, int most); // of a pass, where its steps need `most`
 
+// Are there general responses in a round that begins with this step? Not if none of its steps renews the bases of a method that keeps some.
+int round_wants_general(const struct Run* run, int step);
+
 // The length of a row where the data's rows are so wide, and the context is so long: --seq, or all that is there.
 int round_row_length(const Config* c, size_t widest, int context);
 
@@ -107,6 +120,10 @@ void round_close(struct Run* run);
 // The gradients hold the update direction of the step then. Begins a round where the last one has come to its end, or is ended because
 // the policy has moved too far from the one that sampled.
 void round_update(struct Run* run, int step, StepRow* row);
+
+// Before a step, or evaluation; and back to there from where the responses of another round, or of the target, are being drawn.
+void round_remember(struct Run* run);
+void round_recall(struct Run* run);
 
 // One response to each of the first prompts of --val and --val-general, into eval.csv and the row.
 void round_evaluate(struct Run* run, StepRow* row);
@@ -129,8 +146,8 @@ void round_weigh(const struct Run* run, float* weight, ObjectiveStats* stats, Re
 void round_weigh_values(const struct Run* run, float* dvalue, ObjectiveStats* stats, Responses rows, int part, const RoundRows* of, size_t row,
                         const float* values, double share);
 
-// The round's rows, drawn and judged, with their advantages (round_draw.c).
-void round_begin(struct Run* run);
+// The round's rows, drawn and judged, with their advantages (round_draw.c). step: the round's first.
+void round_begin(struct Run* run, int step);
 void round_draw_target(struct Run* run);
 int round_compare(RoundRows* rows, int group); // advantages by reward within groups; returns how many are degenerate: no longer usable
 
@@ -140,7 +157,8 @@ void round_draw(struct Run* run, RoundRows* to, Reader* reader, uint64_t stream,
 void round_compare_target(struct Run* run, RoundRows* rows);
 
 // A step (round_step.c): its rows into the batch, of all micro-batches the general ones and then the target's; and forward and backward of all
-// micro-batches, of each its rows from `first` on. 0: the policy has moved too far, and there is no gradient.
+// micro-batches, of each its rows from `first` on, without those that are found to be broken. 0: the policy has moved too far, and there is no
+// gradient.
 void round_fill(struct Run* run);
 int round_compute(struct Run* run, Drpt* drpt, int step, int first, StepRow* row);
 

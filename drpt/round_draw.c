@@ -30,7 +30,7 @@ static void judge(Run* run, const Dataset* data, int rows, int group, int by_mod
         const int* response = drawn->tokens + (size_t)i * (size_t)drawn->T + drawn->prompt[i];
         prompts_add(&r->prompts, prompts_row(&r->prompts, data, r->source[i / group]), response, drawn->length[i] - drawn->prompt[i]);
     }
-    rewarder_give(&r->judge, r->rewards, prompts_cases(&r->prompts), (size_t)rows);
+    if (!rewarder_give(&r->judge, r->rewards, prompts_cases(&r->prompts), (size_t)rows, &stop_requested)) { run_stop(run); }
 }
 
 // What was drawn, as rows to learn from: sampled tokens are targets, one position to the left.
@@ -137,13 +137,38 @@ void round_draw_target(Run* run) {
     r->target_age = 0;
 }
 
-void round_begin(Run* run) {
+void round_remember(Run* run) {
+    Round* r = run->round;
+    r->before = (RoundState){ r->number, r->done, r->target_age, r->target_draws, r->degenerate, r->kept, r->kl, r->divergence, r->responses, run_position(run) };
+}
+
+// Rows are replaced once they have been judged. If general ones were, the round that they belonged to had come to its end; the target's will be
+// drawn again, the same.
+void round_recall(Run* run) {
+    Round* r = run->round;
+    const RoundState* s = &r->before;
+    r->done = r->number != s->number ? r->steps : s->done;
+    r->number = s->number;
+    r->target_age = s->target_age;
+    r->target_draws = s->target_draws;
+    r->degenerate = s->degenerate;
+    r->kept = s->kept;
+    r->kl = s->kl;
+    r->divergence = s->divergence;
+    r->responses = s->responses;
+    run_seek(run, s->position);
+}
+
+// A round without general responses says nothing of how far the policy has gone, and its coefficient of the KL stays for the next one.
+void round_begin(Run* run, int step) {
     const RoundOptions* o = &run->round_options;
     Round* r = run->round;
+    int wants_general = round_wants_general(run, step);
     r->done = 0;
     if (o->kl_target > 0.0) { r->kl = adapted_kl(r->kl, r->divergence, o->kl_target, r->responses, o->kl_horizon); }
-    if (r->general.rows > 0) { round_draw(run, &r->general, &run->general_reader, GENERAL, r->number); }
+    if (wants_general) { round_draw(run, &r->general, &run->general_reader, GENERAL, r->number); }
     r->number++;
+    if (r->general.rows > 0 && !wants_general) { r->divergence = NAN; return; }
     if (r->own_target) {
         for (int i = 0; i < r->general.rows; i++) { round_rows_copy(&r->target, i, &r->general, i); }
         round_compare_target(run, &r->target);
@@ -176,7 +201,7 @@ static double evaluate_prompts(Run* run, const Dataset* data, const char* name, 
     }
     if (end == 0) { return NAN; }
     double n = (double)end;
-    runlog_eval(&run->log, step, name, (const double[]){ sum.reward / n, sum.right / n, sum.length / n });
+    runlog_eval(&run->log, step, name, (const double[]){ sum.reward / n, r->has_judge ? sum.right / n : NAN, sum.length / n }); // a model's scores have no 1 that is right
     return sum.reward / n;
 }
 

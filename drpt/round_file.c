@@ -61,6 +61,24 @@ void round_rows_copy(RoundRows* to, int at, const RoundRows* from, int row) {
 // ---------------------------------------------------------------------------------------------
 // The file.
 
+// The options that decide what the responses of the round at hand are for, and what is known of them.
+enum { FIRST_SAME = 12, NUM_SAME = 6 };
+static const char* const same_names[NUM_SAME] = { "--epochs", "--objective", "--target-objective", "--iif", "--kl (or none)", "--refresh of bases (or without)" };
+static void same_values(const Run* run, int32_t value[NUM_SAME]) {
+    const Round* r = run->round;
+    int32_t all[NUM_SAME] = { run->round_options.epochs, (int32_t)r->objective, (int32_t)r->target_objective, r->iif != NULL, r->reference != NULL,
+                              run->drpt.basis ? run->drpt.refresh : 0 };
+    memcpy(value, all, sizeof(all));
+}
+
+static void check_same(const Run* run, const char* path, const int32_t* was) {
+    int32_t now[NUM_SAME];
+    same_values(run, now);
+    for (int i = 0; i < NUM_SAME && was[0] != 0; i++) {
+        check(was[i] == now[i], "%s: is of another %s than this run; resume with the options of the run", path, same_names[i]);
+    }
+}
+
 static void write_rows(Output* o, const RoundRows* r) {
     Array array[ARRAYS];
     list_arrays(r, array);
@@ -93,6 +111,7 @@ void round_save(const Run* run, const char* path) {
     int32_t header[HEADER_INTS] = { MAGIC, VERSION, r->general.rows, r->target.rows, run->T, r->group, r->number, r->done,
                                     r->target_age, r->target_draws, r->degenerate, r->kept };
     double numbers[DOUBLES] = { r->kl, r->divergence, r->responses };
+    same_values(run, header + FIRST_SAME);
     Output o = output_open(path);
     output_write(&o, header, sizeof(header));
     output_write(&o, numbers, sizeof(numbers));
@@ -115,6 +134,7 @@ void round_load(Run* run, const char* path) {
           path, h[2], h[3], h[4], h[5], r->general.rows, r->target.rows, run->T, r->group);
     check(bytes == want, "%s: has %zu bytes, its header asks for %zu", path, bytes, want);
     for (int i = 6; i < 11; i++) { check(h[i] >= 0 && h[i] < INT32_MAX / 2, "%s: header entry %d is %d", path, i, h[i]); } // some of them go on counting
+    check_same(run, path, h + FIRST_SAME);
     check(h[7] <= r->steps, "%s: %d steps of a round of %d are done; resume with the --epochs of the run", path, h[7], r->steps);
     input_read(f, path, numbers, sizeof(numbers));
     check(numbers[0] >= 0.0 && isfinite(numbers[0]) && numbers[2] >= 0.0 && isfinite(numbers[2]), "%s: a coefficient of %g for %g responses", path, numbers[0], numbers[2]);

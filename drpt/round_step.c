@@ -89,7 +89,7 @@ static void weigh_part(Run* run, Weights* w, int part, size_t at, int count, con
     round_weigh(run, b->weight + n, &w->stats[part], rows, part, &run->round->step, at, logp, w->share[part]);
 }
 
-// dvalue of the same rows, which are those from `row` on of the pass; first of all, as it may find a row that nothing can be learnt from.
+// dvalue of the same rows, which are those from `row` on of the pass.
 static void weigh_values(Run* run, Weights* w, int part, size_t at, int count, int row) {
     Round* r = run->round;
     Batch* b = &run->batch;
@@ -98,14 +98,11 @@ static void weigh_values(Run* run, Weights* w, int part, size_t at, int count, i
     round_weigh_values(run, r->dvalue + to, &w->stats[part], rows, part, &r->step, at, r->values + to, w->share[part]);
 }
 
-// What the backward of a pass is to be told of the values, NULL where there are none. A row that the policy's loss left out is out of theirs too.
+// What the backward of a pass is to be told of the values, NULL where there are none.
 static const HeadGradient* value_head(Run* run, const Drpt* drpt, HeadGradient* head, size_t at, int rows, int general) {
     Round* r = run->round;
     const Batch* b = &run->batch;
     if (r->objective != OBJECTIVE_ppo) { return NULL; }
-    for (int i = 0; i < rows; i++) {
-        if (!b->usable[at + (size_t)i]) { memset(r->dvalue + (size_t)i * (size_t)b->T, 0, sizeof(float) * (size_t)b->T); }
-    }
     head_shares(r->share, drpt, b->usable + at, 1, rows, general);
     *head = (HeadGradient){ r->dvalue, r->share };
     return head;
@@ -125,7 +122,6 @@ static void tell(const Run* run, StepRow* row, const Weights* w, const Count* us
     RoundCells* c = &row->round;
     row->loss = each(s[0].loss, w->share[0] * (double)usable[0].tokens);
     row->target_loss = each(s[1].loss, w->share[1] * (double)usable[1].tokens);
-    row->rows_left_out = (int)(s[0].broken + s[1].broken);
     c->kl_old = each(s[0].kl_old, s[0].tokens);
     c->clipped = each(s[0].clipped, s[0].tokens);
     if (r->objective == OBJECTIVE_ppo) { c->value_loss = each(s[0].value_loss, w->share[0] * (double)usable[0].tokens); }
@@ -134,35 +130,52 @@ static void tell(const Run* run, StepRow* row, const Weights* w, const Count* us
     c->kl = r->kl;
 }
 
-int round_compute(Run* run, Drpt* drpt, int step, int first, StepRow* row) {
+static int rows_broken(const Weights* w) { return (int)(w->stats[0].broken + w->stats[1].broken); }
+
+typedef enum { WHOLE, TOO_FAR, BROKEN } Outcome;
+
+// Forward and backward of all micro-batches. Rows that turn out to be broken are no longer usable then, and the gradients are none: the others had
+// their share of a mean with the tokens of these in it.
+static Outcome compute(Run* run, Drpt* drpt, int step, int first, Weights* w) {
     Batch* b = &run->batch;
     int rows = b->n + b->m, general = b->n - first;
-    Count usable[2] = { count_usable(b, first, b->n), count_usable(b, b->n, rows) };
-    // The mean over tokens; where the feasible set weighs rows, each stands for itself.
-    Weights w = { .share = { (drpt->plain ? 1.0 : (double)usable[0].rows) / fmax(1.0, (double)usable[0].tokens), 1.0 / fmax(1.0, (double)usable[1].tokens) } };
     for (int a = 0; a < b->accumulate; a++) {
         size_t begin = (size_t)(a * rows), at = begin + (size_t)first, n = at * (size_t)b->T;
         log_probabilities(run->losses, run->hits, run->model, b, (int)at, (a + 1) * rows);
         if (run->round->objective == OBJECTIVE_ppo) {
             gpt2_values(run->model, run->round->values, rows - first, b->T);
-            weigh_values(run, &w, 0, at, general, 0);
-            weigh_values(run, &w, 1, begin + (size_t)b->n, b->m, general);
+            weigh_values(run, w, 0, at, general, 0);
+            weigh_values(run, w, 1, begin + (size_t)b->n, b->m, general);
         }
-        weigh_part(run, &w, 0, at, general, run->losses);
-        weigh_part(run, &w, 1, begin + (size_t)b->n, b->m, run->losses + (size_t)general * (size_t)b->T);
-        if (a == b->accumulate - 1 && too_far(run, &w)) { return 0; }
+        weigh_part(run, w, 0, at, general, run->losses);
+        weigh_part(run, w, 1, begin + (size_t)b->n, b->m, run->losses + (size_t)general * (size_t)b->T);
+        if (a == b->accumulate - 1 && too_far(run, w)) { return TOO_FAR; }
+        if (rows_broken(w) > 0) { continue; }
         HeadGradient head;
         const HeadGradient* values = value_head(run, drpt, &head, at, rows - first, general);
         drpt_begin(drpt, (uint64_t)step, b->usable + begin, b->domain + begin);
         gpt2_backward(run->model, b->inputs + n, b->targets + n, b->weight + n, values, drpt, rows - first, b->T);
     }
-    tell(run, row, &w, usable);
-    return 1;
+    return rows_broken(w) > 0 ? BROKEN : WHOLE;
 }
 
 static void forget_gradients(Run* run) {
     GPT2Arrays a = gpt2_arrays(run->model);
     device_zero(a.grads, sizeof(float) * a.num_params);
+}
+
+int round_compute(Run* run, Drpt* drpt, int step, int first, StepRow* row) {
+    const Batch* b = &run->batch;
+    for (row->rows_left_out = 0; ; ) {
+        Count usable[2] = { count_usable(b, first, b->n), count_usable(b, b->n, b->n + b->m) };
+        // The mean over tokens; where the feasible set weighs rows, each stands for itself.
+        Weights w = { .share = { (drpt->plain ? 1.0 : (double)usable[0].rows) / fmax(1.0, (double)usable[0].tokens), 1.0 / fmax(1.0, (double)usable[1].tokens) } };
+        Outcome outcome = compute(run, drpt, step, first, &w);
+        if (outcome == WHOLE) { tell(run, row, &w, usable); return 1; }
+        forget_gradients(run);
+        if (outcome == TOO_FAR) { return 0; }
+        row->rows_left_out += rows_broken(&w); // then again, without them
+    }
 }
 
 static double mean_reward(const RoundRows* r) {
@@ -177,11 +190,12 @@ static double mean_length(const RoundRows* r) {
     return each(sum, r->rows);
 }
 
-static void tell_round(const Round* r, RoundCells* c) {
-    const RoundRows* rows = r->general.rows > 0 ? &r->general : &r->target;
-    c->reward = mean_reward(&r->general);
-    c->length = mean_length(rows);
-    if (r->objective == OBJECTIVE_grpo) { c->degenerate = r->degenerate; }
+static void tell_round(const Run* run, int step, RoundCells* c) {
+    const Round* r = run->round;
+    int has_general = round_wants_general(run, step - r->done);
+    if (has_general) { c->reward = mean_reward(&r->general); }
+    c->length = mean_length(has_general ? &r->general : &r->target);
+    if (r->objective == OBJECTIVE_grpo && (has_general || r->general.rows == 0)) { c->degenerate = r->degenerate; }
     c->kept = r->kept >= 0 ? r->kept : NAN;
     if (r->target.rows == 0) { return; }
     c->target_reward = mean_reward(&r->target);
@@ -194,16 +208,15 @@ void round_update(Run* run, int step, StepRow* row) {
     Batch* b = &run->batch;
     int first = drpt_wants_general(&run->drpt, (uint64_t)step) ? 0 : b->n;
     for (int ended = r->done == r->steps; ; ended = 1) {
-        if (ended) { round_begin(run); }
+        if (ended) { round_begin(run, step); }
         int due = r->target_draws == 0 || (o->target_refresh > 0 ? r->target_age >= o->target_refresh : ended);
         if (due && r->target.rows > 0 && !r->own_target) { round_draw_target(run); }
         if (ended && r->iif) { iif_filter(run); }
         round_fill(run);
         if (round_compute(run, &run->drpt, step, first, row)) { break; }
-        forget_gradients(run);
         row->round_ended = 1;
     }
-    tell_round(r, &row->round);
+    tell_round(run, step, &row->round);
     r->done++;
     r->target_age++;
     row->tokens = (long)b->accumulate * (b->n + b->m - first) * b->T;

@@ -20,9 +20,9 @@
 
 volatile sig_atomic_t stop_requested;
 
-// The step is finished first. Ctrl-C again ends the program at once: a step may wait for a reward command for minutes.
+// The step is finished first, unless it waits for a reward command. Ctrl-C again ends the program at once.
 static void request_stop(int signal_number) {
-    static const char told[] = "stopping after this step; Ctrl-C again stops at once\n";
+    static const char told[] = "stopping after this step, or before one that waits for a reward command; Ctrl-C again stops at once\n";
     stop_requested = 1;
     if (signal_number != SIGINT) { return; } // timeout(1) sends SIGTERM twice
     signal(SIGINT, SIG_DFL);
@@ -247,7 +247,7 @@ void train_step(Run* run, int step) {
     row.lr = scheduled_lr(c->schedule, c->lr, c->warmup, c->final_lr, step, run->steps);
     // Moments and weight decay would move the weights after a round without anything to learn.
     int learns = !run->round || gpt2_gradient_norm(run->model) > 0.0;
-    if (learns) { gpt2_update(run->model, c, row.lr, step + 1); }
+    if (learns) { gpt2_update(run->model, c, row.lr, ++run->updates); }
     end_update(run, &row);
     measure_update(run, &row);
     row.ms = 1e3 * (seconds_now() - began);
@@ -258,11 +258,20 @@ void train_step(Run* run, int step) {
 // ---------------------------------------------------------------------------------------------
 // Checkpoints.
 
+DataPosition run_position(const Run* run) {
+    return (DataPosition){ run->general_reader.epoch, run->general_reader.position, run->target_reader.epoch, run->target_reader.position };
+}
+
+void run_seek(Run* run, DataPosition at) {
+    if (run->general.rows > 0) { reader_seek(&run->general_reader, at.general_epoch, at.general_position); }
+    if (run->target.rows > 0) { reader_seek(&run->target_reader, at.target_epoch, at.target_position); }
+}
+
 static RunState run_state(const Run* run, int step) {
     const Config* c = &run->config;
     return (RunState){
-        .step = step,
-        .position = { run->general_reader.epoch, run->general_reader.position, run->target_reader.epoch, run->target_reader.position },
+        .step = step, .skipped = step - run->updates,
+        .position = run_position(run),
         .batch = c->general ? c->batch : 0, .target_batch = c->target ? c->target_batch : 0, .accumulate = c->accumulate,
         .T = run->T, .seed = c->seed,
         .general_rows = run->general.rows, .target_rows = run->target.rows,
@@ -296,11 +305,11 @@ static void load_state(Run* run, int step) {
     GPT2Arrays a = gpt2_arrays(run->model);
     size_t bytes = sizeof(float) * a.num_params;
     float *m = device_open(a.m, bytes), *v = device_open(a.v, bytes);
-    DataPosition at = checkpoint_load_state(run->config.out, &now, m, v, a.num_params);
+    RunState was = checkpoint_load_state(run->config.out, &now, m, v, a.num_params);
     device_close(m, a.m, bytes, 1);
     device_close(v, a.v, bytes, 1);
-    if (run->general.rows > 0) { reader_seek(&run->general_reader, at.general_epoch, at.general_position); }
-    if (run->target.rows > 0) { reader_seek(&run->target_reader, at.target_epoch, at.target_position); }
+    run->updates = step - was.skipped;
+    run_seek(run, was.position);
     if (drpt_has_state(&run->drpt)) {
         char* path = checkpoint_basis(run->config.out, step);
         drpt_load(&run->drpt, path);
@@ -431,6 +440,7 @@ void run_open(Run* run) {
     const Config* c = &run->config;
     char* checkpoint = find_checkpoint(run);
     Objective objective = objective_named(c->objective);
+    if (run->round_options.iif) { run->options.method = "full"; } // check_options() lets no other pass
     run->model = gpt2_create(checkpoint ? checkpoint : c->init, c->seed, 1, objective_has_head(objective));
     free(checkpoint);
     open_data(run);
@@ -443,11 +453,14 @@ void run_open(Run* run) {
     size_t step_rows = (size_t)(per * c->accumulate) * (size_t)c->batch, rows = c->general ? run->general.rows : run->target.rows;
     if (!c->general) { step_rows = (size_t)(per * c->accumulate) * (size_t)c->target_batch; }
     run->steps = c->steps >= 0 ? c->steps : objective_has_rounds(c->objective) ? round_steps_of_a_pass(run) : rows > step_rows ? (int)(rows / step_rows) : 1;
+    if (gpt2_config(run->model)->head && !objective_has_head(objective) && run->first_step == 0 && run->steps > 0) {
+        printf("--init %s: has a scalar head, which --objective %s leaves as it is\n", c->init, c->objective);
+    }
     check(run->first_step <= run->steps, "%s: stands at step %d, beyond --steps %d", c->out, run->first_step, run->steps);
     if (n + m > 0) {
         run->options.own_rows = own && run->round_options.leave_one_out;
         run->drpt = drpt_create(&run->options, n / per, m / per, per * run->T, 4 * gpt2_config(run->model)->channels, (int)run->general.num_files, (uint64_t)c->seed);
-        drpt_moments(&run->drpt, gpt2_arrays(run->model).grads, gpt2_arrays(run->model).v, c->beta2, c->eps);
+        drpt_moments(&run->drpt, gpt2_arrays(run->model).grads, gpt2_arrays(run->model).v, &run->updates, c->beta2, c->eps);
     }
     run->drpt.places = run->T;
     run->drpt.verify = VERIFY_SITES;
@@ -507,18 +520,30 @@ static void print_sample(Run* run, int step) {
 }
 
 // After Ctrl-C: what was done so far is kept, and the way on is told.
-static void stop(Run* run, const char* program, int step) {
+__attribute__((noreturn)) static void stop(Run* run, int step) {
     printf("stopped after step %d of %d\n", step, run->steps);
     if (run->config.out) {
         save_checkpoint(run, step);
-        printf("continue with: %s --config '%s/config.txt' --resume 1\n", program, run->config.out);
+        printf("continue with: %s --config '%s/config.txt' --resume 1\n", run->program, run->config.out);
     }
     run_close(run);
     exit(130);
 }
 
+void run_stop(Run* run) {
+    if (run->config.probe) { printf("stopped; nothing was written\n"); exit(130); }
+    round_recall(run);
+    stop(run, run->step);
+}
+
+static void begin_step(Run* run, int step) {
+    run->step = step;
+    if (run->round) { round_remember(run); }
+}
+
 static void finish(Run* run) {
     StepRow row = runlog_row(run->steps);
+    begin_step(run, run->steps);
     evaluate_all(run, &row);
     runlog_step(&run->log, &row, "");
     if (!run->config.out) { return; }
@@ -531,11 +556,13 @@ static void finish(Run* run) {
 
 void train(Run* run, const char* program) {
     const Config* c = &run->config;
+    run->program = program;
     for (int step = run->first_step; step < run->steps; step++) {
+        begin_step(run, step);
         train_step(run, step);
         int done = step + 1;
         if (c->sample_every > 0 && done % c->sample_every == 0) { print_sample(run, done); }
-        if (stop_requested) { stop(run, program, done); }
+        if (stop_requested) { stop(run, done); }
         if (c->save_every > 0 && done % c->save_every == 0) {
             save_checkpoint(run, done);
             int old = done - c->keep_checkpoints * c->save_every;

@@ -37,7 +37,9 @@ typedef struct Run {
     unsigned char* hits;
     RunLog log;
     Tokenizer* tokenizer;                      // for samples, else NULL
-    int T, steps, first_step;
+    int T, steps, first_step, step;            // the last: at hand
+    const char* program;                       // named where the way to continue is told
+    int updates;                               // of the weights, so far: one a step, but for those of rounds that have nothing to learn from
 } Run;
 
 // The program: `about` it is what it prints when it is given nothing to do. Returns its exit status.
@@ -50,7 +52,7 @@ void run_tables(Run* run, OptionTable tables[RUN_TABLES]);
 void check_options(const Run* run);
 void run_open(Run* run);
 void run_close(Run* run);
-void train(Run* run, const char* program); // all steps; `program` is named where the way to continue is told
+void train(Run* run, const char* program); // all steps
 
 // One optimizer step, its evaluation before it; and of that the forward and backward of all micro-batches, which leave the update direction
 // of the step in the gradients, and what came of them for the log. Before the second the host need not wait for a GPU.
@@ -70,8 +72,15 @@ typedef struct { double sum, weight; } Mean;
 void add_losses(Mean* mean, const float* losses, const Batch* b, const float* weight, int first, int end);
 double mean_of(Mean m);
 
+// By Ctrl-C, or SIGTERM. What is in the middle of a step ends the program with run_stop(): what was done before the step is kept.
+extern volatile sig_atomic_t stop_requested;
+__attribute__((noreturn)) void run_stop(Run* run);
+
+// Where the readers of the data stand.
+DataPosition run_position(const Run* run);
+void run_seek(Run* run, DataPosition at);
+
 // For --probe, which is a run of another kind.
-extern volatile sig_atomic_t stop_requested; // by Ctrl-C
 void open_data(Run* run);
 void open_losses(Run* run, int most);         // most rows of a pass
 void write_config(Run* run);

@@ -154,7 +154,7 @@ void run_probe(Run* run) {
     probe_recorder(probe)->places = run->T;
     probe_references(run, probe, is_population);
     probe_draws(run, probe, is_population);
-    if (stop_requested) { printf("stopped; nothing was written\n"); exit(130); }
+    if (stop_requested) { run_stop(run); }
     if (!(probe_t_norm2(probe) > 0.0)) { printf("the two halves of --val %s do not agree on the target's gradient: nothing can be said in its units; give more %ss\n", c->val, items_of(run)); }
     probe_write(probe, c->out);
     const char* what = run->round ? "response" : items_of(run);

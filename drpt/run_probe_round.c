@@ -55,7 +55,7 @@ void probe_round_pass(Run* run, Probe* probe, int draw, int batch, uint64_t epoc
         reader_seek(&run->target_reader, epoch, position);
         round_draw_target(run);
     }
-    round_begin(run);
+    round_begin(run, 0);
     round_fill(run);
     probe_begin(probe, draw, batch, run->batch.usable, run->batch.domain);
     compute(run, probe_recorder(probe), draw * run->config.draw_batches + batch);

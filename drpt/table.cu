@@ -134,7 +134,7 @@ static __device__ void add_to_statistics(Statistics st, Table t, Meaning m) {
 }
 
 // A block adds all tables of the statistics that its own is of, in order, if its own is the first of them. grid (tables), block (LARGE_BLOCK)
-static __global__ void statistics_kernel(Queue queue) {
+static __global__ void __launch_bounds__(LARGE_BLOCK) statistics_kernel(Queue queue) {
     int mine = blockIdx.x;
     double* q = queue.table[mine].st.q;
     for (int t = 0; t < mine; t++) { if (queue.table[t].st.q == q) { return; } }

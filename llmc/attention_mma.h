@@ -1,4 +1,4 @@
-// attention_mma.h -- causal self-attention on tensor cores, for the GPU trainer in bf16. Heads of up to 128 channels.
+// attention_mma.h -- causal self-attention on tensor cores, for the GPU trainer in bf16.
 #ifndef LLMC_ATTENTION_MMA_H
 #define LLMC_ATTENTION_MMA_H
 

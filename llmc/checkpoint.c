@@ -71,11 +71,11 @@ static void check_same_run(const RunState* now, const RunState* was, const char*
     check(was->step == now->step, "%s: holds step %d; the file was renamed", path, was->step);
 }
 
-DataPosition checkpoint_load_state(const char* folder, const RunState* now, float* m, float* v, size_t num_params) {
+RunState checkpoint_load_state(const char* folder, const RunState* now, float* m, float* v, size_t num_params) {
     RunState was;
     char* path = step_path(folder, STATE_NAME, now->step);
     state_read(path, &was, m, v, num_params);
     check_same_run(now, &was, path);
     free(path);
-    return was.position;
+    return was;
 }

@@ -13,7 +13,7 @@ void checkpoint_save(const char* folder, const GPT2Config* config, const RunStat
                      const float* params, const float* m, const float* v, size_t num_params);
 void checkpoint_remove(const char* folder, int step);
 
-// Moments and data position of a step; ends the program unless the run that saved them was set up like `now`.
-DataPosition checkpoint_load_state(const char* folder, const RunState* now, float* m, float* v, size_t num_params);
+// Moments and state of a step; ends the program unless the run that saved them was set up like `now`.
+RunState checkpoint_load_state(const char* folder, const RunState* now, float* m, float* v, size_t num_params);
 
 #endif // LLMC_CHECKPOINT_H

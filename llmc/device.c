@@ -25,6 +25,7 @@ void device_write(void* dst, const void* host, size_t bytes) { memcpy(dst, host,
 void device_read(void* host, const void* src, size_t bytes) { memcpy(host, src, bytes); }
 void* device_open(void* p, size_t bytes) { (void)bytes; return p; }
 void device_close(void* host, void* p, size_t bytes, int changed) { (void)host; (void)p; (void)bytes; (void)changed; }
+size_t device_real_size(void) { return sizeof(Real); }
 int device_threads(void) { return omp_get_max_threads(); }
 
 void stopwatch_start(Stopwatch* w) { w->began = omp_get_wtime(); }

@@ -34,11 +34,30 @@ void device_program(const char* precision, char** argv) {
 }
 #endif
 
+static __global__ void nothing_kernel(void) {}
+
+// A driver that is too old says so at the first call; a program without code for this GPU would at its first launch.
+static void check_gpu(void) {
+    int count = 0;
+    cudaError_t error = cudaGetDeviceCount(&count);
+    check(error == cudaSuccess && count > 0, "no NVIDIA GPU that can be used: %s", error == cudaSuccess ? "none is there" : cudaGetErrorString(error));
+    cudaFuncAttributes code;
+    cudaDeviceProp gpu;
+    error = cudaFuncGetAttributes(&code, nothing_kernel);
+    if (error == cudaSuccess) { return; }
+    CUDA(cudaGetDeviceProperties(&gpu, 0));
+    die("%s: %s; 'make cuda ARCH=sm_%d%d' compiles this program for it", gpu.name, cudaGetErrorString(error), gpu.major, gpu.minor);
+}
+
 void device_start(const char* precision) {
-    int count = 0, tf32 = !precision || strcmp(precision, "tf32") == 0;
+    int generation = 0, tf32 = !precision || strcmp(precision, "tf32") == 0;
     check_precision(precision);
-    check(cudaGetDeviceCount(&count) == cudaSuccess && count > 0, "no NVIDIA GPU, or no driver for it");
+    check_gpu();
     device.compute = tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;
+    // Of a product of bfloat16 on Hopper, GELU is a part. Where it is not, as on Ampere, Ada and the smaller Blackwells, and perhaps of floats,
+    // cuBLASLt has a second kernel for it, slower than ours.
+    CUDA(cudaDeviceGetAttribute(&generation, cudaDevAttrComputeCapabilityMajor, 0));
+    device.fuses_gelu = generation == 9 && sizeof(Real) == 2;
     CUBLAS(cublasLtCreate(&device.blas));
     device.workspace = device_alloc(WORKSPACE, "the workspace of matrix products");
     CUDA(cudaMallocHost(&device.staging, STAGING));
@@ -46,8 +65,10 @@ void device_start(const char* precision) {
 
 void* device_alloc(size_t bytes, const char* what) {
     void* p;
-    check(cudaMalloc(&p, bytes > 0 ? bytes : 1) == cudaSuccess, "the GPU is out of memory: %zu MiB for %s; use a smaller --batch, --seq or model, or --recompute 1",
+    cudaError_t error = cudaMalloc(&p, bytes > 0 ? bytes : 1);
+    check(error != cudaErrorMemoryAllocation, "the GPU is out of memory: %zu MiB for %s; use a smaller --batch, --seq or model, or --recompute 1",
           bytes >> 20, what);
+    check(error == cudaSuccess, "no memory for %s: %s", what, cudaGetErrorString(error)); // a kernel before it has failed
     return p;
 }
 
@@ -86,6 +107,7 @@ void device_close(void* host, void* p, size_t bytes, int changed) {
     free(host);
 }
 
+size_t device_real_size(void) { return sizeof(Real); }
 int device_threads(void) { return 1; }
 
 // Events are created in the first step and used again in the next.

@@ -10,6 +10,7 @@
 typedef struct {
     cublasLtHandle_t blas;
     cublasComputeType_t compute;
+    bool fuses_gelu; // products with GELU are faster than a kernel of its own
     void* workspace;
     void* staging;   // of the host: what is on its way to the GPU,
     size_t staged;   // and how many bytes of it

@@ -3,6 +3,8 @@
 #ifndef LLMC_DEVICE_H
 #define LLMC_DEVICE_H
 
+#include "real.h"
+
 #include <stddef.h>
 
 #ifdef __cplusplus
@@ -27,6 +29,12 @@ void device_read(void* host, const void* src, size_t bytes);        // waits for
 // An array where the host can read and write it: the array itself, or a copy of it, which device_close() puts back if it was `changed`.
 void* device_open(void* p, size_t bytes);
 void device_close(void* host, void* p, size_t bytes, int changed);
+
+// Bytes of a Real on this device, and x + count: C code, which only passes Reals on, takes them for floats.
+size_t device_real_size(void);
+static inline const Real* device_reals(const Real* x, ptrdiff_t count) {
+    return (const Real*)(const void*)((const char*)x + count * (ptrdiff_t)device_real_size());
+}
 
 // Threads of the host that work on such arrays: 1 where only the device does.
 int device_threads(void);

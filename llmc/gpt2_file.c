@@ -173,7 +173,7 @@ void state_write(const char* path, const RunState* s, const float* m, const floa
     put64(header, OURS + 4, s->position.target_position);
     put64(header, OURS + 6, s->general_rows);
     put64(header, OURS + 8, s->target_rows);
-    int32_t run[5] = { s->batch, s->target_batch, s->accumulate, s->T, s->seed };
+    int32_t run[6] = { s->batch, s->target_batch, s->accumulate, s->T, s->seed, s->skipped };
     memcpy(header + OURS + 10, run, sizeof(run));
     Output o = output_open(path);
     output_write(&o, header, sizeof(header));
@@ -183,7 +183,7 @@ void state_write(const char* path, const RunState* s, const float* m, const floa
 }
 
 void state_read(const char* path, RunState* s, float* m, float* v, size_t num_params) {
-    int32_t header[HEADER_INTS], run[5];
+    int32_t header[HEADER_INTS], run[6];
     size_t bytes, want = sizeof(header) + 2 * sizeof(float) * num_params;
     FILE* f = input_open(path, &bytes);
     check(bytes == want, "%s: has %zu bytes, this model's state has %zu", path, bytes, want);
@@ -191,8 +191,9 @@ void state_read(const char* path, RunState* s, float* m, float* v, size_t num_pa
     check(header[0] == MAGIC_STATE && header[1] == 1, "%s: not a state file (magic %d, version %d)", path, header[0], header[1]);
     check(header[STEP] >= 0, "%s: step %d makes no sense", path, header[STEP]);
     memcpy(run, header + OURS + 10, sizeof(run));
+    check(run[5] >= 0 && run[5] <= header[STEP], "%s: %d steps without an update, of %d, make no sense", path, run[5], header[STEP]);
     *s = (RunState){
-        .step = header[STEP],
+        .step = header[STEP], .skipped = run[5],
         .position = { get64(header, OURS), get64(header, GENERAL_POSITION), get64(header, OURS + 2), get64(header, OURS + 4) },
         .batch = run[0], .target_batch = run[1], .accumulate = run[2], .T = run[3], .seed = run[4],
         .general_rows = get64(header, OURS + 6), .target_rows = get64(header, OURS + 8),

@@ -40,7 +40,7 @@ typedef struct {
 } DataPosition;
 
 typedef struct {
-    int step;
+    int step, skipped;                            // of the steps, those that had nothing to learn and left weights and moments alone
     DataPosition position;
     int batch, target_batch, accumulate, T, seed; // of the run: it can only be continued with the same
     uint64_t general_rows, target_rows;

@@ -10,14 +10,19 @@
 
 // All that an algorithm is chosen by. Numbers of one width: two are compared byte by byte, and padding would count.
 typedef struct { int64_t type, turned, rows, cols, stride, apart, alignment; } Side;
-typedef struct { Side out, left, right; int64_t start, count, bias, compute; } Key; // start: its alignment, or 0 where it is out itself or nothing
+typedef struct { Side out, left, right; int64_t start, hidden, count, epilogue, compute; } Key; // start, hidden: the alignment, or 0 where it is out itself or nothing
 
 typedef struct {
     Key key;
     cublasLtMatmulDesc_t what; // NULL: nothing is kept here
     cublasLtMatrixLayout_t out, left, right;
+    bool possible;
     cublasLtMatmulAlgo_t algorithm;
 } Plan;
+
+// What a sum goes through before it is written. bias, hidden: NULL where the kind has none.
+typedef struct { cublasLtEpilogue_t kind; const void *bias, *hidden; } Epilogue;
+static const Epilogue plain = { CUBLASLT_EPILOGUE_DEFAULT, NULL, NULL };
 
 // A model has some hundred products. One that finds none of WAYS places free takes the first, at the cost of choosing again.
 enum { PLANS = 1024, WAYS = 8, BLOCK = 256 };
@@ -45,19 +50,21 @@ static cublasLtMatrixLayout_t layout(Side x, int64_t batches) {
     return made;
 }
 
-// The bias is another at each product; cuBLASLt wants one to choose by.
-static void set_bias(cublasLtMatmulDesc_t what, const void* bias) {
-    CUBLAS(cublasLtMatmulDescSetAttribute(what, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias, sizeof(bias)));
+// They are others at each product; cuBLASLt wants some to choose by.
+static void set_pointers(cublasLtMatmulDesc_t what, const Epilogue* e) {
+    if (e->bias) { CUBLAS(cublasLtMatmulDescSetAttribute(what, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &e->bias, sizeof(e->bias))); }
+    if (e->hidden) { CUBLAS(cublasLtMatmulDescSetAttribute(what, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, &e->hidden, sizeof(e->hidden))); }
 }
 
 static cublasLtMatmulDesc_t description(const Key* key) {
     cublasLtMatmulDesc_t made;
-    cublasLtEpilogue_t epilogue = key->bias ? CUBLASLT_EPILOGUE_BIAS : CUBLASLT_EPILOGUE_DEFAULT;
+    cublasLtEpilogue_t epilogue = (cublasLtEpilogue_t)key->epilogue;
     cublasOperation_t left = key->left.turned ? CUBLAS_OP_T : CUBLAS_OP_N, right = key->right.turned ? CUBLAS_OP_T : CUBLAS_OP_N;
     CUBLAS(cublasLtMatmulDescCreate(&made, (cublasComputeType_t)key->compute, CUDA_R_32F));
     CUBLAS(cublasLtMatmulDescSetAttribute(made, CUBLASLT_MATMUL_DESC_TRANSA, &right, sizeof(right)));
     CUBLAS(cublasLtMatmulDescSetAttribute(made, CUBLASLT_MATMUL_DESC_TRANSB, &left, sizeof(left)));
     CUBLAS(cublasLtMatmulDescSetAttribute(made, CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue, sizeof(epilogue)));
+    if (key->hidden > 0) { CUBLAS(cublasLtMatmulDescSetAttribute(made, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD, &key->out.stride, sizeof(key->out.stride))); }
     return made;
 }
 
@@ -67,11 +74,11 @@ static void set(cublasLtMatmulPreference_t preference, cublasLtMatmulPreferenceA
 }
 
 // Needs the plan's descriptors. Where a sum is divided between blocks, its parts are added in single precision and a fixed order: not in
-// the result itself, which may be bfloat16, as they come.
-static cublasLtMatmulAlgo_t choose(const Plan* p) {
+// the result itself, which may be bfloat16, as they come. Without GELU there is always an algorithm.
+static bool choose(cublasLtMatmulAlgo_t* algorithm, const Plan* p) {
     const size_t workspace = WORKSPACE;
     int found = 0;
-    cublasLtMatmulHeuristicResult_t best;
+    cublasLtMatmulHeuristicResult_t best = {};
     cublasLtMatmulPreference_t preference;
     CUBLAS(cublasLtMatmulPreferenceCreate(&preference));
     CUBLAS(cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace, sizeof(workspace)));
@@ -81,11 +88,13 @@ static cublasLtMatmulAlgo_t choose(const Plan* p) {
     set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, p->key.start > 0 ? p->key.start : p->key.out.alignment);
     set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, p->key.out.alignment);
     cublasStatus_t status = cublasLtMatmulAlgoGetHeuristic(device.blas, p->what, p->right, p->left, p->out, p->out, preference, 1, &best, &found);
-    check(status == CUBLAS_STATUS_SUCCESS && found > 0, "cuBLASLt has no product of %lld x %lld and %lld x %lld: %s",
+    bool none = status == CUBLAS_STATUS_NOT_SUPPORTED || (status == CUBLAS_STATUS_SUCCESS && found == 0);
+    check((status == CUBLAS_STATUS_SUCCESS && found > 0) || (none && p->key.hidden > 0), "cuBLASLt has no product of %lld x %lld and %lld x %lld: %s",
           (long long)p->key.left.rows, (long long)p->key.left.cols, (long long)p->key.right.rows, (long long)p->key.right.cols,
           cublasLtGetStatusString(status));
     CUBLAS(cublasLtMatmulPreferenceDestroy(preference));
-    return best.algo;
+    *algorithm = best.algo;
+    return !none;
 }
 
 static void forget(Plan* p) {
@@ -95,14 +104,14 @@ static void forget(Plan* p) {
     CUBLAS(cublasLtMatmulDescDestroy(p->what));
 }
 
-static void make(Plan* p, const Key* key, const void* bias) {
+static void make(Plan* p, const Key* key, const Epilogue* e) {
     p->key = *key;
     p->what = description(key);
-    if (bias) { set_bias(p->what, bias); }
+    set_pointers(p->what, e);
     p->out = layout(key->out, key->count);
     p->left = layout(key->left, key->count);
     p->right = layout(key->right, key->count);
-    p->algorithm = choose(p);
+    p->possible = choose(&p->algorithm, p);
 }
 
 // FNV-1a over the numbers.
@@ -114,15 +123,15 @@ static size_t hash(const Key* key) {
     return (size_t)(sum >> 32);
 }
 
-static Plan* plan(const Key* key, const void* bias) {
+static Plan* plan(const Key* key, const Epilogue* e) {
     size_t first = hash(key) % PLANS;
     for (size_t way = 0; way < WAYS; way++) {
         Plan* p = &plans[(first + way) % PLANS];
-        if (!p->what) { make(p, key, bias); return p; }
+        if (!p->what) { make(p, key, e); return p; }
         if (memcmp(&p->key, key, sizeof(Key)) == 0) { return p; }
     }
     forget(&plans[first]);
-    make(&plans[first], key, bias);
+    make(&plans[first], key, e);
     return &plans[first];
 }
 
@@ -145,36 +154,51 @@ static void fill(Matrix out, const void* start, const void* bias, int count) {
     if (out.type == CUDA_R_32F) { fill_with<float>(out, start, bias, count); } else { fill_with<Real>(out, start, bias, count); }
 }
 
-// start: NULL, out's own data, or another's.
-static void multiply(Matrix out, const void* start, Matrix left, Matrix right, const void* bias, int count) {
+// start: NULL, out's own data, or another's. false: nothing was done, as there is no such product with GELU.
+static bool multiply(Matrix out, const void* start, Matrix left, Matrix right, Epilogue e, int count) {
     const float zero = 0.0f, one = 1.0f;
-    const size_t bias_alignment = 16; // cuBLASLt takes it for granted: no preference is for it
+    const size_t alignment = 16; // of an epilogue's data: cuBLASLt takes it for granted, as no preference is for it
+    const size_t row_multiple = 8; // between the rows of what GELU is given, in numbers
     int sum = left.turned ? left.rows : left.cols;
     check((left.turned ? left.cols : left.rows) == out.rows && (right.turned ? right.rows : right.cols) == out.cols
           && (right.turned ? right.cols : right.rows) == sum && left.type == right.type && !out.turned,
           "no product: %d x %d%s and %d x %d%s to %d x %d", left.rows, left.cols, left.turned ? "'" : "",
           right.rows, right.cols, right.turned ? "'" : "", out.rows, out.cols);
-    check(start != out.data || !bias, "no product: a bias where the product is added");
-    if (out.rows == 0 || out.cols == 0 || count == 0) { return; }
+    check(start != out.data || !e.bias, "no product: a bias where the product is added");
+    if (out.rows == 0 || out.cols == 0 || count == 0) { return true; }
+    bool aligned = ((uintptr_t)e.bias | (uintptr_t)e.hidden) % alignment == 0;
+    if (e.hidden && (!device.fuses_gelu || !aligned || out.stride % row_multiple != 0 || sum == 0)) { return false; }
     if (sum == 0) {
-        if (start != out.data) { fill(out, start, bias, count); }
-        return;
+        if (start != out.data) { fill(out, start, e.bias, count); }
+        return true;
     }
-    if (bias && (uintptr_t)bias % bias_alignment != 0) {
-        fill(out, start, bias, count);
-        bias = NULL;
+    if (!aligned) {
+        fill(out, start, e.bias, count);
+        e = plain;
         start = out.data;
     }
-    int64_t apart = start && start != out.data ? alignment_of(start, 0) : 0;
-    Key key = { side(out, count), side(left, count), side(right, count), apart, count, bias != NULL, left.type == CUDA_R_32F ? device.compute : CUBLAS_COMPUTE_32F };
-    Plan* p = plan(&key, bias);
-    if (bias) { set_bias(p->what, bias); }
+    int64_t apart = start && start != out.data ? alignment_of(start, 0) : 0, hidden = e.hidden ? alignment_of(e.hidden, 0) : 0;
+    Key key = { side(out, count), side(left, count), side(right, count), apart, hidden, count, e.kind, left.type == CUDA_R_32F ? device.compute : CUBLAS_COMPUTE_32F };
+    Plan* p = plan(&key, &e);
+    if (!p->possible) { return false; }
+    set_pointers(p->what, &e);
     CUBLAS(cublasLtMatmul(device.blas, p->what, &one, right.data, p->right, left.data, p->left, start ? &one : &zero, start ? start : out.data, p->out, (void*)out.data, p->out,
                           &p->algorithm, device.workspace, WORKSPACE, 0));
+    return true;
 }
+
+static Epilogue with(const void* bias) { return bias ? Epilogue{ CUBLASLT_EPILOGUE_BIAS, bias, NULL } : plain; }
 
 void product(Matrix out, Matrix left, Matrix right, float beta, const void* bias, int count) {
-    multiply(out, beta != 0.0f ? out.data : NULL, left, right, bias, count);
+    multiply(out, beta != 0.0f ? out.data : NULL, left, right, with(bias), count);
 }
 
-void product_onto(Matrix out, const void* start, Matrix left, Matrix right, const void* bias) { multiply(out, start, left, right, bias, 1); }
+void product_onto(Matrix out, const void* start, Matrix left, Matrix right, const void* bias) { multiply(out, start, left, right, with(bias), 1); }
+
+bool product_gelu(Matrix out, void* hidden, Matrix left, Matrix right, const void* bias) {
+    return multiply(out, NULL, left, right, Epilogue{ CUBLASLT_EPILOGUE_GELU_AUX_BIAS, bias, hidden }, 1);
+}
+
+bool product_gelu_backward(Matrix out, const void* hidden, Matrix left, Matrix right) {
+    return multiply(out, NULL, left, right, Epilogue{ CUBLASLT_EPILOGUE_DGELU, NULL, hidden }, 1);
+}

@@ -38,4 +38,10 @@ void product(Matrix out, Matrix left, Matrix right, float beta = 0.0f, const voi
 // out = start + left right + bias. start: out's numbers in another place, of the same shape, type and strides.
 void product_onto(Matrix out, const void* start, Matrix left, Matrix right, const void* bias);
 
+// GELU, in its tanh form, where a product writes its sums: out = gelu(left right + bias) and hidden = left right + bias; or
+// out = (left right) gelu'(hidden). hidden: of out's type, shape and strides. false: nothing was done, as the GPU is faster with a kernel of
+// its own (device.cu says which is), or cuBLASLt has no such product: the same for all of the same sizes and alignment. bias: not NULL.
+bool product_gelu(Matrix out, void* hidden, Matrix left, Matrix right, const void* bias);
+bool product_gelu_backward(Matrix out, const void* hidden, Matrix left, Matrix right);
+
 #endif // LLMC_PRODUCT_CUH

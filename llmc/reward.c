@@ -78,9 +78,10 @@ Rewarder rewarder_open(const RewardOptions* o) {
     return r;
 }
 
-void rewarder_give(Rewarder* r, double* rewards, const RewardCase* cases, size_t count) {
-    if (r->command) { reward_command_batch(r->command, rewards, cases, count); return; }
+int rewarder_give(Rewarder* r, double* rewards, const RewardCase* cases, size_t count, const volatile sig_atomic_t* stop) {
+    if (r->command) { return reward_command_batch(r->command, rewards, cases, count, stop); }
     for (size_t i = 0; i < count; i++) { rewards[i] = reward_by_rule(r->rule, r->form, &cases[i]); }
+    return 1;
 }
 
 void rewarder_close(Rewarder* r) {

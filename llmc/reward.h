@@ -4,6 +4,7 @@
 
 #include "options.h"
 
+#include <signal.h>
 #include <stddef.h>
 
 typedef struct {
@@ -46,7 +47,7 @@ typedef struct {
 } Rewarder;
 
 Rewarder rewarder_open(const RewardOptions* o); // of the options only the command's text is used later on
-void rewarder_give(Rewarder* r, double* rewards, const RewardCase* cases, size_t count);
+int rewarder_give(Rewarder* r, double* rewards, const RewardCase* cases, size_t count, const volatile sig_atomic_t* stop); // as reward_command_batch()
 void rewarder_close(Rewarder* r);
 
 #endif // LLMC_REWARD_H

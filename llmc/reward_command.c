@@ -20,13 +20,13 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MAX_LINE = 1024, SHOWN = 60 };
+enum { MAX_LINE = 1024, SHOWN = 60, HEARING_MS = 50 };
 
 struct RewardCommand {
     const char* command;
     double seconds;
     int restarts;
-    pid_t group;                 // its process group, which its first process gave its number
+    pid_t group;                 // its process group, which its first process gave its number; 0: there is none
     int to, from, life;          // its input, its output, and a pipe that ends with this process
     char* request;               // the lines of a batch
     size_t room, bytes;
@@ -34,7 +34,7 @@ struct RewardCommand {
     size_t pending;
 };
 
-typedef enum { ANSWERED, ENDED, LATE } Outcome;
+typedef enum { ANSWERED, ENDED, LATE, STOPPED } Outcome;
 
 // ---------------------------------------------------------------------------------------------
 // The program comes and goes.
@@ -249,14 +249,16 @@ static int milliseconds_until(double deadline) {
     return left > INT_MAX ? INT_MAX : left > 0.0 ? (int)left : 0;
 }
 
-static Outcome converse(RewardCommand* c, double* rewards, size_t count, size_t* answered) {
+// A signal need not interrupt poll(): another thread may have taken it.
+static Outcome converse(RewardCommand* c, double* rewards, size_t count, size_t* answered, const volatile sig_atomic_t* stop) {
     double deadline = seconds_now() + c->seconds;
     size_t sent = 0;
     for (*answered = 0; *answered < count || sent < c->bytes;) {
         struct pollfd ends[2] = { { c->from, POLLIN, 0 }, { sent < c->bytes ? c->to : -1, POLLOUT, 0 } };
         int wait = milliseconds_until(deadline);
+        if (stop && *stop) { return STOPPED; }
         if (wait == 0) { return LATE; }
-        if (poll(ends, 2, wait) <= 0) { continue; }
+        if (poll(ends, 2, wait < HEARING_MS ? wait : HEARING_MS) <= 0) { continue; }
         if (ends[1].revents) { send_some(c, &sent); }
         if (ends[0].revents && !receive_some(c, rewards, answered, count)) { return ENDED; }
     }
@@ -276,16 +278,17 @@ static void describe(char* text, size_t room, const RewardCommand* c, Outcome ou
     }
 }
 
-void reward_command_batch(RewardCommand* c, double* rewards, const RewardCase* cases, size_t count) {
+int reward_command_batch(RewardCommand* c, double* rewards, const RewardCase* cases, size_t count, const volatile sig_atomic_t* stop) {
     char what[2 * SHOWN + 40], shown[SHOWN + 1];
     size_t answered;
     write_request(c, cases, count);
     expect_silence(c);
     for (int again = 1; ; again++) {
-        Outcome outcome = converse(c, rewards, count, &answered);
+        Outcome outcome = converse(c, rewards, count, &answered, stop);
         if (outcome == ANSWERED) { break; }
         int status = finish(c, outcome == ENDED ? 1.0 : 0.0); // it has closed its output, so it is about to end by itself
         c->group = 0;
+        if (outcome == STOPPED) { return 0; }
         describe(what, sizeof(what), c, outcome, status, answered, count);
         if (again > c->restarts) { give_up(c, "%s", what); }
         show(shown, c->command, strlen(c->command));
@@ -293,19 +296,20 @@ void reward_command_batch(RewardCommand* c, double* rewards, const RewardCase* c
         launch(c);
     }
     expect_silence(c);
+    return 1;
 }
 
 void reward_command_stop(RewardCommand* c) {
     double deadline = seconds_now() + c->seconds;
-    int wait, is_open = 1;
-    if (c->to >= 0) { close(c->to); }
+    int wait, is_open = c->group > 0;
+    if (is_open && c->to >= 0) { close(c->to); }
     c->to = -1;
     while (is_open && (wait = milliseconds_until(deadline)) > 0) {
         struct pollfd end = { c->from, POLLIN, 0 };
         int ended = has_ended(c); // others may hold its output open, and have nothing to say
         if (poll(&end, 1, ended ? 0 : wait < 10 ? wait : 10) > 0) { is_open = expect_silence(c); } else { is_open = !ended; }
     }
-    finish(c, milliseconds_until(deadline) / 1000.0);
+    if (c->group > 0) { finish(c, milliseconds_until(deadline) / 1000.0); }
     free(c->request);
     free(c);
 }

@@ -15,8 +15,11 @@ typedef struct RewardCommand RewardCommand;
 // seconds: for a batch, and to end at the end. If the program ends or takes too long, it is killed with all its group and
 // started anew, and the batch is sent again, at most `restarts` times a batch. Then, and if it answers anything but
 // one number a line, the run ends with an error.
+//
+// stop: NULL, or what ends the wait for a batch once it is not 0, by a signal's handler say. The program is killed then and 0 returned instead of 1:
+// there are no rewards, and nothing but reward_command_stop() may follow.
 RewardCommand* reward_command_start(const char* command, double seconds, int restarts);
-void reward_command_batch(RewardCommand* c, double* rewards, const RewardCase* cases, size_t count);
+int reward_command_batch(RewardCommand* c, double* rewards, const RewardCase* cases, size_t count, const volatile sig_atomic_t* stop);
 
 // Ends its input, waits, and kills what is left. Ends the program if there were answers that nobody had asked for.
 void reward_command_stop(RewardCommand* c);

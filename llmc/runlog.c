@@ -107,10 +107,11 @@ static void write_row(FILE* f, const StepRow* r, LogColumns columns) {
     fflush(f);
 }
 
-// llm.c's lines, which its plotting notebook reads.
+// llm.c's lines, which its plotting notebook reads: tel, a loss of evaluation, less is better; eval, of which more is.
 static void write_main(FILE* f, const StepRow* r) {
     double trained = isnan(r->loss) ? r->target_loss : r->loss;
     if (!isnan(r->val_loss)) { fprintf(f, "s:%d tel:%.4f\n", r->step, r->val_loss); }
+    if (!isnan(r->round.val_reward)) { fprintf(f, "s:%d eval:%.4f\n", r->step, r->round.val_reward); }
     if (!isnan(trained)) { fprintf(f, "s:%d trl:%.4f lr:%.6f norm:%.2f\n", r->step, trained, r->lr, r->grad_norm); }
     fflush(f);
 }
@@ -159,6 +160,7 @@ void runlog_step(RunLog* log, const StepRow* r, const char* note) {
 
 void runlog_eval(RunLog* log, int step, const char* data, const double cells[3]) {
     if (!log->eval_csv) { return; }
-    fprintf(log->eval_csv, "%d,%s,%.9g,%.9g,%.9g\n", step, data, cells[0], cells[1], cells[2]);
+    fprintf(log->eval_csv, "%d,%s,", step, data);
+    for (int i = 0; i < 3; i++) { cell(log->eval_csv, cells[i], i < 2 ? "," : "\n"); }
     fflush(log->eval_csv);
 }

@@ -56,7 +56,8 @@ StepRow runlog_row(int step); // with nothing measured
 // log.csv and main.log; and a line on the terminal, one a step or a second, whichever is rarer.
 void runlog_step(RunLog* log, const StepRow* row, const char* note);
 // eval.csv. data: val or val_general; loss, accuracy over trained tokens, and exact over rows; of pairs, loss, accuracy over them, and the mean
-// margin; of rounds, mean reward, the share of responses that are right, with a reward of at least 1, and the mean length.
+// margin; of rounds, mean reward, the share of responses that are right, with a reward of at least 1, NAN where no reward says so,
+// and the mean length.
 void runlog_eval(RunLog* log, int step, const char* data, const double cells[3]);
 
 double seconds_now(void);

@@ -3,13 +3,13 @@
 #include "softmax.h"
 
 // The vocabulary in pieces, so that most of it need not be looked at again.
-enum { MOST_PIECES = 256, UNIT = 64 };
+enum { MOST_PIECES = 256, UNIT = 256 };
 typedef struct {
     const float* logits;
     float* weight;                                // of each token e to the logit less the largest, divided by the temperature
     int V, size, pieces;                          // tokens; of a piece, the last may be smaller; how many
     float top[MOST_PIECES], sum[MOST_PIECES];     // of each piece the largest logit, and the weight
-    float largest, least;                         // logit; no token below the least weighs anything
+    float largest, smallest, least;               // logit; no token below the least weighs anything
 } Choice;
 
 static int end_of(const Choice* c, int piece) { return c->V - piece * c->size < c->size ? c->V : (piece + 1) * c->size; }
@@ -21,13 +21,18 @@ static void begin(Choice* c, const float* logits, float* weight, int V) {
     c->size = (V / (MOST_PIECES * UNIT) + 1) * UNIT;
     c->pieces = (V - 1) / c->size + 1;
     c->largest = -INFINITY;
+    c->smallest = INFINITY;
     for (int p = 0; p < c->pieces; p++) {
         int end = end_of(c, p);
-        float top = -INFINITY;
-        #pragma omp simd reduction(max:top)
-        for (int v = p * c->size; v < end; v++) { top = logits[v] > top ? logits[v] : top; }
+        float top = -INFINITY, bottom = INFINITY;
+        #pragma omp simd reduction(max:top) reduction(min:bottom)
+        for (int v = p * c->size; v < end; v++) {
+            top = logits[v] > top ? logits[v] : top;
+            bottom = logits[v] < bottom ? logits[v] : bottom;
+        }
         c->top[p] = top;
         c->largest = top > c->largest ? top : c->largest;
+        c->smallest = bottom < c->smallest ? bottom : c->smallest;
     }
 }
 
@@ -45,7 +50,7 @@ static double weigh(Choice* c, double temperature) {
     const float* logits = c->logits;
     float *weight = c->weight, largest = c->largest;
     double all = 0.0;
-    c->least = (float)((double)largest - 88.0 * temperature);
+    c->least = (float)fmax((double)c->smallest, (double)largest - 88.0 * temperature);
     for (int p = 0; p < c->pieces; p++) {
         int end = end_of(c, p);
         float sum = 0.0f;
@@ -75,45 +80,32 @@ static float at_order(int32_t order) {
     return x;
 }
 
-// How much of the weight stands at logits of at least `bound`. Single precision is fast, and exact enough for the few of a piece.
-static double weight_above(const Choice* c, float bound) {
+typedef struct {
+    double weight;
+    int count;
+} Above;
+
+// What stands at logits of at least `bound`; without a weight where only (count) their number is asked for. Single precision is fast, and
+// exact enough for the few of a piece.
+static Above above(const Choice* c, float bound, int count) {
     const float *logits = c->logits, *weight = c->weight;
-    double all = 0.0;
+    Above all = {0};
     for (int p = 0; p < c->pieces; p++) {
-        int end = end_of(c, p);
+        int end = end_of(c, p), found = 0;
         float sum = 0.0f;
         if (c->top[p] < bound) { continue; }
+        #pragma omp simd reduction(+:found)
+        for (int v = p * c->size; v < end; v++) { found += logits[v] >= bound; }
+        all.count += found;
+        if (count) { continue; }
         #pragma omp simd reduction(+:sum)
         for (int v = p * c->size; v < end; v++) { sum += logits[v] >= bound ? weight[v] : 0.0f; }
-        all += (double)sum;
+        all.weight += (double)sum;
     }
     return all;
 }
 
-static int count_above(const Choice* c, float bound) {
-    const float* logits = c->logits;
-    int count = 0;
-    for (int p = 0; p < c->pieces; p++) {
-        int end = end_of(c, p);
-        if (c->top[p] < bound) { continue; }
-        #pragma omp simd reduction(+:count)
-        for (int v = p * c->size; v < end; v++) { count += logits[v] >= bound; }
-    }
-    return count;
-}
-
-// The largest bound above which there is `wanted` of the weight, or (count) so many tokens: found by halving the range of floats, at most
-// 32 times; a sort would take longer. What it leaves too many of is equal.
-static float bound_of(const Choice* c, double wanted, int count) {
-    int32_t low = order_of(c->least), high = order_of(c->largest);
-    while (low < high) {
-        int32_t middle = (int32_t)(((int64_t)low + high + 1) >> 1);
-        double above = count ? count_above(c, at_order(middle)) : weight_above(c, at_order(middle));
-        if (above >= wanted) { low = middle; } else { high = middle - 1; }
-        if (above == wanted) { break; }
-    }
-    return at_order(low);
-}
+static double measure(Above all, int count) { return count ? all.count : all.weight; }
 
 // Of the tokens at the bound itself, keeps the first that make up what is still wanted.
 static void keep_first(Choice* c, float bound, double wanted, int count) {
@@ -127,14 +119,21 @@ static void keep_first(Choice* c, float bound, double wanted, int count) {
     }
 }
 
-// Takes the weight from all but the most likely tokens that have `wanted` of it together, or (count) are so many; returns what is left.
+// The largest bound above which there is `wanted` of the weight, or (count) so many tokens, is found by halving the range of values, until
+// one token is between or none but equal ones, of which the first are kept; a sort would take longer. Returns what is left.
 static double keep_top(Choice* c, double wanted, int count) {
-    float bound = bound_of(c, wanted, count), next = at_order(order_of(bound) + 1), *weight = c->weight;
+    int32_t low = order_of(c->least), high = order_of(c->largest) + 1;
+    Above at_low = above(c, c->least, count), at_high = {0};
+    while (measure(at_low, count) > wanted && at_low.count - at_high.count > 1 && high - (int64_t)low > 1) {
+        int32_t middle = order_of(0.5f * at_order(low) + 0.5f * at_order(high));
+        if (middle <= low || middle >= high) { middle = (int32_t)(((int64_t)low + high) >> 1); }
+        Above all = above(c, at_order(middle), count);
+        if (measure(all, count) >= wanted) { low = middle; at_low = all; } else { high = middle; at_high = all; }
+    }
+    float bound = at_order(low), *weight = c->weight;
     const float* logits = c->logits;
     double all = 0.0;
-    if (count_above(c, bound) - count_above(c, next) > 1) {
-        keep_first(c, bound, wanted - (count ? count_above(c, next) : weight_above(c, next)), count);
-    }
+    if (high - (int64_t)low == 1) { keep_first(c, bound, wanted - measure(at_high, count), count); }
     for (int p = 0; p < c->pieces; p++) {
         int end = end_of(c, p);
         float sum = 0.0f;

@@ -1,13 +1,15 @@
 #!/bin/sh
 # run.sh TEST... -- runs every test program and every test/test_*.sh, as many at a time as there are cores (JOBS=1: one after the
-# other); what they say comes in the order of the list, and the last line counts them.
+# other); what they say comes in the order of the list, with their seconds, and the last line counts them.
 set -u
 export OMP_WAIT_POLICY=passive # small problems on busy cores: threads that wait should not spin
 log_of() { echo "$1/$(echo "$2" | tr / _)"; } # FOLDER TEST
 if [ "$1" = --one ]; then # FOLDER TEST
-    log=$(log_of "$2" "$3")
+    log=$(log_of "$2" "$3") began=$(date +%s)
     case $3 in *.sh) sh "$3" ;; *) "$3" ;; esac >"$log" 2>&1
     echo $? >"$log.status"
+    times >"$log.times" # of this shell, and of all that the test has started
+    awk -v wall=$(($(date +%s) - began)) 'NR == 2 { for (i = 1; i <= 2; i++) { split($i, t, "m"); cpu += 60 * t[1] + t[2] } printf "%.1f %d\n", cpu, wall }' "$log.times" >"$log.seconds"
     mv "$log.status" "$log.done"
     exit 0
 fi
@@ -21,10 +23,14 @@ report() {
     while read -r t; do
         log=$(log_of "$work" "$t")
         until [ -e "$log.done" ]; do sleep 0.1; done
-        printf '== %s\n' "$t"
+        cpu=0 wall=0
+        [ ! -e "$log.seconds" ] || read -r cpu wall <"$log.seconds"
+        printf '== %s (%s seconds of CPU, %s on the clock)\n' "$t" "$cpu" "$wall"
+        echo "$t $cpu" >>"$work/seconds"
         cat "$log"
         if [ "$(cat "$log.done")" = 0 ]; then passed=$((passed + 1)); else failed=$((failed + 1)); echo "FAILED: $t"; fi
     done <"$work/list"
+    echo "most seconds of CPU: $(sort -k2 -rn "$work/seconds" | head -n 8 | paste -sd ,)"
     echo "$passed passed, $failed failed"
     [ $failed -eq 0 ]
 }

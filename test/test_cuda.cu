@@ -122,7 +122,7 @@ static void expect_attention(int B, int T, int NH, int hs, float size) {
     SAME(dx, dqkv);
 }
 
-// Each size of tile, with heads narrower than it and rows that end within one.
+// Each size of tile, with heads narrower than it and rows that end within one; heads in two and three pieces.
 static void test_attention(void) {
     expect_attention(2, 37, 3, 5, 1.0f);
     expect_attention(1, 70, 2, 40, 1.0f);
@@ -131,7 +131,17 @@ static void test_attention(void) {
     expect_attention(1, 130, 1, 64, 2.0f);
     expect_attention(1, 70, 1, 128, 1.0f);
     expect_attention(2, 1, 1, 7, 1.0f);
+    expect_attention(2, 37, 2, 160, 1.0f);
+    expect_attention(1, 70, 1, 256, 1.0f);
+    expect_attention(1, 66, 1, 300, 2.0f);
 }
+
+// GELU where a product writes its sums, or after it, whatever the GPU is.
+struct FusedGelu {
+    bool before;
+    explicit FusedGelu(bool fused) : before(device.fuses_gelu) { device.fuses_gelu = fused; }
+    ~FusedGelu() { device.fuses_gelu = before; }
+};
 
 static void expect_gelu(int n) {
     Array inp(n), dinp = fill(n), out(n);
@@ -220,6 +230,32 @@ static void test_matmul(void) {
     SAME(db, dbias);
 }
 
+// inp (N,C) to hidden and gelu (N,OC), and back from the gradient of the next layer, of C numbers.
+static void expect_matmul_gelu(int N, int C, int OC, bool fused) {
+    FusedGelu kind(fused);
+    Array inp = fill(N*C), weight = fill(OC*C), bias = fill(OC), next = fill(C*OC), dout = fill(N*C), hidden(N*OC), out(N*OC), dhidden(N*OC);
+    for (float& w : weight) { w *= 2.0f; } // to where GELU bends, and beyond
+    Reals x(inp), w(weight), b(bias), n(next), dy(dout), h(N*OC), y(N*OC), dh(N*OC);
+    matmul_forward_gelu(y, h, x, w, b, N, C, OC);
+    matmul_backward_input_gelu(dh, dy, n, h, N, OC, C);
+    cpu_twin.matmul_forward(hidden.data(), inp.data(), weight.data(), bias.data(), N, C, OC);
+    cpu_twin.gelu_forward(out.data(), hidden.data(), out.size());
+    SAME(h, hidden);
+    SAME(y, out);
+    Array given = h.read();
+    cpu_twin.matmul_backward_input(dhidden.data(), dout.data(), next.data(), N, OC, C);
+    cpu_twin.gelu_backward(dhidden.data(), given.data(), given.size());
+    SAME(dh, dhidden);
+}
+
+static void test_matmul_gelu(void) {
+    for (bool fused : { false, true }) {
+        expect_matmul_gelu(41, 24, 72, fused);
+        expect_matmul_gelu(5, 21, 72, fused); // not with the emulator's GELU
+        expect_matmul_gelu(5, 24, 67, fused); // with nobody's
+    }
+}
+
 static void test_gradient_clip(void) {
     Array x = fill(20011);
     OnDevice<Clip> clip(1);
@@ -248,7 +284,7 @@ static void test_not_finite(void) {
 
 // More positions than a warp looks at at a time, more channels than it takes, tokens that come once, often, never.
 static void test_lookup(void) {
-    const int B = 7, T = 11, C = 300, V = 40;
+    const int B = 13, T = 31, C = 300, V = 210;
     Array dlookup = fill(B*T*C), dweight = fill(V*C), ones(B, 1.0f);
     std::vector<int> tokens(B*T);
     for (int i = 0; i < B*T; i++) { tokens[i] = i % 3 == 0 ? 5 : i / 2; }
@@ -366,10 +402,10 @@ static double loss_at(Twins& twins, const Array& params, const std::vector<int>&
     return sum;
 }
 
-static void test_finite_differences(void) {
+static void expect_slopes(bool fused) {
     const int n = 3, T = 7, V = 19;
     const double step = 1e-2;
-    if (sizeof(Real) < sizeof(float)) { return; }
+    FusedGelu kind(fused);
     Twins twins("L2,H2,C16,V19,T8", n, T, 0);
     std::vector<int> tokens = fill_below((size_t)n * T, V), targets = fill_below((size_t)n * T, V);
     Array at = twins.read(twins.model->params, twins.model->num_params);
@@ -399,11 +435,17 @@ static void test_finite_differences(void) {
     }
 }
 
-// Every parameter's gradient, added up over two passes; recomputed activations give the same bits.
+static void test_finite_differences(void) {
+    for (bool fused : { false, true }) { if (sizeof(Real) == sizeof(float)) { expect_slopes(fused); } }
+}
+
+// Every parameter's gradient, added up over two passes; with activations computed again, and with GELU in the products, too.
 static void test_gradients(void) {
     Array plain;
     uint64_t seed = rng;
-    for (int recompute = 0; recompute <= 1; recompute++) {
+    for (int way = 0; way < 3; way++) {
+        const int recompute = way > 0;
+        FusedGelu kind(way == 2);
         rng = seed;
         Twins twins("L2,H3,C24,V29,T11", 5, 9, recompute);
         if (recompute) { twins.set_params(plain); } else { plain = twins.read(twins.model->params, twins.model->num_params); }
@@ -444,10 +486,10 @@ static void test_training(void) { expect_training("adamw", 1e-3, 20); }
 static void test_training_sgd(void) { expect_training("sgd", 1e-1, 3); }
 
 // Three rows of one text, each at a place of its own, get the logits of a whole forward: a prompt in one piece, then a token at a time;
-// heads wider and rows longer than a warp, more positions than there is room for at a time.
-static void test_decode(void) {
+// rows longer than a warp, more positions than there is room for at a time.
+static void expect_decode(const char* sizes) {
     const int T = 70, ROWS = 3, V = 29;
-    GPT2* model = gpt2_create("L2,H1,C36,V29,T75", 3, 0, 0);
+    GPT2* model = gpt2_create(sizes, 3, 0, 0);
     Array params = fill(model->num_params);
     for (float& x : params) { x *= 0.4f; }
     device_write(model->params, params.data(), sizeof(float) * params.size());
@@ -487,6 +529,13 @@ static void test_decode(void) {
     expect_close(got + V, &want[(size_t)(2*T + 7) * stride], V, MODEL_TOLERANCE);
     decoder_free(d);
     gpt2_free(model);
+}
+
+// Heads wider than a warp, and such as leave lanes over; channels that are read one by one, or many at a time.
+static void test_decode(void) {
+    expect_decode("L2,H1,C37,V29,T75");
+    expect_decode("L1,H2,C10,V29,T75");
+    expect_decode("L1,H1,C40,V29,T75");
 }
 
 // Rollouts, two rows at a time: each token again from a whole forward with the same random numbers, and its log-probability.
@@ -594,11 +643,24 @@ static void test_stopwatch(void) {
     stopwatch_free(&w);
 }
 
+// What dies does it in a process of its own, which has to begin with the GPU: one forked from a process that uses it has none.
+static void too_much(void) {
+    device_start(TEST_PRECISION);
+    device_alloc((size_t)1 << 50, "a test");
+}
+
 // What it does not know is refused.
 static void test_refused(void) {
     expect_dies("--precision fp16", device_start("fp16"));
     expect_dies(sizeof(Real) == 4 ? "--precision bf16" : "--precision fp32", device_start(sizeof(Real) == 4 ? "bf16" : "fp32"));
-    expect_dies("heads of 129 channels", attention_forward(NULL, NULL, NULL, NULL, 1, 1, 129, 1));
+    expect_dies("the GPU is out of memory: 1073741824 MiB for a test; use", too_much());
+#ifndef __CUDACC__
+    setenv("EMU_DEVICE", "none", 1);
+    expect_dies("no NVIDIA GPU that can be used: no CUDA-capable device", device_start(TEST_PRECISION));
+    setenv("EMU_DEVICE", "other", 1);
+    expect_dies("CUDA-on-CPU emulator: no kernel image is available for execution on the device; 'make cuda ARCH=sm_90'", device_start(TEST_PRECISION));
+    unsetenv("EMU_DEVICE");
+#endif
 }
 
 int main(int argc, char** argv) {
@@ -610,6 +672,7 @@ int main(int argc, char** argv) {
         { "cuda/residual", test_residual },
         { "cuda/cross_entropy", test_cross_entropy },
         { "cuda/matmul", test_matmul },
+        { "cuda/matmul_gelu", test_matmul_gelu },
         { "cuda/gradient_clip", test_gradient_clip },
         { "cuda/not_finite", test_not_finite },
         { "cuda/lookup", test_lookup },
@@ -624,8 +687,9 @@ int main(int argc, char** argv) {
         { "cuda/evaluate", test_evaluate },
         { "cuda/same_bits", test_same_bits },
         { "cuda/stopwatch", test_stopwatch },
-        { "cuda/refused", test_refused },
     };
+    static const Test refused_test = { "cuda/refused", test_refused };
+    test_main(argc, argv, &refused_test, 1);
     device_start(TEST_PRECISION);
     return test_main(argc, argv, tests, (int)(sizeof(tests) / sizeof(tests[0])));
 }

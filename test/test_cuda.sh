@@ -33,6 +33,6 @@ cat "$log"
 if command -v python3 >/dev/null; then
     table=$(mktemp)
     python3 dev/bench_gpu.py --programs "$emu/plain/bench_gpu" "$emu/bf16/bench_gpu" --rounds 1 --small --out "$table" >/dev/null
-    grep -q '^| gradient norm, AdamW | [0-9.]* | [0-9.]* |$' "$table" && [ "$(grep -c '^| inside | .* | [0-9.]* |$' "$table")" -eq 2 ] || { cat "$table"; exit 1; }
+    [ "$(grep -c '^| gradient norm, AdamW | [0-9.]* |$' "$table")" -eq 2 ] && [ "$(grep -c '^| inside | .* | [0-9.]* |$' "$table")" -eq 2 ] || { cat "$table"; exit 1; }
     rm "$table"
 fi

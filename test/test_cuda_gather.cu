@@ -7,15 +7,11 @@
 extern "C" {
 #include "../llmc/rng.h"
 }
-#include "on_device.h"
-#include "test.h"
+#include "site_on_device.h"
 
 enum { MOST_NEEDS = 8, SLACK = 16 };
 static const double TOLERANCE = 1e-5, ROUNDED = 1e-2; // ROUNDED: of what is rounded to bf16 on the way
 static const float CORRECTION = 1.7f, EPS = 0.01f;
-static uint64_t rng = 11;
-
-typedef struct { const char* what; SiteKind kind; int rows, cols, bias, stride, n, m, T; } Case;
 
 static const Case cases[] = {
     { "linear",     SITE_LINEAR,    11,  7,   1, 11,  4, 3, 5 },
@@ -36,94 +32,6 @@ static const Case cases[] = {
     { "long token", SITE_TOKEN,     150, 300, 0, 150, 2, 2, 70 },  // several slabs of lookups, more positions than a warp looks at
 };
 enum { NUM_CASES = sizeof(cases) / sizeof(cases[0]) };
-
-// ---------------------------------------------------------------------------------------------
-// A site with random factors, on the device and in double precision.
-
-static std::vector<Real> fill(size_t n) {
-    std::vector<Real> x(n);
-    for (Real& k : x) { k = (Real)test_uniform(&rng); }
-    return x;
-}
-static std::vector<float> fill_floats(size_t n, bool squared) {
-    std::vector<float> x(n);
-    for (float& k : x) { k = test_uniform(&rng); k = squared ? k * k : k; }
-    return x;
-}
-
-struct Host {
-    std::vector<Real> dout, inp, dlookup;
-    std::vector<float> mean, rstd, vweight, vbias;
-    std::vector<int> tokens;
-
-    explicit Host(const Case& c) {
-        size_t N = (size_t)((c.n + c.m) * c.T);
-        dout = fill(N * (size_t)c.stride);
-        inp = fill(N * (size_t)(c.kind == SITE_LAYERNORM ? c.rows : c.cols));
-        dlookup = fill(N * (size_t)c.cols);
-        mean = fill_floats(N, false);
-        rstd = fill_floats(N, false);
-        vweight = fill_floats((size_t)(c.rows * c.cols), true);
-        vbias = fill_floats((size_t)c.rows, true);
-        for (size_t i = 0, T = (size_t)c.T; i < N; i++) { // words repeat, a row's second one at its end
-            tokens.push_back(i % T > 1 && i % T == T - 1 ? tokens[i - T + 2] : i % 3 == 0 ? c.rows - 1 : (int)(i * 7 % (size_t)c.rows));
-        }
-    }
-
-    // The gradient of row b: weights, then the bias.
-    std::vector<double> gradient(const Case& c, int b) const {
-        std::vector<double> g((size_t)(c.rows * (c.cols + c.bias)), 0.0);
-        double* bias = g.data() + c.rows * c.cols;
-        for (int t = 0; t < c.T; t++) {
-            size_t at = (size_t)(b * c.T + t);
-            const Real* d = &dout[at * (size_t)c.stride];
-            for (int o = 0; o < c.rows && c.kind != SITE_POSITION && c.kind != SITE_LOOKUP; o++) {
-                double y = (double)(float)d[o];
-                for (int k = 0; k < c.cols; k++) {
-                    double x = (double)(float)inp[at * (size_t)(c.kind == SITE_LAYERNORM ? c.rows : c.cols) + (size_t)(c.kind == SITE_LAYERNORM ? o : k)];
-                    g[(size_t)(o * c.cols + k)] += y * (c.kind == SITE_LAYERNORM ? (x - mean[at]) * rstd[at] : x);
-                }
-                if (c.bias) { bias[o] += y; }
-            }
-            for (int k = 0; k < c.cols; k++) {
-                if (c.kind == SITE_POSITION) { g[(size_t)(t % c.rows * c.cols + k)] += (double)(float)d[k]; }
-                if (c.kind == SITE_TOKEN || c.kind == SITE_LOOKUP) { g[(size_t)(tokens[at] * c.cols + k)] += (double)(float)dlookup[at * (size_t)c.cols + (size_t)k]; }
-            }
-        }
-        return g;
-    }
-};
-
-struct Copy {
-    OnDevice<Real> dout, inp, dlookup;
-    OnDevice<float> mean, rstd, vweight, vbias;
-    OnDevice<int> tokens;
-
-    explicit Copy(const Host& h)
-        : dout(h.dout), inp(h.inp), dlookup(h.dlookup), mean(h.mean), rstd(h.rstd), vweight(h.vweight), vbias(h.vbias), tokens(h.tokens) {}
-
-    Site site(const Case& c) const {
-        static float receives; // what a site's gradient would be added to
-        Site s = {};
-        s.kind = c.kind;
-        s.name = c.what;
-        s.dweight = &receives;
-        s.dbias = c.bias ? &receives : NULL;
-        s.dout = dout;
-        s.inp = inp;
-        s.mean = mean;
-        s.rstd = rstd;
-        s.rows = c.rows;
-        s.cols = c.cols;
-        s.stride = c.stride;
-        s.parts = 1;
-        s.index = 3;
-        s.vweight = vweight;
-        s.vbias = vbias;
-        if (c.kind == SITE_TOKEN || c.kind == SITE_LOOKUP) { s.dlookup = dlookup; s.tokens = tokens; }
-        return s;
-    }
-};
 
 // ---------------------------------------------------------------------------------------------
 // Statistics.
@@ -556,19 +464,27 @@ static void test_together(void) {
     }
 }
 
-static void test_refused(void) {
+// What dies does it in a process of its own, which has to begin with the GPU: one forked from a process that uses it has none.
+static void refused(Route route, int target_rows, size_t part, bool another_site) {
+    device_start(TEST_PRECISION);
     Case c = cases[0];
     Host host(c);
     Copy copy(host);
     Site s = copy.site(c);
-    SketchStore* store = sketch_create(3, c.n, c.m - 1, c.T, 1);
-    expect_dies("a sketch for 6 rows of 5 tokens got 7 of 5", gather(s, c, ROUTE_sketch, NEEDS_S, 0, scratch_of(c), store));
-    sketch_factor(store, &s, 0);
-    s.rows++;
-    expect_dies("linear: not the site that its sketch was made for", sketch_factor(store, &s, 0));
-    sketch_free(store);
-    s.rows--;
-    expect_dies("linear: no room for a row of its gradients", gather(s, c, ROUTE_direct, NEEDS_S, 0, 64, NULL));
+    SketchStore* store = sketch_create(3, c.n, target_rows, c.T, 1);
+    if (another_site) {
+        sketch_factor(store, &s, 0);
+        s.rows++;
+        sketch_factor(store, &s, 0);
+    }
+    gather(s, c, route, NEEDS_S, 0, part, store);
+}
+
+static void test_refused(void) {
+    const Case& c = cases[0];
+    expect_dies("a sketch for 6 rows of 5 tokens got 7 of 5", refused(ROUTE_sketch, c.m - 1, scratch_of(c), false));
+    expect_dies("linear: not the site that its sketch was made for", refused(ROUTE_sketch, c.m, scratch_of(c), true));
+    expect_dies("linear: no room for a row of its gradients", refused(ROUTE_direct, c.m, 64, false));
 }
 
 int main(int argc, char** argv) {
@@ -584,9 +500,10 @@ int main(int argc, char** argv) {
         { "gather/together", test_together },
         { "gather/same_bits", test_same_bits },
         { "gather/nan", test_nan },
-        { "gather/refused", test_refused },
     };
     static const Test nan_test = { "gather/nan_stays_apart", test_nan_stays_apart };
+    static const Test refused_test = { "gather/refused", test_refused };
+    test_main(argc, argv, &refused_test, 1);
     device_start(TEST_PRECISION);
     if (argc == 2 && strcmp(argv[1], nan_test.name) == 0) { return test_main(argc, argv, &nan_test, 1); }
     return test_main(argc, argv, tests, (int)(sizeof(tests) / sizeof(tests[0])));

@@ -127,6 +127,64 @@ static void test_onto(void) {
     }
 }
 
+#ifdef __CUDACC__
+static constexpr bool emulated = false;
+#else
+static constexpr bool emulated = true;
+#endif
+
+// GELU within the product, against the formula in double; and which products there are. A GPU may have others than the emulator.
+template <class T> static void expect_gelu(int rows, int k, int cols, int gap, int offset, bool wanted) {
+    Numbers<T> left(rows, k, 0, 1), right(k, cols, 0, 1), out(rows, cols, gap, 1);
+    std::vector<T> bias((size_t)cols);
+    for (T& x : bias) { x = (T)(3.0f * test_uniform(&rng)); }
+    std::vector<T> shifted((size_t)offset, (T)0.0f);
+    shifted.insert(shifted.end(), out.host.begin(), out.host.end());
+    shifted.resize(shifted.size() + (size_t)offset, (T)0.0f); // an array ends where a page does: now it is aligned in another way
+    OnDevice<T> a(left.host), b(right.host), c(bias), y(out.host), given(shifted), dy(out.host);
+    Matrix x = matrix(a.data, rows, k), w = matrix(b.data, k, cols), to = matrix(y.data, rows, cols, out.stride), back = to;
+    back.data = dy.data;
+    bool done = product_gelu(to, given.data + offset, x, w, c.data), again = product_gelu_backward(back, given.data + offset, x, w);
+    expect(!emulated || (done == wanted && again == wanted));
+    expect(wanted || (!done && !again && y.read() == out.host));
+    if (!done || !again) { return; }
+    Array want, got;
+    std::vector<T> found[3] = { y.read(), given.read(), dy.read() };
+    found[1].erase(found[1].begin(), found[1].begin() + offset);
+    for (size_t at = 0; at < out.apart; at++) {
+        int i = (int)(at / out.stride), j = (int)(at % out.stride);
+        if (i >= rows || j >= cols) { expect((float)found[0][at] == (float)out.host[at] && (float)found[1][at] == (float)out.host[at]); continue; }
+        double sum = 0.0, h = (double)(float)bias[(size_t)j], before = (double)(float)found[1][at];
+        for (int l = 0; l < k; l++) { sum += left.at(0, i, l) * right.at(0, l, j); }
+        h += sum;
+        auto gelu = [](double z) { return 0.5 * z * (1.0 + tanh(0.7978845608028654 * (z + 0.044715 * z * z * z))); };
+        for (double exact : { gelu(h), h, sum * (gelu(before + 1e-5) - gelu(before - 1e-5)) / 2e-5 }) { want.push_back((float)exact); }
+        for (const std::vector<T>& f : found) { got.push_back((float)f[at]); }
+    }
+    expect_close(got.data(), want.data(), want.size(), tolerance((const T*)NULL));
+}
+
+template <class T> static void expect_gelus(bool fused) {
+    device.fuses_gelu = fused;
+    for (int turn = 0; turn < 2; turn++) {
+        expect_gelu<T>(5, 16, 24, 0, 0, fused);
+        expect_gelu<T>(5, 16, 24, 0, 4, fused && sizeof(T) == 4); // 16 bytes on
+        expect_gelu<T>(5, 16, 24, 8, 0, fused);
+        expect_gelu<T>(5, 16, 23, 0, 0, false); // rows at no multiple of 8
+        expect_gelu<T>(5, 0, 24, 0, 0, false);
+        if (!fused || emulated) { expect_gelu<T>(5, 9, 24, 0, 0, false); } // the second time from what is kept
+    }
+}
+
+static void test_gelu(void) {
+    bool before = device.fuses_gelu;
+    for (bool fused : { false, true }) {
+        expect_gelus<float>(fused);
+        expect_gelus<Real>(fused);
+    }
+    device.fuses_gelu = before;
+}
+
 static void test_refused(void) {
     float x[4] = {};
     expect_dies("no product: 2 x 2 and 1 x 2 to 2 x 2", product(matrix(x, 2, 2), matrix(x, 2, 2), matrix(x, 1, 2)));
@@ -140,6 +198,7 @@ int main(int argc, char** argv) {
         { "product/many", test_many },
         { "product/alignment", test_alignment },
         { "product/onto", test_onto },
+        { "product/gelu", test_gelu },
         { "product/refused", test_refused },
     };
     device_start(TEST_PRECISION);

@@ -161,22 +161,25 @@ static void single_rows(void) {
 
 typedef struct { double t[NUM_PARAMS], K[n*n], s[n], q, alpha[n], beta; Verdict verdict; } Group;
 
-// Inner products over the parameters of one group, everything else being zero.
-static Group products(int group, int member) {
+// Inner products over the parameters of one group, everything else being zero: of so many general rows, which may be their own target; then their
+// parts in it are out of their scores.
+static Group products_of(int general, int own, int group, int member) {
     Group p = {0};
     for (int site = 0; site < NUM_SITES; site++) {
         for (int k = site_start[site]; k < site_start[site + 1] && group_of[group][site] == member; k++) {
-            for (int b = n; b < B; b++) { p.t[k] += ((float*)&single[b])[k]; }
+            for (int b = general; b < B; b++) { p.t[k] += ((float*)&single[b])[k]; }
             p.q += p.t[k] * p.t[k];
-            for (int i = 0; i < n; i++) {
+            for (int i = 0; i < general; i++) {
                 double g = ((float*)&single[i])[k];
-                p.s[i] += g * p.t[k];
-                for (int j = 0; j < n; j++) { p.K[i*n + j] += g * ((float*)&single[j])[k]; }
+                p.s[i] += g * (p.t[k] - (own ? ((float*)&single[general + i])[k] : 0.0));
+                for (int j = 0; j < general; j++) { p.K[i*general + j] += g * ((float*)&single[j])[k]; }
             }
         }
     }
     return p;
 }
+
+static Group products(int group, int member) { return products_of(n, 0, group, member); }
 
 static void solve(Group* p, Method method, const unsigned char* usable) {
     static double work[1000];
@@ -867,26 +870,7 @@ static void create_own(const char* method, const char* group, const char* name, 
     plugin.verify = 1;
 }
 
-typedef struct { double t[NUM_PARAMS], K[OWN*OWN], s[OWN], q, alpha[OWN], beta; Verdict verdict; } OwnGroup;
-
-// From single gradients; s_i = <g_i, t - t_i>.
-static OwnGroup own_products(int group, int member) {
-    OwnGroup p = {0};
-    for (int site = 0; site < NUM_SITES; site++) {
-        for (int k = site_start[site]; k < site_start[site + 1] && group_of[group][site] == member; k++) {
-            for (int b = OWN; b < B; b++) { p.t[k] += ((float*)&single[b])[k]; }
-            p.q += p.t[k] * p.t[k];
-            for (int i = 0; i < OWN; i++) {
-                double g = ((float*)&single[i])[k];
-                p.s[i] += g * (p.t[k] - ((float*)&single[OWN + i])[k]);
-                for (int j = 0; j < OWN; j++) { p.K[i*OWN + j] += g * ((float*)&single[j])[k]; }
-            }
-        }
-    }
-    return p;
-}
-
-static void expect_own_group(OwnGroup* p, Method method, int group, int member, double* dot) {
+static void expect_own_group(Group* p, Method method, int group, int member, double* dot) {
     static double work[1000];
     Statistics st = { p->K, p->s, &p->q, p->s, NULL, NULL, NULL };
     Rows rows = { OWN, OWN, all_usable, NULL, 1, 0 };
@@ -898,8 +882,7 @@ static void expect_own_group(OwnGroup* p, Method method, int group, int member, 
         int start = site_start[site], end = site_start[site + 1];
         if (group_of[group][site] != member) { continue; }
         for (int k = start; k < end; k++) {
-            double u = p->beta * p->t[k];
-            for (int i = 0; i < OWN; i++) { u += p->alpha[i] * ((float*)&single[i])[k]; }
+            double u = update_at(p, k);
             want[k] = (float)u;
             *dot += u * p->t[k];
         }
@@ -921,7 +904,7 @@ static void test_own_rows(void) {
             step(5, all_usable);
             memcpy(score, plugin.scores, sizeof(double) * (size_t)(groups * OWN));
             for (int member = 0; member < groups; member++) {
-                OwnGroup p = own_products(group, member);
+                Group p = products_of(OWN, 1, group, member);
                 expect_own_group(&p, (Method)method, group, member, &dot);
                 norm += p.q;
                 for (int i = 0; i < OWN && reads; i++) { expect(fabs(score[member*OWN + i] - p.s[i]) <= 1e-5 * sqrt(p.K[i*OWN + i] * p.q)); }
@@ -1044,8 +1027,9 @@ static void test_adams_metric(void) {
     test_fill((float*)&v, NUM_PARAMS, &rng);
     for (int k = 0; k < NUM_PARAMS; k++) { ((float*)&v)[k] *= ((float*)&v)[k]; }
     create_knob("subset", "global", "metric", "adam", m);
-    drpt_moments(&plugin, (float*)&got, (float*)&v, 0.9, 0.01);
-    step(3, all_usable); // after three updates of v
+    int updates = 3;
+    drpt_moments(&plugin, (float*)&got, (float*)&v, &updates, 0.9, 0.01);
+    step(5, all_usable); // two of which were no updates of v
     for (int k = 0; k < NUM_PARAMS; k++) {
         double t = 0.0, d = sqrt(((float*)&v)[k] / (1.0 - 0.9 * 0.9 * 0.9)) + 0.01;
         for (int j = n; j < B; j++) { t += ((float*)&single[j])[k]; }

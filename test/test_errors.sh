@@ -144,6 +144,8 @@ done << 'END'
 33 1 cannot continue at row
 40 9 rows
 44 3 --batch
+49 3 3 steps without an update, of 2
+49 -1 -1 steps without an update
 END
 rm broken/state_00000002_00000.bin
 refuses 'cannot be read' $good --out broken --resume 1

@@ -44,6 +44,7 @@ same "the header of eval.csv" "$(head -n 1 learnt/eval.csv)" step,data,reward,ri
 same "tokens of a step: 32 rows of 8" "$(column learnt tokens | sort -u)" 256
 holds "rewards of 0 and 1, one update a round" learnt 'c["reward"] >= 0 && c["reward"] <= 1 && c["reward"] * 32 % 1 == 0 && c["kl_old"] < 1e-9 && c["clipped"] + 0 == 0 && c["kl"] == "" && c["target_reward"] == ""'
 grep -q '| val reward 0' out.txt && grep -q '| reward ' out.txt && grep -q '| kl ' out.txt || { fail "the terminal should show reward, val reward and kl:"; cat out.txt; }
+same "evaluations in main.log" "$(grep eval: learnt/main.log)" "$(awk -F, 'NR > 1 { printf "s:%d eval:%.4f\n", $1, $3 }' learnt/eval.csv)"
 # --steps 0 evaluates, with the random numbers of any evaluation; --steps -1: one pass over 16 prompts, in groups of 8
 train --init learnt/model_final.bin --seed 5 --threads 1 --objective grpo --max-new 3 --val-batches -1 --reward exact --val three.bin --steps 0 --out judged
 same "an evaluation of a trained model" "$(tail -n 1 judged/eval.csv | cut -d, -f2-)" "$(tail -n 1 learnt/eval.csv | cut -d, -f2-)"
@@ -96,9 +97,11 @@ cmp -s own/model_final.bin with_own/model_final.bin && fail "--leave-one-out is 
 train $run --iif 1 --rollouts 64 --epochs 2 --steps 12 --out filtered
 holds "responses that are kept" filtered 'c["kept"] > 0 && c["kept"] <= 64 && c["target_reward"] == c["reward"] && c["update_cos"] == "" && c["tokens"] == 256'
 same "three rounds, each filtered once" "$(column filtered kept | awk 'NR % 4 == 1 { first = $1 } $1 != first { print "changed" }' | wc -l)" 0
-train $model --general copy.bin --reward exact --batch 16 --lr 3e-3 --iif 1 --method full $target --steps 8 --out filtered # another aim
+train $model --general copy.bin --reward exact --batch 16 --lr 3e-3 --iif 1 $target --steps 8 --out filtered # another aim
 holds "a target that is held out" filtered 'c["kept"] >= 0 && c["kept"] <= 16 - 8 * c["degenerate"] && c["update_cos"] != ""'
 holds "some of them are left out" filtered '(left += 16 - 8 * c["degenerate"] - c["kept"]) > 0 || c["step"] < 7'
+train $model --general copy.bin --reward exact --batch 16 --lr 3e-3 --iif 1 --method full $target --steps 8 --out by_name
+same_run filtered by_name
 
 # ---- the same bits, and after an interruption
 
@@ -124,43 +127,51 @@ done <<LIST
 --method cone --target few.bin --target-batch 8 --target-refresh 5 --log-geometry 1
 --method filter --group global
 --method inside --rank 2 --refresh 5 --target few.bin --target-batch 8
+--method outside --rank 2 --refresh 5 --rollouts 32 --epochs 1 --target few.bin --target-batch 8
 --iif 1
 --iif 1 --method full --target few.bin --target-batch 8 --target-refresh 5
 LIST
-"$trainer" $run $long --steps 200 --save-every 0 --out terminated >out.txt 2>&1 &
-pid=$!
-tries=0
-while [ "$(cat terminated/log.csv 2>/dev/null | wc -l)" -lt 4 ] && [ $tries -lt 500 ]; do sleep 0.02; tries=$((tries + 1)); done
-kill -TERM $pid
-wait $pid
-[ $? -eq 130 ] || fail "SIGTERM should end the run with 130"
-[ ! -e terminated/model_final.bin ] || fail "SIGTERM came too late to test anything"
-command=$(sed -n 's/^continue with: //p' out.txt)
-ASAN_OPTIONS=detect_leaks=0 sh -c "$command" >out.txt 2>&1 || { fail "the printed command fails: $command"; cat out.txt; }
+stopped TERM 'has_steps terminated' terminated $run $long --steps 200 --save-every 0
+continued
 train $run $long --steps 200 --save-every 0 --out undisturbed
 same_run undisturbed terminated
 
-# Ctrl-C waits for the step, and a step for its rewards; Ctrl-C again does not
-"$trainer" $model --general three.bin --batch 8 --steps 2 --out waiting --reward-command 'echo $$ >judge.pid; exec sleep 20' --reward-seconds 20 --reward-restarts 0 >out.txt 2>&1 &
-pid=$!
-tries=0
-while [ ! -s judge.pid ] && [ $tries -lt 500 ]; do sleep 0.02; tries=$((tries + 1)); done
-kill -INT $pid
-tries=0
-while ! grep -q 'Ctrl-C again' out.txt && [ $tries -lt 500 ]; do sleep 0.02; tries=$((tries + 1)); done
-kill -0 $pid || fail "Ctrl-C should wait for the step"
-kill -INT $pid
-wait $pid
-[ $? -eq 130 ] && ! grep -q error out.txt || { fail "Ctrl-C again should end the run"; cat out.txt; }
-tries=0
-while kill -0 "$(cat judge.pid)" 2>/dev/null && [ $tries -lt 500 ]; do sleep 0.02; tries=$((tries + 1)); done
-[ $tries -lt 500 ] || fail "its reward command outlives a run that was stopped"
+# A wait for rewards ends with the step that it belongs to: what was done before is kept. `hang` holds the number of the response that is never answered.
+cat >hanging.sh <<'END'
+n=0
+while read -r line; do
+    n=$((n + 1))
+    [ ! -e hang ] || [ $n -ne "$(cat hang)" ] || { echo $$ >judge.pid; exec sleep 60; }
+    case $line in *'response": "3'*) echo 1 ;; *'response": "1'*) echo 0.5 ;; *) echo 0 ;; esac
+done
+END
+waiting="--init base/model_final.bin --seed 5 --threads 1 --max-new 3 --schedule constant --general three.bin --batch 8 --rollouts 16 --epochs 2 --steps 7 --lr 3e-3 --reward-seconds 60"
+while read -r signal number options; do
+    rm -rf hang judge.pid all part
+    train $waiting $options --reward-command 'sh hanging.sh' --out all
+    echo $number >hang
+    stopped $signal '[ -s judge.pid ]' part $waiting $options --reward-command 'sh hanging.sh'
+    waits_for '! kill -0 "$(cat judge.pid)" 2>/dev/null'
+    rm hang
+    continued
+    same_run all part
+done <<LIST
+INT 1 --objective grpo
+TERM 20 --objective grpo
+TERM 30 --objective grpo --val three.bin --val-every 3 --val-batches 1
+INT 44 --objective grpo --target few.bin --target-batch 8 --method cone
+TERM 20 --objective ppo --kl 0.1 --kl-target 0.001 --kl-horizon 40
+TERM 44 --objective grpo --target few.bin --target-batch 8 --method cone --kl-stop 1e-9
+TERM 44 --objective grpo --target few.bin --target-batch 8 --method cone --target-refresh 1
+LIST
 
 head -c 2000 once/round_00000006.bin >cut.bin
 cp -r once broken
 cp cut.bin broken/round_00000006.bin
 refuses 'round_00000006.bin' $run --steps 8 --rollouts 64 --out broken --resume 1
 refuses 'round_00000006.bin: holds 64 and 0 responses' $run --steps 8 --rollouts 128 --out once --resume 1
+refuses 'round_00000006.bin: is of another --epochs' $run --steps 8 --rollouts 64 --epochs 2 --out once --resume 1
+refuses 'round_00000006.bin: is of another --kl (or none)' $run --steps 8 --rollouts 64 --kl 0.1 --out once --resume 1
 { head -c 2000 once/round_00000006.bin; tail -c +2005 once/round_00000006.bin; } >broken/round_00000006.bin
 refuses 'its header asks for' $run --steps 8 --rollouts 64 --out broken --resume 1
 
@@ -211,7 +222,7 @@ tail -n 1 modelled/eval.csv | awk -F, '{ exit !($3 > 0.8) }' || { fail "the rewa
 column modelled reward | awk '$1 == int($1) { bad = 1 } END { exit bad }' || fail "rewards should be the model's: $(column modelled reward | tr '\n' ' ')"
 awk -F, 'NR > 1 && $3 != $4 { exit 1 }' modelled/eval.csv || { fail "evaluations should be the rule's, 1 or 0:"; cat modelled/eval.csv; }
 train $model --val three.bin --reward-model scores/model_final.bin --steps 0 --out by_model
-tail -n 1 by_model/eval.csv | awk -F, '{ exit $3 == int($3) }' || { fail "without a judge the model judges:"; cat by_model/eval.csv; }
+tail -n 1 by_model/eval.csv | awk -F, '{ exit $3 == int($3) || $4 != "" || $5 == "" }' || { fail "without a judge the model judges, and nothing says what is right:"; cat by_model/eval.csv; }
 
 # ---- what is refused
 
@@ -243,7 +254,6 @@ refuses '--leave-one-out' $run --leave-one-out 0
 refuses '--kl-stop: without --general' $model $target --reward exact --method target --epochs 2 --kl-stop 0.1
 refuses '--kl: without --general' $model $target --reward exact --method target --target-objective pre-clip --kl 0.1
 refuses '--iif: is followed by ordinary training' $run --iif 1 --method cone
-refuses '--iif: is followed by ordinary training' $run --iif 1 --target few.bin --target-batch 8
 refuses '--iif: needs --general' $model --reward exact --iif 1 --target few.bin --target-batch 8 --method full
 refuses '--method cone needs' $model --reward exact --target few.bin --target-batch 8 --method cone
 refuses '--rollouts: --objective sft has no rounds' --init base/model_final.bin --general any.bin --rollouts 8

@@ -121,7 +121,7 @@ static void begin(const char* options) {
 
 // The round drawn, with advantages of the test's own.
 static void begin_round(int unusable) {
-    round_begin(&run);
+    round_begin(&run, 0);
     if (!run.round->own_target) { round_draw_target(&run); }
     draw_advantages(&run.round->general, unusable);
     draw_advantages(&run.round->target, unusable >= 0 ? 1 : -1);
@@ -336,11 +336,17 @@ static void test_nothing_is_kept(void) {
     free(params);
 }
 
-static void test_what_makes_no_sense(void) {
+// What follows is ordinary training, with a target too.
+static void test_method(void) {
     char with_target[600];
     snprintf(with_target, sizeof(with_target), "--batch 4 --target %s --target-batch 2", scratch("target.bin"));
+    begin(with_target);
+    expect(run.drpt.method == METHOD_full && run.batch.m == 2);
+    give_back();
+}
+
+static void test_what_makes_no_sense(void) {
     expect_dies("--method full", begin("--batch 4 --method cone"));
-    expect_dies("--method full", begin(with_target));
     expect_dies("rounds", run_begin("--init L1,H1,C4,V23,T20 --general %s --iif 1", scratch("general.bin")));
     expect_dies("--general", run_begin("--init L1,H1,C4,V23,T20 --target %s --method target --objective grpo --reward number --target-batch 8 --iif 1", scratch("target.bin")));
 }
@@ -354,6 +360,7 @@ int main(int argc, char** argv) {
         { "iif/steps_learn_from_the_kept", test_steps_learn_from_the_kept },
         { "iif/rounds_are_filtered", test_rounds_are_filtered },
         { "iif/nothing_is_kept", test_nothing_is_kept },
+        { "iif/method", test_method },
         { "iif/what_makes_no_sense", test_what_makes_no_sense },
     };
     omp_set_num_threads(1);

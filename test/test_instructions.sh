@@ -9,10 +9,10 @@ command -v valgrind >/dev/null || { echo "skipped: valgrind is not installed"; e
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 
-MAKEFLAGS= make -s BUILD="$BUILD/v3" CFLAGS="-O3 -march=x86-64-v3" "$BUILD/v3/train_gpt2_drpt" "$BUILD/v3/dev/prep"
+MAKEFLAGS= make -s BUILD="$BUILD/v3" CFLAGS="-O3 -march=x86-64-v3" "$BUILD/v3/train_gpt2_drpt"
 i=0
 while [ $i -lt 400 ]; do echo "Row $i of a text that says nothing and is long enough to be cut into rows."; i=$((i + 1)); done >"$tmp/text.txt"
-"$BUILD/v3/dev/prep" --input "$tmp/text.txt" --out "$tmp/text.bin" >/dev/null
+"$BUILD/dev/prep" --input "$tmp/text.txt" --out "$tmp/text.bin" >/dev/null
 
 instructions() { # STEPS OPTION...
     steps=$1; shift

@@ -210,7 +210,7 @@ static void test_scores_in_adams_metric(void) {
     first_step("general.bin", "target.bin", GENERAL, TARGETS, "--method subset --group global --metric adam --eps 1e-4");
     for (int step = 0; step < 4; step++) {
         if (step > 0) { update(step); }
-        if (step < 3) { gpt2_update(run.model, &run.config, 1e-3, step + 1); }
+        if (step < 3) { gpt2_update(run.model, &run.config, 1e-3, ++run.updates); }
     }
     scores_by_passes(score, 1.0 / (1.0 - pow(run.config.beta2, 3.0)));
     for (int i = 0; i < GENERAL; i++) { largest = fmax(largest, fabs(score[i])); }
@@ -588,7 +588,10 @@ static void test_probe(void) {
     probe_pass_of_the_step(p);
     float* updates = malloc(sizeof(float) * size * (size_t)list.count);
     check(updates != NULL && !probe_is_folded(p) && probe_size(p) <= size, "what a probe holds");
-    for (int v = 0; v < list.count; v++) { lay_out(updates + size * (size_t)v, probe_sum(p, v, 0), site, num_sites, run.model->grads); }
+    for (int v = 0; v < list.count; v++) {
+        probe_sum(p, kept, v, 0);
+        lay_out(updates + size * (size_t)v, kept, site, num_sites, run.model->grads);
+    }
     probe_free(p);
     run_close(&run);
     EACH_METHOD_AND_GROUP(method, group) {

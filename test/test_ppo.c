@@ -97,6 +97,12 @@ static void test_first_step(void) {
         float* got = floats_of(run.model->grads, count);
         const RoundRows* r = &run.round->step;
         int tokens = sampled(r);
+        for (int i = 0; i < 6; i++) { // what is known of a row goes with it
+            size_t from = (size_t)run.round->order[6 * (step % 2) + i] * (size_t)r->T, bytes = sizeof(float) * (size_t)r->T;
+            const RoundRows* all = &run.round->general;
+            expect(memcmp(r->returns + i * r->T, all->returns + from, bytes) == 0 && memcmp(r->value + i * r->T, all->value + from, bytes) == 0);
+            expect(memcmp(r->advantage + i * r->T, all->advantage + from, bytes) == 0 && memcmp(r->old + i * r->T, all->old + from, bytes) == 0);
+        }
         policy_gradient(want, &run.batch, r->advantage, r->returns, 1.0 / tokens, 0.3);
         expect_close(got, want, count - 13, 2e-4f);
         expect_close(got + count - 13, want + count - 13, 13, 2e-4f);
@@ -304,6 +310,20 @@ static void test_later_steps(void) {
     run_close(&run);
 }
 
+// The coefficient of the KL moves after a round with general responses, in which the divergence is measured.
+static void test_kl_without_general(void) {
+    double kl[6];
+    char options[600];
+    snprintf(options, sizeof(options), "--batch 4 --rollouts 4 --target %s --target-batch 2 --method inside --rank 2 --refresh 3 --kl 0.1 --kl-target 1e-4 --kl-horizon 40 --reference L1,H2,C8,V17,T12", target);
+    begin(options);
+    for (int step = 0; step < 6; step++) {
+        kl[step] = update(step).round.kl;
+        memset(run.model->grads, 0, sizeof(float) * run.model->num_params);
+    }
+    expect(kl[0] == 0.1 && kl[1] > kl[0] && kl[2] == kl[1] && kl[3] == kl[2] && kl[4] > kl[3] && kl[5] == kl[4]);
+    run_close(&run);
+}
+
 // Values that are no numbers: there is nothing to learn from such responses, and nothing moves.
 static void test_broken_values(void) {
     begin("--batch 6 --lr 1e-2");
@@ -325,7 +345,14 @@ static void test_broken_values(void) {
         expect(run.batch.usable[n / run.T] == 1 || (run.round->dvalue[n] == 0.0f && run.batch.weight[n] == 0.0f));
         expect(run.batch.usable[n / run.T] == 0 || !run.batch.mask[n] || run.round->dvalue[n] != 0.0f);
     }
-    for (size_t i = 0; i < count; i++) { expect(isfinite(run.model->grads[i])); }
+    float* found = floats_of(run.model->grads, count);
+    memset(run.model->grads, 0, sizeof(float) * count);
+    run.round->general.usable[broken / (size_t)run.T] = run.round->general.usable[too / (size_t)run.T] = 0; // as if they had never been there
+    run.round->done = 1;
+    StepRow without = update(1);
+    expect(without.rows_left_out == 0 && row.loss == without.loss && row.round.value_loss == without.round.value_loss);
+    for (size_t i = 0; i < count; i++) { expect(isfinite(found[i]) && found[i] == run.model->grads[i]); }
+    free(found);
     run_close(&run);
 }
 
@@ -371,6 +398,7 @@ int main(int argc, char** argv) {
         { "ppo/kl_stop", test_kl_stop },
         { "ppo/kl_stop_in_parts", test_kl_stop_in_parts },
         { "ppo/later_steps", test_later_steps },
+        { "ppo/kl_without_general", test_kl_without_general },
         { "ppo/broken_values", test_broken_values },
         { "ppo/resume", test_resume },
         { "ppo/refused", test_refused },

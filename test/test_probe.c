@@ -235,9 +235,10 @@ static void expect_family(const Shape* s) {
         int before = test_failures;
         Vector* u = updates(&list.variant[v].options, s);
         for (int a = 0; a < s->R; a++) {
-            Vector sum = { { 0.0f } };
+            Vector sum = { { 0.0f } }, got;
             for (int b = 0; b < s->Q; b++) { for (int k = 0; k < NUM_PARAMS; k++) { sum.g[k] += u[a * s->Q + b].g[k]; } }
-            expect_close(probe_sum(p, v, a), sum.g, NUM_PARAMS, 1e-5f);
+            probe_sum(p, got.g, v, a);
+            expect_close(got.g, sum.g, NUM_PARAMS, 1e-5f);
         }
         ProbeResult r = probe_result(p, v);
         expect_estimates(&r, list.variant[v].label, &(Updates){ u->g, target->g, half->g, NUM_PARAMS, s->R, s->Q }, 1e-5);
@@ -325,7 +326,12 @@ static void test_same_batches(void) {
     ProbeList list = list_of("full | --method full\n");
     Probe* p = measure(&list, &s);
     ProbeResult full = probe_result(p, 0);
-    for (int a = 1; a < s.R; a++) { expect(memcmp(probe_sum(p, 0, a), probe_sum(p, 0, 0), sizeof(float) * NUM_PARAMS) == 0); }
+    Vector first, sum;
+    probe_sum(p, first.g, 0, 0);
+    for (int a = 1; a < s.R; a++) {
+        probe_sum(p, sum.g, 0, a);
+        expect(memcmp(&sum, &first, sizeof(sum)) == 0);
+    }
     expect(fabs(full.v_tgt.value + full.v_gen.value / s.Q) <= 1e-6 * full.norm2.value);
     expect(full.v_gen.error <= 1e-6 * full.norm2.value);
     probe_free(p);
@@ -493,7 +499,7 @@ static void test_every_kind_of_site(void) {
                 by_parts(one, &g);
                 for (int i = 0; i < NUM_KINDS; i++) { want[i] += one[i]; }
             }
-            memcpy(got, probe_sum(p, v, a), sizeof(got));
+            probe_sum(p, got, v, a);
             expect_close(got, want, NUM_KINDS, 1e-5f);
         }
     }
@@ -543,10 +549,12 @@ static void test_folding(void) {
     expect(!probe_is_folded(whole) && probe_is_folded(folded));
     expect(probe_size(whole) == 2 * BIG * (BIG + 1) && probe_size(folded) == 2 * 4096);
     for (int a = 0; a < KR; a++) {
-        const float *t = probe_sum(folded, 0, a), *g = probe_sum(folded, 1, a);
-        float mix[2 * 4096];
-        for (int k = 0; k < 2 * 4096; k++) { mix[k] = 0.25f * t[k] + 0.75f * g[k]; }
-        expect_close(probe_sum(folded, 2, a), mix, 2 * 4096, 1e-5f);
+        float t[2 * 4096], g[2 * 4096], mix[2 * 4096];
+        probe_sum(folded, t, 0, a);
+        probe_sum(folded, g, 1, a);
+        for (int k = 0; k < 2 * 4096; k++) { g[k] = 0.25f * t[k] + 0.75f * g[k]; }
+        probe_sum(folded, mix, 2, a);
+        expect_close(mix, g, 2 * 4096, 1e-5f);
     }
     expect(fabs(probe_t_norm2(folded) / probe_t_norm2(whole) - 1.0) <= 0.08 && probe_t_norm2(folded) != probe_t_norm2(whole));
     for (int v = 0; v < list.count; v++) {

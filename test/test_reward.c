@@ -11,6 +11,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <time.h>
 
 #define COUNT(list) (sizeof(list) / sizeof((list)[0]))
@@ -331,7 +332,7 @@ static void expect_filled(size_t count) {
 static void ask(const char* command, double seconds, int restarts, size_t count) {
     RewardCommand* c = reward_command_start(command, seconds, restarts);
     fill_cases(count, text("p"));
-    reward_command_batch(c, rewards, cases, count);
+    reward_command_batch(c, rewards, cases, count, NULL);
     reward_command_stop(c);
 }
 
@@ -350,7 +351,7 @@ static void test_batches(void) {
         RewardCommand* c = reward_command_start(own_command(ways[w]), 30.0, 0);
         for (size_t count = 0; count < 40; count += 13) {
             fill_cases(count, text("p"));
-            reward_command_batch(c, rewards, cases, count);
+            reward_command_batch(c, rewards, cases, count, NULL);
             expect_filled(count);
         }
         reward_command_stop(c);
@@ -367,7 +368,7 @@ static void test_large_batches(void) {
         RewardCommand* c = reward_command_start(own_command(ways[w]), 30.0, 0);
         for (int i = 0; i < 2; i++) {
             fill_cases(MOST, (RewardText){ prompt, sizeof(prompt) });
-            reward_command_batch(c, rewards, cases, MOST);
+            reward_command_batch(c, rewards, cases, MOST, NULL);
             expect_filled(MOST);
         }
         reward_command_stop(c);
@@ -380,12 +381,12 @@ static void test_one_long_response(void) {
     memset(bytes, 0xff, N);
     RewardCommand* c = reward_command_start("while read -r line; do echo ${#line}; done", 60.0, 0);
     RewardCase one = { { bytes, N / 64 }, text(""), text("") }; // a shell reads byte by byte
-    reward_command_batch(c, rewards, &one, 1);
+    reward_command_batch(c, rewards, &one, 1, NULL);
     expect(rewards[0] == N / 64 * 6 + strlen("{\"prompt\": \"\", \"response\": \"\", \"answer\": \"\"}"));
     reward_command_stop(c);
     RewardCase whole = { text(""), { bytes, N }, text("") };
     c = reward_command_start("head -n 1 >/dev/null; echo 0.5; cat >/dev/null", 60.0, 0);
-    reward_command_batch(c, rewards, &whole, 1);
+    reward_command_batch(c, rewards, &whole, 1, NULL);
     expect(rewards[0] == 0.5);
     reward_command_stop(c);
     free(bytes);
@@ -403,7 +404,7 @@ static void test_json(void) {
     const char* path = scratch("sent.jsonl");
     snprintf(command, sizeof(command), "while read -r line; do printf '%%s\\n' \"$line\" >>'%s'; echo 1; done", path);
     RewardCommand* c = reward_command_start(command, 30.0, 0);
-    reward_command_batch(c, rewards, sent, COUNT(sent));
+    reward_command_batch(c, rewards, sent, COUNT(sent), NULL);
     reward_command_stop(c);
     Json json = json_open(path);
     const JsonValue* v = json.root.first;
@@ -452,15 +453,15 @@ static void test_late_answer(void) {
     expect_dies("answered more lines than it was sent",
         c = reward_command_start("read l; echo 1; sleep 0.1; echo 2; read l; echo 3; cat >/dev/null", 20.0, 0);
         fill_cases(1, text("p"));
-        reward_command_batch(c, rewards, cases, 1);
+        reward_command_batch(c, rewards, cases, 1, NULL);
         nanosleep(&(struct timespec){ .tv_nsec = 600000000 }, NULL);
-        reward_command_batch(c, rewards, cases, 1));
+        reward_command_batch(c, rewards, cases, 1, NULL));
 }
 
 static void test_numbers_of_a_program(void) {
     RewardCommand* c = reward_command_start("while read -r l; do printf ' -2.5e-1\\t\\r\\n'; done", 20.0, 0);
     fill_cases(3, text("p"));
-    reward_command_batch(c, rewards, cases, 3);
+    reward_command_batch(c, rewards, cases, 3, NULL);
     expect(rewards[0] == -0.25 && rewards[2] == -0.25);
     reward_command_stop(c);
 }
@@ -534,10 +535,10 @@ static void test_restarts(void) {
     stderr_to_file();
     RewardCommand* c = reward_command_start(command, 3.0, 2);
     fill_cases(3, text("p"));
-    reward_command_batch(c, rewards, cases, 3);
+    reward_command_batch(c, rewards, cases, 3, NULL);
     int sevens = rewards[0] == 7 && rewards[1] == 7 && rewards[2] == 7;
     fill_cases(3, text("p"));
-    reward_command_batch(c, rewards, cases, 3);
+    reward_command_batch(c, rewards, cases, 3, NULL);
     int eights = rewards[0] == 8 && rewards[1] == 8 && rewards[2] == 8;
     reward_command_stop(c);
     stderr_back();
@@ -609,6 +610,44 @@ static void test_nothing_is_left(void) {
     expect_gone(pids, 2);
 }
 
+static Rewarder open_with(const char* a, const char* b, const char* c, const char* d) {
+    char* argv[] = { "test", (char*)a, (char*)b, (char*)c, (char*)d };
+    RewardOptions o = reward_defaults;
+    OptionTable table = reward_option_table(&o);
+    options_parse(&table, 1, a == NULL ? 1 : c == NULL ? 3 : 5, argv, "");
+    return rewarder_open(&o);
+}
+
+// The flag that ends the wait is set by somebody else, so that no signal interrupts anything here.
+static void test_stopped(void) {
+    char command[600];
+    const char* pids = scratch("pids");
+    snprintf(command, sizeof(command), "sleep 300 & echo $! $$ >'%s'; read l; echo 1; cat >/dev/null", pids);
+    volatile sig_atomic_t* stop = mmap(NULL, sizeof(*stop), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    check(stop != MAP_FAILED, "no shared memory");
+    *stop = 0;
+    int files = open_files();
+    RewardCommand* c = reward_command_start(command, 60.0, 3);
+    fill_cases(2, text("p"));
+    double began = seconds_now();
+    pid_t child = fork();
+    if (child == 0) {
+        nanosleep(&(struct timespec){ .tv_nsec = 300000000 }, NULL);
+        *stop = 1;
+        _exit(0);
+    }
+    expect(reward_command_batch(c, rewards, cases, 2, stop) == 0);
+    expect(seconds_now() - began < 20.0);
+    expect_gone(pids, 2);
+    reward_command_stop(c);
+    expect(open_files() == files);
+    waitpid(child, NULL, 0);
+    munmap((void*)(uintptr_t)stop, sizeof(*stop));
+    Rewarder r = open_with("--reward", "exact", NULL, NULL); // a rule is never waited for
+    expect(rewarder_give(&r, rewards, cases, 2, &(volatile sig_atomic_t){ 1 }) == 1);
+    rewarder_close(&r);
+}
+
 // We are killed, and cannot do a thing about it.
 static void test_nothing_is_left_of_a_killed_run(void) {
     char command[600];
@@ -619,7 +658,7 @@ static void test_nothing_is_left_of_a_killed_run(void) {
     if (child == 0) {
         RewardCommand* c = reward_command_start(command, 20.0, 0);
         fill_cases(1, text("p"));
-        reward_command_batch(c, rewards, cases, 1);
+        reward_command_batch(c, rewards, cases, 1, NULL);
         kill(getpid(), SIGKILL);
     }
     close(out);
@@ -638,14 +677,6 @@ static void test_watcher_is_no_child(void) {
 // ---------------------------------------------------------------------------------------------
 // By options.
 
-static Rewarder open_with(const char* a, const char* b, const char* c, const char* d) {
-    char* argv[] = { "test", (char*)a, (char*)b, (char*)c, (char*)d };
-    RewardOptions o = reward_defaults;
-    OptionTable table = reward_option_table(&o);
-    options_parse(&table, 1, a == NULL ? 1 : c == NULL ? 3 : 5, argv, "");
-    return rewarder_open(&o);
-}
-
 static void test_options(void) {
     const RewardCase two[] = { { text("1 2>3"), text("1+2"), text("1+2") }, { text("1 2>3"), text("2-1"), text("1+2") } };
     static const struct { const char *rule, *form; double first, second; } rules[] = {
@@ -653,12 +684,12 @@ static void test_options(void) {
     };
     for (size_t i = 0; i < COUNT(rules); i++) {
         Rewarder r = open_with("--reward", rules[i].rule, "--reward-form", rules[i].form);
-        rewarder_give(&r, rewards, two, 2);
+        rewarder_give(&r, rewards, two, 2, NULL);
         expect(rewards[0] == rules[i].first && rewards[1] == rules[i].second);
         rewarder_close(&r);
     }
     Rewarder r = open_with("--reward-command", "while read -r l; do echo 3; done", "--reward-seconds", "20");
-    rewarder_give(&r, rewards, two, 2);
+    rewarder_give(&r, rewards, two, 2, NULL);
     expect(rewards[0] == 3 && rewards[1] == 3);
     rewarder_close(&r);
     expect_dies("give --reward, --reward-command or --reward-model", open_with(NULL, NULL, NULL, NULL));
@@ -692,6 +723,7 @@ int main(int argc, char** argv) {
         { "restarts", test_restarts },
         { "restarts_end", test_restarts_end },
         { "nothing_is_left", test_nothing_is_left },
+        { "stopped", test_stopped },
         { "nothing_is_left_of_a_killed_run", test_nothing_is_left_of_a_killed_run },
         { "watcher_is_no_child", test_watcher_is_no_child },
         { "options", test_options },

@@ -7,6 +7,7 @@ entry() { od -An -t d4 -j $((4 * $2)) -N 4 "$1" | tr -d ' '; } # FILE INDEX, of 
 size() { wc -c <"$1" | tr -d ' '; }
 
 "$build/dev/tasks" --pairs 1 --out data --pretrain 9 --general 7 --target 4 --val 5 --test 6 --labelled 3 --endless 1 --show 0 >out.txt || { cat out.txt; exit 1; }
+cp "$fixture" examples.bin
 model='--init L1,H2,C16,V41,T13 --seed 3 --threads 2'
 pairs="$model --objective reward --general data/general.bin --batch 2 --lr 3e-3 --val data/test.bin --val-general data/labelled.bin --val-every 3"
 target='--target data/target.bin --target-batch 2'
@@ -26,12 +27,14 @@ train $model --steps 0 --val data/test.bin --objective dpo --out bare
 same "heads of a model without one, and with one" "$(entry bare/model_final.bin 8) $(entry run/model_final.bin 8)" "0 1"
 same "bytes of the head" $(($(size run/model_final.bin) - $(size bare/model_final.bin))) 68
 same "the head's bias" "$(tail -c 4 run/model_final.bin | od -An -t f4 | tr -d ' -')" 0
+train --init learnt/model_final.bin --batch 4 --steps 0 --val examples.bin # nothing is trained
+grep 'scalar head' out.txt && fail 'an evaluation leaves every head as it is'
 train --init learnt/model_final.bin --objective reward --batch 4 --steps 0 --val data/test.bin --out judged
 same "an evaluation of a trained model" "$(sed -n 2p judged/eval.csv | cut -d, -f 2-5)" "$(grep ',val,' learnt/eval.csv | tail -n 1 | cut -d, -f 2-5)"
 
 # Other objectives take such a model: its head stays what it is.
-cp "$fixture" examples.bin
 train --init run/model_final.bin --general examples.bin --lr 1e-2 --steps 2 --out tuned
+same "what is said of a head that is not trained" "$(head -n 1 out.txt)" '--init run/model_final.bin: has a scalar head, which --objective sft leaves as it is'
 cmp tuned/model_final.bin run/model_final.bin >/dev/null && fail "training on examples should move the model"
 tail -c 68 run/model_final.bin >head.bin
 tail -c 68 tuned/model_final.bin | cmp - head.bin || fail "training on examples should leave the head alone"

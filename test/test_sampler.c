@@ -81,7 +81,7 @@ static int sample(const float* logits, int V, Sampling s, Rng* rng) {
 
 // A vocabulary in as many pieces as there may be, or nearly: the largest are kept wherever they stand.
 static void test_large(void) {
-    static const int sizes[] = { 16383, 16384, 40000, 65536 };
+    static const int sizes[] = { 16383, 65535, 65536, 140000 };
     for (int i = 0; i < 8; i++) {
         int V = sizes[i / 2], kept = 0;
         float *logits = malloc(sizeof(float) * (size_t)V), *weight = malloc(sizeof(float) * (size_t)V), log_prob, least = INFINITY, most = -INFINITY;
@@ -96,10 +96,19 @@ static void test_large(void) {
         }
         expect(token >= 0 && weight[token] > 0.0f && weight[V - 1] > 0.0f);
         expect(i % 2 ? kept > 10 && kept < 99 : kept == 99);
-        expect(least > most);
+        expect(least >= most); // of so many some are equal
         free(logits);
         free(weight);
     }
+}
+
+// What weighs nothing at a temperature of one may at a higher one.
+static void test_hot(void) {
+    const float logits[5] = { -150.0f, -400.0f, 0.0f, -151.0f, -152.0f };
+    float weight[5], log_prob;
+    Rng rng = rng_seed(3, 0, 0);
+    expect(sample_token(logits, 5, (Sampling){ 8.0, 1.0, 3 }, &rng, weight, &log_prob) == 2);
+    expect(weight[0] > 0.0f && weight[1] == 0.0f && weight[2] > 0.0f && weight[3] > 0.0f && weight[4] == 0.0f);
 }
 
 // The numbers that are drawn: one for a token, none where there is no choice to make.
@@ -132,6 +141,7 @@ int main(int argc, char** argv) {
         { "sampler/weights", test_weights },
         { "sampler/frequencies", test_frequencies },
         { "sampler/large", test_large },
+        { "sampler/hot", test_hot },
         { "sampler/stream", test_stream },
         { "sampler/no_probabilities", test_no_probabilities },
     };

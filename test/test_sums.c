@@ -96,12 +96,26 @@ static void test_seeds(void) {
     free(c);
 }
 
+// Every file has random numbers of its own: none begins as another does.
+static void test_files_differ(void) {
+    static const char* const names[] = { "general.bin", "target.bin", "val.bin", "test.bin" };
+    TextRow* rows[4];
+    size_t count;
+    make(scratch("a"), "3");
+    for (int f = 0; f < 4; f++) { rows[f] = rows_of(scratch("a"), names[f], KIND_PROMPTS, &count); }
+    for (int f = 0; f < 4; f++) {
+        for (int g = 0; g < f; g++) { expect(memcmp(rows[f][0].text, rows[g][0].text, 6) != 0); }
+    }
+    for (int f = 0; f < 4; f++) { free(rows[f]); }
+}
+
 static void test_refuses(void) {
     char* nowhere[] = { "sums", NULL };
     expect_dies("where to?", sums_main(1, nowhere));
 }
 
 int main(int argc, char** argv) {
-    const Test tests[] = { { "table", test_table }, { "pretrain", test_pretrain }, { "prompts", test_prompts }, { "seeds", test_seeds }, { "refuses", test_refuses } };
-    return test_main(argc, argv, tests, 5);
+    const Test tests[] = { { "table", test_table }, { "pretrain", test_pretrain }, { "prompts", test_prompts }, { "seeds", test_seeds }, { "files_differ", test_files_differ },
+                           { "refuses", test_refuses } };
+    return test_main(argc, argv, tests, 6);
 }

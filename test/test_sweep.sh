@@ -206,10 +206,11 @@ if sweep no_such_plan; then fail "should refuse a plan that is not there"; fi
 expect 'there is no such plan' "$work/errors.txt"
 for plan in dev/plans/*.plan; do DATA=. GPT2=x sweep "$plan" --list || { fail "$plan"; cat "$work/errors.txt"; }; done
 
-# The same runs on the GPU trainer, under the emulator: the same losses, but for rounding.
+# The same runs and the same probe on the GPU trainer, under the emulator: the same losses and estimates, but for rounding.
 gpu=$build/emu/plain/train_gpt2_drpt_cuda
 if [ -x "$gpu" ]; then
     sed 's/ --group {layer,global} --ridge {0,0.1}//; s/^m 4 inf/m 4/' "$work/tiny.plan" >"$work/less.plan"
+    printf 'probe 0 --draws 3 --draw-batches 2 --batch 4 --target-batch 2\nvariant cone | --method cone\n' >>"$work/less.plan"
     for trainer in "$build/train_gpt2_drpt" "$gpu"; do
         TRAINER=$trainer sweep "$work/less.plan" --first-rate --out "$work/on ${trainer##*/}" || { fail "$trainer ends with $?"; cat "$work/errors.txt"; }
     done
@@ -217,6 +218,10 @@ if [ -x "$gpu" ]; then
     paste -d, "$work/on train_gpt2_drpt/curves.csv" "$work/on train_gpt2_drpt_cuda/curves.csv" | awk -F, 'NR > 1 { n++
         for (i = 5; i <= 7; i++) { d = $i - $(i + 8); if (!(d * d < 1e-10)) { exit 1 } } }
         END { if (n != 6) { exit 1 } }' || { fail "another sweep on the GPU trainer"; cat "$work/on "*/curves.csv; }
+    expect "/train_gpt2_drpt_cuda --init" "$work/on train_gpt2_drpt_cuda/seed3/probe/0/command.txt"
+    paste -d, "$work/on train_gpt2_drpt/probe.csv" "$work/on train_gpt2_drpt_cuda/probe.csv" | awk -F, 'NR > 1 { n++
+        for (i = 13; i <= NF / 2; i++) { d = $i - $(i + NF / 2); if ($i == "" || !(d * d <= 1e-8 * (1 + $i * $i))) { exit 1 } } }
+        END { if (n != 1) { exit 1 } }' || { fail "another probe on the GPU trainer"; cat "$work/on "*/probe.csv; }
 fi
 
 exit $failed

@@ -71,6 +71,7 @@ static void run_begin(const char* format, ...) {
     run_tables(&run, tables);
     options_parse(tables, RUN_TABLES, argc, argv, "");
     check_options(&run);
+    omp_set_num_threads(run.config.threads > 0 ? run.config.threads : omp_get_num_procs());
     quiet_begin("/dev/null");
     if (run.config.probe) { run_probe(&run); } else { run_open(&run); }
     quiet_end();

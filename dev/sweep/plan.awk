@@ -302,7 +302,7 @@ function list_probes(seed,    step, count, i, data, needs) {
         if (step[i] + 0 > trajectory_steps + 0) fail("a probe at step " step[i] " of a trajectory of " trajectory_steps)
         needs = needs_of(seed) " variants.txt" (step[i] > 0 ? " seed" seed "/trajectory/finished" : "")
         job("probe", "seed" seed "/probe/" step[i], seed, "", "probe", "probe", "", 11, 0, needs,
-            prober " --init " checkpoint(seed, step[i]) " --probe $OUT/variants.txt " words_after_numbers(setting["probe"]) \
+            trainer " --init " checkpoint(seed, step[i]) " --probe $OUT/variants.txt " words_after_numbers(setting["probe"]) \
             (setting["probe"] ~ /--objective dpo/ ? " --reference " base_model(seed) : "") " --threads " setting["threads"] \
             " --seed " seed " --general " data "/general\\*.bin" \
             (of_prompts ? " --target " data "/target.bin --val " data "/test.bin" : " --target " data "/pool.bin --val " data "/reference.bin") \
@@ -350,7 +350,7 @@ END {
     if (world == "instruct") note_variable("DATA")
     base_given = setting["base"] !~ /^--/
     if (base_steps != "") { setting["base"] = setting["base"] " --steps " base_steps; setting["reward"] = setting["reward"] " --steps " base_steps }
-    trainer = "$TRAINER"; prober = "$BUILD/train_gpt2_drpt"
+    trainer = "$TRAINER"
     common = " --threads " setting["threads"] " --val-batches -1"
     if (show == "slurm") print setting["threads"] "|" setting["slurm"]
     if (show == "jobs") list_all()

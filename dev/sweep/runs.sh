@@ -9,7 +9,7 @@ die() { printf 'error: %s\n' "$*" >&2; exit 1; }
 clock() { printf '%d:%02d' $(($1 / 60)) $(($1 % 60)); }
 
 BUILD=${BUILD:-build}
-TRAINER=${TRAINER:-$BUILD/train_gpt2_drpt} # train_gpt2_drpt_cuda: on a GPU; probes are the CPU trainer's in any case
+TRAINER=${TRAINER:-$BUILD/train_gpt2_drpt} # train_gpt2_drpt_cuda: on a GPU
 out='' plan='' seeds='' first_rate='' steps='' base_steps='' jobs=''
 into='' child='' claimed=''
 export took='' # what was done, in words
@@ -40,7 +40,7 @@ leave() { rm -rf "$state"; [ -z "$claimed" ] || rm -f "$claimed"; }
 # Reads the plan; $list is then the file of its jobs.
 read_plan() {
     [ -f "$plan" ] || die "$plan: there is no such plan; those that ship are in dev/plans"
-    for program in "$TRAINER" "$BUILD/train_gpt2_drpt" "$BUILD/dev/tasks"; do [ -x "$program" ] || die "$program is not there; run make first"; done
+    for program in "$TRAINER" "$BUILD/dev/tasks"; do [ -x "$program" ] || die "$program is not there; run make first"; done
     case $jobs in *[!0-9]* | 0) die "--jobs $jobs: must be a number of runs" ;; esac
     state=$(mktemp -d "${TMPDIR:-/tmp}/sweep.XXXXXX") || exit 1
     trap leave EXIT
@@ -61,7 +61,6 @@ version() { # KIND
     case $1 in
         data)  cat "$BUILD/dev/prep" "$BUILD/dev/$(world)" ;; # instruct is no program
         ngram) cat "$BUILD/dev/ngram" ;;
-        probe) cat "$BUILD/train_gpt2_drpt" ;;
         *)     cat "$TRAINER" ;;
     esac 2>/dev/null | cksum
 }
@@ -136,7 +135,10 @@ work() {
 said() { # FOLDER
     [ -f "$1/eval.csv" ] || return 0
     awk -F, 'NR == 1 { pairs = $5 == "margin"; rewards = $3 == "reward" } $2 == "val" { loss = $3; share = pairs || rewards ? $4 : $5; some = 1 }
-        END { if (some) printf ": test %s %.3f, %s %.1f %%", rewards ? "reward" : "loss", loss, rewards ? "right" : pairs ? "right order" : "exact match", 100 * share }' "$1/eval.csv"
+        END {
+            if (some) printf ": test %s %.3f", rewards ? "reward" : "loss", loss
+            if (share != "") printf ", %s %.1f %%", rewards ? "right" : pairs ? "right order" : "exact match", 100 * share
+        }' "$1/eval.csv"
 }
 
 # On a terminal, one line that is rewritten. A run is done as far as its log.csv goes, which has a header and a last row; another
@@ -331,13 +333,14 @@ collect() {
     join_curves | put ngram_curves.csv
 }
 
-# The command line of a demo that has a plan of its own.
+# The command line of a demo.
 demo_options() { # SCRIPT ARGUMENT...
     script=$1
     shift
     while [ $# -gt 0 ]; do
         case $1 in
             --out)   out=${2:?--out needs a folder}; shift ;;
+            --plan)  plan=${2:?--plan needs a file}; shift ;;
             --seeds) seeds=${2:?--seeds needs numbers}; shift ;;
             --jobs)  jobs=${2:?--jobs needs a number}; shift ;;
             --base-steps) base_steps=${2:?--base-steps needs a number}; shift ;;
@@ -349,11 +352,14 @@ demo_options() { # SCRIPT ARGUMENT...
     done
 }
 
-# Side by side, the first rows of files of the first world.
-print_files() { # NAME...
+# Side by side, so many in a line, the first rows of files of the first world.
+# shellcheck disable=SC2086 # a column is a word
+print_files() { # COLUMNS NAME...: a dash for each column
+    columns=$1
+    shift
     for file; do
         awk -v name="$file" '/\.bin: / { on = index($0, "/" name ".bin: ") } on && !/\.bin: /' "$out/$first_seed/data/rows.txt"
-    done | paste -d ' ' - - - -
+    done | paste -d ' ' $columns
     printf '\n'
 }
 

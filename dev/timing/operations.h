@@ -72,6 +72,7 @@ static void layernorms_params(Step* s) {
     drpt_site_layernorm(drpt, "ln1", s->g->ln1w, s->g->ln1b, s->d->ln1, s->x, s->a->ln1_mean, s->a->ln1_rstd, s->C);
 }
 
+// As kernels of their own; in bf16 on Hopper the products of a step hold them.
 static void gelus_forward(Step* s) { gelu_forward(s->a->fch_gelu, s->a->fch, 4*s->NC); }
 static void gelus_backward(Step* s) { gelu_backward(s->d->fch, s->a->fch, 4*s->NC); }
 

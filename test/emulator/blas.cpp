@@ -34,6 +34,13 @@ std::vector<float> packed(const Matrix& x, int batch, bool columns) {
     return rows;
 }
 
+// The tanh form and its derivative, in double.
+double gelu(double x) { return 0.5 * x * (1.0 + tanh(sqrt(M_2_PI) * (x + 0.044715 * x * x * x))); }
+double gelu_slope(double x) {
+    double t = tanh(sqrt(M_2_PI) * (x + 0.044715 * x * x * x));
+    return 0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * sqrt(M_2_PI) * (1.0 + 3.0 * 0.044715 * x * x);
+}
+
 float dot(const float* a, const float* b, int64_t n) {
     float sum = 0.0f;
     #pragma omp simd reduction(+:sum)
@@ -48,7 +55,7 @@ void require_matrix(const Matrix& x, const char* name) {
 
 } // namespace
 
-cublasStatus_t multiply(Matrix out, float alpha, Matrix A, bool ta, Matrix B, bool tb, float beta, Matrix C, const void* bias) {
+cublasStatus_t multiply(Matrix out, float alpha, Matrix A, bool ta, Matrix B, bool tb, float beta, Matrix C, Epilogue e) {
     Working working("cublasLtMatmul");
     int64_t k = ta ? A.rows : A.cols;
     for (const Matrix& x : {A, B, C, out}) { if (x.rows < 1 || x.cols < 1 || x.ld < x.rows) { return CUBLAS_STATUS_INVALID_VALUE; } }
@@ -61,14 +68,18 @@ cublasStatus_t multiply(Matrix out, float alpha, Matrix A, bool ta, Matrix B, bo
     require_matrix(B, "B");
     require_matrix(out, "the result");
     if (beta != 0.0f) { require_matrix(C, "C"); } // else C may be unwritten
-    if (bias) { require_device(bias, (size_t)out.rows * size_of(out.type), "the bias"); }
+    if (e.bias) { require_device(e.bias, (size_t)out.rows * size_of(out.type), "the bias"); }
+    if (e.aux.data) { require_matrix(e.aux, "what GELU is given"); }
     for (int batch = 0; batch < out.count; batch++) {
         std::vector<float> a = packed(A, batch, ta), b = packed(B, batch, !tb);
         for (int64_t j = 0; j < out.cols; j++) {
             for (int64_t i = 0; i < out.rows; i++) {
                 float x = alpha * dot(&a[(size_t)(i*k)], &b[(size_t)(j*k)], k);
                 if (beta != 0.0f) { x += beta * load(C.data, C.type, batch * C.stride + i + j * C.ld); }
-                store((void*)out.data, out.type, batch * out.stride + i + j * out.ld, bias ? x + load(bias, out.type, i) : x);
+                if (e.bias) { x += load(e.bias, out.type, i); }
+                if (e.gelu) { store((void*)e.aux.data, e.aux.type, i + j * e.aux.ld, x); }
+                double y = e.gelu ? gelu(x) : e.gradient ? x * gelu_slope(load(e.aux.data, e.aux.type, i + j * e.aux.ld)) : x;
+                store((void*)out.data, out.type, batch * out.stride + i + j * out.ld, (float)y);
             }
         }
     }

@@ -4,6 +4,8 @@
 #include "../../llmc/mma.cuh"
 
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 enum { N = 256 };
 
@@ -89,6 +91,8 @@ template <bool sync> static __global__ void warp_order_kernel(float* out) {
     if (sync) { __syncwarp(); } else { (void)__shfl_sync(~0u, 1, 0); }
     out[threadIdx.x] = seat[threadIdx.x ^ 1];
 }
+struct Hidden { const float* x; };
+static __global__ void struct_kernel(float* out, Hidden hidden) { out[threadIdx.x] = hidden.x[threadIdx.x]; }
 static __global__ void lost_update_kernel(float* out) { out[0] += 1.0f; }
 static __global__ void atomic_kernel(float* out) { atomicAdd(out, 1.0f); }
 static __global__ void between_blocks_kernel(float* out) { // reads what the block before wrote
@@ -126,6 +130,16 @@ int main(int argc, char** argv) {
     if (is("write-before")) { write_kernel<<<1, 1>>>(out, -1); }
     if (is("freed")) { CUDA(cudaFree(x)); float** y = &x; copy_kernel<<<1, N>>>(out, *y, 0, N); }
     if (is("host-argument")) { copy_kernel<<<1, N>>>(out, host, 0, N); }
+    if (is("host-struct")) { float* heap = (float*)calloc(N, sizeof(float)); struct_kernel<<<1, N>>>(out, Hidden{ heap }); }
+    if (is("forked") && fork() == 0) { CUDA(cudaMemset(out, 0, sizeof(host))); _exit(0); }
+    if (is("forked")) { int status; wait(&status); return WEXITSTATUS(status); }
+    if (is("copy-changed") || is("copy-waited") || is("copy-pageable")) {
+        float* lent = host;
+        if (!is("copy-pageable")) { CUDA(cudaMallocHost((void**)&lent, sizeof(host))); memset(lent, 0, sizeof(host)); }
+        CUDA(cudaMemcpyAsync(out, lent, sizeof(host), cudaMemcpyHostToDevice));
+        if (is("copy-waited")) { CUDA(cudaDeviceSynchronize()); }
+        lent[3] = 1.0f;
+    }
     if (is("unwritten")) { copy_kernel<<<1, N>>>(out, x, 0, N - 1); }
     if (is("read-unwritten-bf16")) { select_kernel<<<1, N>>>(x, (const __nv_bfloat16*)out); CUDA(cudaMemset(out, 0, sizeof(host))); }
     if (is("mma-absent")) { mma_kernel<<<1, 32>>>(out); CUDA(cudaMemset(out, 0, sizeof(host))); }

@@ -66,17 +66,26 @@ History* create_history(size_t bytes) {
     return (History*)mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 }
 
+// The program itself, the host's stack with the launch's arguments, the threads' stacks: what a thread may touch that no other does.
+bool is_private(char* p) {
+    static const std::vector<Bytes> ranges = private_memory();
+    for (const Bytes& b : ranges) { if (p >= b.data && p < b.data + b.size) { return true; } }
+    return false;
+}
+
 // Of the memory at p, or NULL if it is nothing that threads share.
 History* history_of(char* p) {
     static const Bytes statics = static_shared();
     static History *of_statics = create_history(statics.size), *of_dynamic = create_history(256 << 10);
+    if (is_private(p)) { return nullptr; }
     began = now.block_began;
     if (p >= statics.data && p < statics.data + statics.size) { return of_statics + (p - statics.data) / GRAIN; }
     Bytes dynamic = dynamic_shared_bytes();
     if (p >= dynamic.data && p < dynamic.data + dynamic.size) { return of_dynamic + (p - dynamic.data) / GRAIN; }
     began = now.launch_began;
     Allocation* a = find(p);
-    if (a == nullptr || p < a->data || p >= a->data + a->bytes) { return nullptr; }
+    if (a == nullptr) { fail("touches %p, which is the host's memory", (void*)p); }
+    if (p < a->data || p >= a->data + a->bytes) { return nullptr; }
     if (a->history == nullptr) { a->history = create_history(a->bytes); }
     return (History*)a->history + (p - a->data) / GRAIN;
 }
