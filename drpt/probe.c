@@ -406,7 +406,8 @@ static void add_updates(Probe* p) {
     device_zero(p->products, products_size(p));
     for (int i = 0; i < p->num_sites; i++) {
         const ProbeSite* s = &p->site[i];
-        const float *weight = p->weights + (size_t)i * (size_t)(n + 1) * count, *g = p->gradients + (size_t)(n + 1) * s->at, *t = g + (size_t)n * s->width;
+        const float *weight = p->weights + (size_t)i * (size_t)(n + 1) * count;
+        const float *g = p->gradients + (size_t)(n + 1) * s->at, *t = g + (size_t)n * s->width;
         float *u = p->updates + count * s->at, *sum = p->sums + (size_t)p->a * p->size + s->at;
         vectors_combine(u, weight, g, n + 1, s->width, variants);
         vectors_fold(sum, (size_t)p->draws * p->size, u, s->width, variants, (Fold){ s->width, s->width, i }, 0, s->width);

@@ -81,7 +81,9 @@ static void test_combine(void) {
     OnDevice<float> d_weight(weight), d_x(x), out(start);
     vectors_combine(out, d_weight, d_x, ROWS, WIDTH, COUNT);
     for (int i = 0; i < COUNT; i++) {
-        for (int j = 0; j < WIDTH; j++) { for (int k = 0; k < ROWS; k++) { want[(size_t)(i * WIDTH + j)] += (double)weight[(size_t)(k * COUNT + i)] * x[(size_t)(k * WIDTH + j)]; } }
+        for (int j = 0; j < WIDTH; j++) {
+            for (int k = 0; k < ROWS; k++) { want[(size_t)(i * WIDTH + j)] += (double)weight[(size_t)(k * COUNT + i)] * x[(size_t)(k * WIDTH + j)]; }
+        }
     }
     expect_near("combined", out.read(), want);
 }
