@@ -228,6 +228,25 @@ static void test_shares(void) {
     run_close(&run);
 }
 
+// A micro-batch that has values to learn and nothing to say of tokens, beside others.
+static void test_values_of_a_micro_batch(void) {
+    static float whole[20000];
+    for (int parts = 1; parts <= 3; parts += 2) {
+        begin(with("--batch %d --accumulate %d --epochs 2", 6 / parts, parts));
+        Round* r = run.round;
+        size_t count = run.model->num_params, length = (size_t)r->general.T;
+        update(0);
+        memset(run.model->grads, 0, sizeof(float) * count);
+        for (int i = 0; i < 2; i++) { memset(r->general.advantage + r->order[i] * length, 0, sizeof(float) * length); }
+        r->done = 0;
+        update(1);
+        if (parts == 1) { memcpy(whole, run.model->grads, sizeof(float) * count); }
+        for (size_t i = count - 13; i < count; i++) { expect(run.model->grads[i] != 0.0f); }
+        expect_close(run.model->grads, whole, count, 1e-5f);
+        run_close(&run);
+    }
+}
+
 // In self-reference general rows and their copies have their own weights, and the head learns once.
 static void test_self_reference(void) {
     static float plain[20000], own[20000];
@@ -394,6 +413,7 @@ int main(int argc, char** argv) {
         { "ppo/advantages", test_advantages },
         { "ppo/adaptive_kl", test_adaptive_kl },
         { "ppo/shares", test_shares },
+        { "ppo/values_of_a_micro_batch", test_values_of_a_micro_batch },
         { "ppo/self_reference", test_self_reference },
         { "ppo/kl_stop", test_kl_stop },
         { "ppo/kl_stop_in_parts", test_kl_stop_in_parts },

@@ -298,6 +298,7 @@ static void test_plain_and_accumulated(void) {
     static const struct { int n, m; const char* options; int method; } cases[] = {
         { 6, 0, "", FULL },
         { 2, 0, "--accumulate 3", FULL },
+        { 1, 0, "--accumulate 6", FULL }, // one of them has no trained token
         { 3, 0, "--accumulate 2", FULL },
         { 2, 1, "--accumulate 3 --method full", FULL },
         { 2, 1, "--accumulate 3 --method full --group global", FULL },
