@@ -126,7 +126,7 @@ drpt/gather.c~s/g->keep_gradients \&\& g->needs \&\&/g->keep_gradients \&\&/~tes
 drpt/assemble.c~s/if (w == 0.0f) { continue; }//~test_gather gather/kept_gradients_give_the_update~NaN times 0
 drpt/assemble.c~s/i <= n; i++/i < n; i++/~test_gather gather/kept_gradients_give_the_update~no beta
 drpt/assemble.c~s/^    if (site->dbias) { add_kept.*//~test_gather gather/kept_gradients_give_the_update~no bias
-drpt/assemble.c~s/ \&\& site->stride == site->rows//~test_gather gather/kept_gradients_give_the_update~a part of a fused projection as if it were whole
+drpt/assemble.c~s/ \&\& site->stride == site->rows//~test_site~a part of a fused projection as if it were whole
 
 # ---- solve
 drpt/solve.h~s/(int)(keep \* n + 1e-9)/(int)(keep * n)/~test_solve~0.29 of 100 is 28

@@ -10,6 +10,7 @@ attention_backward_keys_kernel 256
 forward_kernel 128
 backward_queries_kernel 128
 backward_keys_kernel 128
+lookup_kernel 128
 add_kernel 256
 solve_kernel 1"
 awk -v blocks="$blocks" '

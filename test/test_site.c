@@ -70,7 +70,7 @@ static void add_token(double* grad, const Site* s, size_t at) {
         for (int c = 0; c < s->cols; c++) {
             double* to = &grad[r*width + c];
             switch (s->kind) {
-                case SITE_LINEAR:    *to += (double)dout[at*s->rows + r] * inp[at*s->cols + c]; break;
+                case SITE_LINEAR:    *to += (double)dout[at*s->stride + r] * inp[at*s->cols + c]; break;
                 case SITE_LAYERNORM: *to += (double)dout[at*s->rows + r] * ((double)inp[at*s->rows + r] - mean[at]) * rstd[at]; break;
                 case SITE_POSITION:  *to += at % T % (size_t)s->rows == (size_t)r ? dout[at*s->cols + c] : 0.0; break;
                 case SITE_LOOKUP:    *to += tokens[at] == r ? dlookup[at*s->cols + c] : 0.0; break;
@@ -78,7 +78,7 @@ static void add_token(double* grad, const Site* s, size_t at) {
                                           + (tokens[at] == r ? dlookup[at*s->cols + c] : 0.0); break;
             }
         }
-        if (s->dbias) { grad[r*width + s->cols] += dout[at*s->rows + r]; }
+        if (s->dbias) { grad[r*width + s->cols] += dout[at*s->stride + r]; }
     }
 }
 
@@ -155,7 +155,7 @@ static void test_no_rows_give_nothing(void) {
 // The slabs that gather works in stay within the memory it asks for, and are not absurdly small.
 static void test_slabs(void) {
     for (int cols = 1; cols < 5000; cols = cols * 2 + 1) {
-        for (int copies = 1; copies <= 65; copies += 16) {
+        for (int copies = 1; copies < 2000; copies = 4 * copies + 1) {
             Site s = { .rows = 100000, .cols = cols };
             int rows = site_slab_rows(&s, copies);
             size_t width = (size_t)(cols < SITE_BLOCK ? cols : SITE_BLOCK) + 1, floats = (size_t)rows * (size_t)copies * width;
@@ -316,7 +316,7 @@ static void expect_sum(const Site* s, const float* weight, int threads) {
     for (int r = 0; r < s->rows; r++) {
         for (int c = 0; c < width; c++) {
             double sum = c < s->cols ? dweight[r*s->cols + c] : dbias[r];
-            for (int b = 0; b < B; b++) { sum += weight[b] != 0.0f ? weight[b] * gradient[b][r*width + c] : 0.0; }
+            for (int b = 0; b < B; b++) { sum += !weight ? gradient[b][r*width + c] : weight[b] != 0.0f ? weight[b] * gradient[b][r*width + c] : 0.0; }
             *(c < s->cols ? &want_dw[r*s->cols + c] : &want_db[r]) = (float)sum;
         }
     }
@@ -335,6 +335,21 @@ static void test_assemble_is_weighted_sum(void) {
             single_rows(&s);
             poison(&s, weight[w]);
             for (int threads = 1; threads <= 3; threads++) { expect_sum(&s, weight[w], threads); }
+        }
+    }
+}
+
+// Without weights each row counts once; a site may be a part of a projection that is several in one.
+static void test_assemble_without_weights(void) {
+    for (int k = 0; k < NUM_CASES; k++) {
+        for (int more = 0; more < 3; more += 2) {
+            Site s = draw(&cases[k]);
+            if (more > 0 && s.kind != SITE_LINEAR) { continue; }
+            s.stride += more;
+            test_fill(dout, (size_t)(B*T * (s.stride > s.cols ? s.stride : s.cols)), &rng);
+            single_rows(&s);
+            expect_sum(&s, NULL, 1);
+            expect_sum(&s, NULL, 3);
         }
     }
 }
@@ -381,6 +396,7 @@ int main(int argc, char** argv) {
         { "site/gather_keeps_nan_apart", test_gather_keeps_nan_apart },
         { "site/token_cross_terms", test_token_cross_terms },
         { "site/assemble_is_weighted_sum", test_assemble_is_weighted_sum },
+        { "site/assemble_without_weights", test_assemble_without_weights },
         { "site/assemble_of_all_rows_is_the_plain_gradient", test_assemble_of_all_rows_is_the_plain_gradient },
         { "site/assemble_repeats_itself", test_assemble_repeats_itself },
     };
