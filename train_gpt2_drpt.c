@@ -862,7 +862,7 @@ const float* gpt2_decode(const GPT2* model, Decoder* d, const int* tokens, const
     check(B <= d->rows, "%d rows at a time: the decoder has room for %d", B, d->rows);
     blocks_decode(model, d, tokens, rows, places, B);
     layernorm_forward(d->lnf, d->stats, d->stats + d->rows, d->x, model->weight.lnfw, model->weight.lnfb, B, C);
-    matmul_forward_rows(d->logits, d->lnf, model->weight.wte, NULL, B, C, model->config.vocab_size);
+    matmul_forward_rows(d->logits, d->lnf, model->weight.wte, NULL, B, C, logits_stride(&model->config));
     return d->logits;
 }
 

@@ -946,7 +946,7 @@ struct Decoder {
     GPT2Config config;
     int rows, T, room;                // the cache has T places for each of so many rows; positions at a time
     BlockActs act;                    // (room) used by all blocks in turn
-    Real *x, *lnf, *logits;           // x (room,C); of at most `rows` positions the others
+    Real *x, *lnf, *logits;           // x (room,C); of at most `rows` positions the others; logits with their padding
     Real* cache;                      // (L,2,rows,T,C): keys and values
     float *stats, *S;                 // S (room,NH,T)
     int* position;                    // (3,N) of the N at hand: tokens, rows, places; or what is copied from where to where
@@ -966,7 +966,7 @@ Decoder* decoder_create(const GPT2Config* c, int rows, int T) {
     layout_block_acts(&d->act, &d->pieces, room, C, NH, what);
     d->x = TAKE_ARRAY(&d->pieces, Real, room * C, what);
     d->lnf = TAKE_ARRAY(&d->pieces, Real, B * C, what);
-    d->logits = TAKE_ARRAY(&d->pieces, Real, B * V, what);
+    d->logits = TAKE_ARRAY(&d->pieces, Real, B * (size_t)logits_stride(c), what);
     d->cache = TAKE_ARRAY(&d->pieces, Real, (size_t)c->layers * 2 * B * (size_t)T * C, what);
     d->stats = TAKE_ARRAY(&d->pieces, float, 2 * B, what);
     d->S = TAKE_ARRAY(&d->pieces, float, room * NH * (size_t)T, what);
@@ -1045,8 +1045,8 @@ static void cache_update(Real* keys, Real* values, const Real* qkv, const int* r
     LAUNCHED();
 }
 
-// One warp a head of a position: a lane takes every 32nd place; then W channels of every `teams`-th, as a team of lanes takes them all, and
-// the first team adds up what the others found. grid (N, NH), block (WARP)
+// One warp a head of a position. A lane finds the weight of every 32nd place. Then lanes that have W channels each make up teams that have
+// all of them; a team takes every `teams`-th place, and the first adds up what all have found. grid (N, NH), block (WARP)
 template <int W> static __global__ void attention_decode_kernel(Real* atty, float* S, const Real* qkv, const Real* keys, const Real* values,
                                                                 const int* rows, const int* places, int T, int C, int hs) {
     __shared__ float part[WARP][W];
@@ -1071,9 +1071,11 @@ template <int W> static __global__ void attention_decode_kernel(Real* atty, floa
     sum = warp_sum(sum);
     __syncwarp(); // all of s is there
     for (int first = 0; first < hs; first += members * W) { // once, or all lanes are one team
-        int c = first + lane % members * W;
+        int c = first + lane % members * W, count = team < teams && c < hs ? steps_below(t + 1, team, teams) : 0;
         float out[W] = {0.0f};
-        for (int u = team; team < teams && c < hs && u <= t; u += teams) {
+        #pragma unroll 8
+        for (int j = 0; j < count; j++) {
+            int u = team + j * teams;
             Pack<W> x = load<W>(v + (size_t)u * C + c);
             for (int i = 0; i < W; i++) { out[i] += s[u] * (float)x.at[i]; }
         }
@@ -1129,22 +1131,21 @@ void gpt2_prefill(const GPT2* model, Decoder* d, const int* tokens, const int* r
     }
 }
 
-// One thread a number. grid (n / THREADS), block (THREADS)
-static __global__ void widen_kernel(float* out, const Real* x, size_t n) {
-    size_t i = (size_t)blockIdx.x * THREADS + threadIdx.x;
-    if (i < n) { out[i] = (float)x[i]; }
+// Rows of V numbers out of rows of `stride`. One thread a number. grid (rows, V / THREADS), block (THREADS)
+static __global__ void widen_kernel(float* out, const Real* x, int V, int stride) {
+    int v = blockIdx.y * THREADS + threadIdx.x;
+    if (v < V) { out[(size_t)blockIdx.x * V + v] = (float)x[(size_t)blockIdx.x * stride + v]; }
 }
 
 const float* gpt2_decode(const GPT2* model, Decoder* d, const int* tokens, const int* rows, const int* places, int B) {
-    int C = model->config.channels;
-    size_t count = (size_t)B * (size_t)model->config.vocab_size;
+    int C = model->config.channels, V = model->config.vocab_size;
     check(B <= d->rows, "%d rows at a time: the decoder has room for %d", B, d->rows);
     blocks_decode(model, d, tokens, rows, places, B);
     layernorm_forward(d->lnf, d->stats, d->stats + d->rows, d->x, model->weight.lnfw, model->weight.lnfb, B, C);
-    matmul_forward_rows(d->logits, d->lnf, model->weight.wte, NULL, B, C, model->config.vocab_size);
-    widen_kernel<<<blocks_of(count, THREADS), THREADS>>>(d->wide, d->logits, count);
+    matmul_forward_rows(d->logits, d->lnf, model->weight.wte, NULL, B, C, logits_stride(&model->config));
+    widen_kernel<<<dim3((unsigned)B, blocks_of((size_t)V, THREADS)), THREADS>>>(d->wide, d->logits, V, logits_stride(&model->config));
     LAUNCHED();
-    device_read(d->host, d->wide, sizeof(float) * count);
+    device_read(d->host, d->wide, sizeof(float) * (size_t)B * (size_t)V);
     return d->host;
 }
 

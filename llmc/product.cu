@@ -10,7 +10,7 @@
 
 // All that an algorithm is chosen by. Numbers of one width: two are compared byte by byte, and padding would count.
 typedef struct { int64_t type, turned, rows, cols, stride, apart, alignment; } Side;
-typedef struct { Side out, left, right; int64_t start, hidden, count, epilogue, compute; } Key; // start, hidden: the alignment, or 0 where it is out itself or nothing
+typedef struct { Side out, left, right; int64_t start, hidden, bias, count, epilogue, compute; } Key; // start, hidden, bias: given()
 
 typedef struct {
     Key key;
@@ -35,6 +35,9 @@ static int64_t alignment_of(const void* data, size_t bytes_apart) {
     return alignment;
 }
 
+// The alignment of what stands beside the matrices; 0: it is out itself, or nothing.
+static int64_t given(const void* data) { return data ? alignment_of(data, 0) : 0; }
+
 static Side side(Matrix x, int count) {
     size_t size = x.type == CUDA_R_16BF ? 2 : 4;
     if (count == 1) { x.apart = 0; }
@@ -50,7 +53,7 @@ static cublasLtMatrixLayout_t layout(Side x, int64_t batches) {
     return made;
 }
 
-// They are others at each product; cuBLASLt wants some to choose by.
+// They are others at each product; cuBLASLt chooses by their alignment.
 static void set_pointers(cublasLtMatmulDesc_t what, const Epilogue* e) {
     if (e->bias) { CUBLAS(cublasLtMatmulDescSetAttribute(what, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &e->bias, sizeof(e->bias))); }
     if (e->hidden) { CUBLAS(cublasLtMatmulDescSetAttribute(what, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, &e->hidden, sizeof(e->hidden))); }
@@ -157,7 +160,7 @@ static void fill(Matrix out, const void* start, const void* bias, int count) {
 // start: NULL, out's own data, or another's. false: nothing was done, as there is no such product with GELU.
 static bool multiply(Matrix out, const void* start, Matrix left, Matrix right, Epilogue e, int count) {
     const float zero = 0.0f, one = 1.0f;
-    const size_t alignment = 16; // of an epilogue's data: cuBLASLt takes it for granted, as no preference is for it
+    const size_t alignment = 16; // of an epilogue's data, at the least: no preference is for it, cuBLASLt chooses by the pointers themselves
     const size_t row_multiple = 8; // between the rows of what GELU is given, in numbers
     int sum = left.turned ? left.rows : left.cols;
     check((left.turned ? left.cols : left.rows) == out.rows && (right.turned ? right.rows : right.cols) == out.cols
@@ -177,8 +180,8 @@ static bool multiply(Matrix out, const void* start, Matrix left, Matrix right, E
         e = plain;
         start = out.data;
     }
-    int64_t apart = start && start != out.data ? alignment_of(start, 0) : 0, hidden = e.hidden ? alignment_of(e.hidden, 0) : 0;
-    Key key = { side(out, count), side(left, count), side(right, count), apart, hidden, count, e.kind, left.type == CUDA_R_32F ? device.compute : CUBLAS_COMPUTE_32F };
+    Key key = { side(out, count), side(left, count), side(right, count), given(start == out.data ? NULL : start), given(e.hidden), given(e.bias), count, e.kind,
+                left.type == CUDA_R_32F ? device.compute : CUBLAS_COMPUTE_32F };
     Plan* p = plan(&key, &e);
     if (!p->possible) { return false; }
     set_pointers(p->what, &e);

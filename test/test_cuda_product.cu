@@ -85,14 +85,16 @@ static void test_many(void) {
     }
 }
 
-// Alignment is part of the description: an algorithm chosen for aligned factors is not used for others.
+// Alignment is part of the description: an algorithm chosen for aligned factors, or an aligned bias, is not used for others.
 static void test_alignment(void) {
     const int N = 8;
-    std::vector<float> x((size_t)(N*N + 1), 1.0f);
-    OnDevice<float> a(x), out((size_t)(N*N));
+    std::vector<float> x((size_t)(N*N + 1), 1.0f), y((size_t)(N*N), 1.0f);
+    OnDevice<float> a(x), bias(y), out((size_t)(N*N));
     for (int offset = 0; offset < 2; offset++) {
         product(matrix(out.data, N, N), matrix(a.data + offset, N, N), matrix(a.data, N, N));
         for (float sum : out.read()) { expect(sum == (float)N); }
+        product(matrix(out.data, N, N), matrix(a.data, N, N), matrix(a.data, N, N), 0.0f, bias.data + 4 * offset); // 256 bytes, and 16
+        for (float sum : out.read()) { expect(sum == (float)(N + 1)); }
     }
 }
 

@@ -28,7 +28,7 @@ typedef struct cublasLtContext* cublasLtHandle_t;
 // What an algorithm was chosen for: it is refused for anything else.
 struct cublasLtMatmulPreferenceOpaque { uint32_t alignment[4], reduction; }; // of A, B, C, D; how parts of a sum may be added
 typedef cublasLtMatmulPreferenceOpaque* cublasLtMatmulPreference_t;
-struct cublasLtMatmulAlgo_t { uint64_t shape; uint32_t alignment[4], aux_alignment; };
+struct cublasLtMatmulAlgo_t { uint64_t shape; uint32_t alignment[4], bias_alignment, aux_alignment; };
 struct cublasLtMatmulHeuristicResult_t { cublasLtMatmulAlgo_t algo; size_t workspaceSize; cublasStatus_t state; float wavesCount; };
 
 enum cublasLtMatmulDescAttributes_t {
@@ -125,6 +125,7 @@ inline cublasStatus_t cublasLtMatmulAlgoGetHeuristic(
         if (!d->aux || d->aux_ld % 8 != 0 || d->aux_ld < out->rows || out->count > 1) { return CUBLAS_STATUS_INVALID_VALUE; }
         if ((d->ta ? a->rows : a->cols) % 8 != 0) { return CUBLAS_STATUS_NOT_SUPPORTED; } // a limit of its own, so that there are such products
     }
+    results->algo.bias_alignment = emu::alignment_of(d->bias);
     results->algo.aux_alignment = emu::alignment_of(d->aux);
     results->algo.shape = emu::shape_of(d, {a, b, c, out});
     memcpy(results->algo.alignment, preference->alignment, sizeof(preference->alignment));
@@ -138,7 +139,7 @@ inline cublasStatus_t cublasLtMatmul(
     const uint32_t* alignment = algo->alignment;
     bool fits = emu::aligned(A, alignment[0]) && emu::aligned(B, alignment[1]) && emu::aligned(C, alignment[2]) && emu::aligned(D, alignment[3]);
     fits = fits && (!emu::has(d, CUBLASLT_EPILOGUE_BIAS) || (d->bias && emu::aligned(d->bias, 16))); // a GPU would read it 16 bytes at a time
-    fits = fits && emu::aligned(d->aux, algo->aux_alignment);
+    fits = fits && emu::aligned(d->bias, algo->bias_alignment) && emu::aligned(d->aux, algo->aux_alignment);
     if (!fits || algo->shape != emu::shape_of(d, {a, b, c, out})) { return CUBLAS_STATUS_INVALID_VALUE; }
     return emu::multiply(emu::at(out, D), *(const float*)alpha, emu::at(a, A), d->ta, emu::at(b, B), d->tb, *(const float*)beta, emu::at(c, C),
                          emu::epilogue_of(d, out));
