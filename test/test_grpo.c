@@ -868,36 +868,9 @@ static void expect_refused(const char* about, long at, int32_t value) {
     expect_dies(about, round_load(&run, path));
 }
 
-static void test_file(void) {
-    begin("--general %s --batch 4 --rollouts 8 --epochs 2 --target %s --target-batch 4 --method cone --target-refresh 3 --kl 0.1", general, target);
-    Round* r = run.round;
-    const char* path = scratch("saved.bin");
-    update(0);
-    update(1);
-    r->degenerate = 3;
-    r->kept = 5;
-    round_save(&run, path);
-    size_t values = (size_t)(8 * run.T);
-    RoundRows kept = round_rows_create(8, run.T), of_target = round_rows_create(4, run.T);
-    for (int i = 0; i < 8; i++) { round_rows_copy(&kept, i, &r->general, i); }
-    for (int i = 0; i < 4; i++) { round_rows_copy(&of_target, i, &r->target, i); }
-    update(2);
-    update(3);
-    update(4);
-    update(5);
-    expect(r->number == 2 && r->done == 2 && r->target_draws == 2 && r->target_age == 3);
-    r->kept = -1;
-    r->kl = 0.25; // as another --kl would have it
-    round_load(&run, path);
-    expect(r->number == 1 && r->done == 2 && r->target_draws == 1 && r->target_age == 2 && r->kl == 0.25 && r->degenerate == 3 && r->kept == 5);
-    expect(memcmp(kept.tokens, r->general.tokens, sizeof(int) * values) == 0 && memcmp(kept.mask, r->general.mask, values) == 0);
-    expect(memcmp(kept.old, r->general.old, sizeof(float) * values) == 0 && memcmp(kept.reference, r->general.reference, sizeof(float) * values) == 0);
-    expect(memcmp(kept.advantage, r->general.advantage, sizeof(float) * values) == 0 && memcmp(kept.reward, r->general.reward, sizeof(float) * 8) == 0);
-    expect(memcmp(kept.length, r->general.length, sizeof(int) * 8) == 0 && memcmp(kept.usable, r->general.usable, 8) == 0);
-    expect(memcmp(of_target.tokens, r->target.tokens, sizeof(int) * values / 2) == 0 && memcmp(of_target.reward, r->target.reward, sizeof(float) * 4) == 0);
-    round_rows_free(&kept);
-    round_rows_free(&of_target);
-    long tokens = 1024 + 8 * 8, masks = tokens + (long)(sizeof(int) * values);
+// Of the run's file: what must not be in it, place by place.
+static void expect_refusals(const char* path) {
+    long tokens = 1024 + 8 * 8, masks = tokens + (long)(sizeof(int) * (size_t)(8 * run.T));
     expect_refused("not a round", 0, 20260507);
     expect_refused("not a round", 4, 2);
     expect_refused("holds 9 and 4 responses", 8, 9);
@@ -931,6 +904,38 @@ static void test_file(void) {
         expect_refused("a coefficient of", 1024 + 4, upper_half_of[i]);
         expect_refused("responses", 1024 + 2 * 8 + 4, upper_half_of[i]);
     }
+}
+
+static void test_file(void) {
+    begin("--general %s --batch 4 --rollouts 8 --epochs 2 --target %s --target-batch 4 --method cone --target-refresh 3 --kl 0.1", general, target);
+    Round* r = run.round;
+    const char* path = scratch("saved.bin");
+    update(0);
+    update(1);
+    r->degenerate = 3;
+    r->kept = 5;
+    round_save(&run, path);
+    size_t values = (size_t)(8 * run.T);
+    RoundRows kept = round_rows_create(8, run.T), of_target = round_rows_create(4, run.T);
+    for (int i = 0; i < 8; i++) { round_rows_copy(&kept, i, &r->general, i); }
+    for (int i = 0; i < 4; i++) { round_rows_copy(&of_target, i, &r->target, i); }
+    update(2);
+    update(3);
+    update(4);
+    update(5);
+    expect(r->number == 2 && r->done == 2 && r->target_draws == 2 && r->target_age == 3);
+    r->kept = -1;
+    r->kl = 0.25; // as another --kl would have it
+    round_load(&run, path);
+    expect(r->number == 1 && r->done == 2 && r->target_draws == 1 && r->target_age == 2 && r->kl == 0.25 && r->degenerate == 3 && r->kept == 5);
+    expect(memcmp(kept.tokens, r->general.tokens, sizeof(int) * values) == 0 && memcmp(kept.mask, r->general.mask, values) == 0);
+    expect(memcmp(kept.old, r->general.old, sizeof(float) * values) == 0 && memcmp(kept.reference, r->general.reference, sizeof(float) * values) == 0);
+    expect(memcmp(kept.advantage, r->general.advantage, sizeof(float) * values) == 0 && memcmp(kept.reward, r->general.reward, sizeof(float) * 8) == 0);
+    expect(memcmp(kept.length, r->general.length, sizeof(int) * 8) == 0 && memcmp(kept.usable, r->general.usable, 8) == 0);
+    expect(memcmp(of_target.tokens, r->target.tokens, sizeof(int) * values / 2) == 0 && memcmp(of_target.reward, r->target.reward, sizeof(float) * 4) == 0);
+    round_rows_free(&kept);
+    round_rows_free(&of_target);
+    expect_refusals(path);
     r->done = r->steps; // between two rounds
     round_save(&run, path);
     r->done = 0;
